@@ -1,0 +1,1 @@
+//! The daemon: finds projects and keeps the cloud's record of them true.

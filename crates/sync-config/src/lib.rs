@@ -1,0 +1,1 @@
+//! Configuration and places of the programs: file, environment, flags, provenance.

@@ -1,0 +1,1 @@
+//! Turns folders into sightings of projects, and notices changes.

@@ -1,0 +1,1 @@
+//! The SQLite file: outbox, mapping cache, projects, events; every SQL statement is here.

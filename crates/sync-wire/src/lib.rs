@@ -1,0 +1,1 @@
+//! What is said on the control socket: types, where the socket is, a blocking client.

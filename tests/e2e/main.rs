@@ -1,0 +1,3 @@
+//! Tests.
+
+fn main() {}
