@@ -1,1 +1,39 @@
-//! What is said on the control socket: types, where the socket is, a blocking client.
+//!
+//! The names of types' fields are the names on the wire. The daemon converts its own types into these by hand, so a
+//! change inside the daemon cannot change what others read. Knows no async runtime, no database and no cloud.
+//!
+//! Moments are RFC 3339 texts in UTC, UUIDs are written in lower case, durations are whole milliseconds in fields
+//! that end in `_ms`. A field that has no value is `null`. Answers may get more fields; readers ignore what they do
+//! not know. Requests are read strictly: an unknown field is an error, because it is nearly always a mistyped one.
+
+pub mod discovery;
+pub mod events;
+pub mod lock;
+pub mod path;
+pub mod problem;
+pub mod projects;
+pub mod queue;
+pub mod registration;
+pub mod resolve;
+pub mod socket;
+pub mod status;
+
+pub use discovery::{ScanAnswer, ScanRequest};
+pub use events::Event;
+pub use lock::LockInfo;
+pub use problem::{Problem, ProblemCode};
+pub use projects::{Project, ProjectState, ProjectType, ProjectsPage, ProjectsQuery};
+pub use queue::{
+    AskedBy, FlushAnswer, FlushRequest, ItemState, QueueItem, QueueItemBrief, QueueItemsPage,
+    QueueItemsQuery, RetryDeadAnswer,
+};
+pub use registration::{RegisterRequest, SyncRequest, SyncResult, SyncResults};
+pub use resolve::{ResolveAnswer, ResolveQuery, Source, Subject};
+pub use socket::{SOCKET_VARIABLE, TooLong, socket_path};
+pub use status::{
+    CacheCounts, CloudState, CloudStatus, DiscoveryStatus, Health, LastError, LastScan, PauseAnswer,
+    ProjectCounts, QueueCounts, Ready, RootState, RootStatus, Status,
+};
+
+/// The version of the control API that these types describe; the `1` in `/v1/`.
+pub const API: u32 = 1;

@@ -1,0 +1,215 @@
+//! What `GET /v1/status`, `/v1/health`, `/v1/ready`, `/v1/pause` and `/v1/resume` answer.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// How the daemon is doing, on one page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// The version of the control API.
+    pub api: u32,
+    /// Its process.
+    pub pid: u32,
+    /// When it started.
+    pub started_at: String,
+    /// How long it has run, in seconds.
+    pub uptime_seconds: u64,
+    /// Whether somebody told it to send nothing for now.
+    pub paused: bool,
+    /// This machine, as the cloud knows it.
+    pub machine_uuid: Uuid,
+    /// The tenant for which it registers; `null` until one is known.
+    pub tenant_id: Option<String>,
+    /// The way to the cloud.
+    pub cloud: CloudStatus,
+    /// What waits to be sent.
+    pub queue: QueueCounts,
+    /// What is known of the cloud's UUIDs.
+    pub cache: CacheCounts,
+    /// The projects on this machine.
+    pub projects: ProjectCounts,
+    /// Where projects are looked for.
+    pub discovery: DiscoveryStatus,
+}
+
+/// How the cloud is to be reached, and whether it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CloudStatus {
+    /// Its address.
+    pub api_url: String,
+    /// How it stands.
+    pub state: CloudState,
+    /// Since when it stands so.
+    pub since: String,
+    /// When it last did what it was asked.
+    pub last_success_at: Option<String>,
+    /// What last went wrong; `null` when nothing did since the start.
+    pub last_error: Option<LastError>,
+    /// When it is tried again; `null` when nothing waits or only a person can help.
+    pub next_attempt_at: Option<String>,
+}
+
+/// How the cloud stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CloudState {
+    /// The last request was answered.
+    Online,
+    /// No answer arrives.
+    Offline,
+    /// Something else answers in its place: the sign-in page of a network.
+    Portal,
+    /// It asked for patience.
+    Throttled,
+    /// It does not take the token, or there is none.
+    AuthRequired,
+    /// It knows the token and refuses all the same.
+    Forbidden,
+    /// It answers, but not as its contract says.
+    Protocol,
+    /// It was not asked yet. A state that a newer daemon knows and this reader does not is read as this one.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The last thing that went wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LastError {
+    /// A stable word.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// When.
+    pub at: String,
+}
+
+/// How many entries wait, by state. Also what `GET /v1/queue` answers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct QueueCounts {
+    /// To be sent as soon as possible.
+    pub ready: u64,
+    /// To be sent later.
+    pub delayed: u64,
+    /// Being sent.
+    pub in_flight: u64,
+    /// Waiting for a person, tried again daily.
+    pub parked: u64,
+    /// Refused for good; kept to be shown, retried or dropped.
+    pub dead: u64,
+    /// When the one that waits longest began to.
+    pub oldest_enqueued_at: Option<String>,
+}
+
+impl QueueCounts {
+    /// How many entries are still to be delivered: all but the dead ones.
+    pub fn waiting(&self) -> u64 {
+        self.ready + self.delayed + self.in_flight + self.parked
+    }
+}
+
+/// How many UUIDs of the cloud are known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CacheCounts {
+    /// All.
+    pub entries: u64,
+    /// Those that are believed.
+    pub fresh: u64,
+    /// Those that are past their time: still answered, and marked.
+    pub stale: u64,
+}
+
+/// How many projects are known, by state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProjectCounts {
+    /// All.
+    pub total: u64,
+    /// The cloud has them.
+    pub registered: u64,
+    /// On their way.
+    pub pending: u64,
+    /// No longer on disk.
+    pub missing: u64,
+    /// The cloud does not want them.
+    pub rejected: u64,
+}
+
+/// Where projects are looked for, and what was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DiscoveryStatus {
+    /// The configured roots.
+    pub roots: Vec<RootStatus>,
+    /// How many directories the system watches for us.
+    pub watches: u64,
+    /// The last complete look; `null` before the first.
+    pub last_scan: Option<LastScan>,
+}
+
+/// One root.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RootStatus {
+    /// Where.
+    pub path: String,
+    /// How it is looked after.
+    pub state: RootState,
+    /// How many projects are below it.
+    pub projects: u64,
+}
+
+/// How a root is looked after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RootState {
+    /// The system tells of changes.
+    Watching,
+    /// It is looked through at intervals only.
+    Polling,
+    /// It does not exist.
+    Missing,
+    /// It must not be read.
+    Denied,
+}
+
+/// What the last complete look found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LastScan {
+    /// When it began.
+    pub started_at: String,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// Projects that are there.
+    pub found: u64,
+    /// Of those, the ones that were not known.
+    pub added: u64,
+    /// Of those, the ones about which something was different.
+    pub changed: u64,
+    /// Projects that were there before and are not.
+    pub missing: u64,
+}
+
+/// Whether the daemon can do its work; with status 200 when it can, 503 when it cannot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Health {
+    /// Whether it can.
+    pub healthy: bool,
+    /// Why not.
+    pub why: Option<String>,
+}
+
+/// Whether the daemon takes requests; with status 200 when it does, 503 when it does not yet or no longer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Ready {
+    /// Whether it does.
+    pub ready: bool,
+    /// Why not.
+    pub why: Option<String>,
+}
+
+/// What `POST /v1/pause` and `POST /v1/resume` answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PauseAnswer {
+    /// Whether nothing is sent from here on.
+    pub paused: bool,
+}
