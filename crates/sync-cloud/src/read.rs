@@ -1,0 +1,288 @@
+//! Turns a status and a body into an answer.
+//!
+//! A 2xx is believed only where it is the contract's JSON about the projects that were asked for. Nothing here can
+//! fail: JSON of any shape becomes some answer.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+use sync_core::{
+    Answer, CloudId, CloudProject, ItemOutcome, ItemResult, LocalId, LookUp, Refusal, Suspect, TenantId,
+    Timestamp,
+};
+use uuid::Uuid;
+
+use crate::exchange::Exchange;
+use crate::{wait, words};
+
+/// By what a look-up asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asked {
+    /// The project on this machine.
+    Local(LocalId),
+    /// The project in the cloud.
+    Cloud(CloudId),
+}
+
+/// Reads the answer to one project's registration.
+pub(crate) fn single(exchange: &Exchange, asked: LocalId) -> Answer {
+    match exchange.status {
+        200 | 201 | 207 => match project(exchange, Asked::Local(asked)) {
+            Ok(project) => Answer::Registered(project),
+            Err(why) => suspect(why),
+        },
+        202 => match accepted(exchange, asked) {
+            Ok(project) => Answer::Accepted(project),
+            Err(why) => suspect(why),
+        },
+        _ => refused(exchange),
+    }
+}
+
+/// Reads the answer to a batch; what it says of projects that were not `asked` for is left out.
+pub(crate) fn batch(exchange: &Exchange, asked: &[LocalId]) -> Answer {
+    match exchange.status {
+        200 | 201 | 207 => results(exchange, asked).map_or_else(suspect, Answer::Results),
+        202 if exchange.is_page() => suspect(PAGE.to_owned()),
+        202 => Answer::Accepted(None),
+        _ => refused(exchange),
+    }
+}
+
+/// Reads the answer to a look-up.
+pub(crate) fn look_up(exchange: &Exchange, asked: Asked) -> LookUp {
+    match exchange.status {
+        200 => match project(exchange, asked) {
+            Ok(project) => LookUp::Found(project),
+            Err(why) => LookUp::Failed(suspect(why)),
+        },
+        404 if says_unknown(exchange) => LookUp::Unknown,
+        _ => LookUp::Failed(refused(exchange)),
+    }
+}
+
+const PAGE: &str = "the answer is an HTML page";
+
+fn suspect(why: String) -> Answer {
+    Answer::Suspect(Suspect::NotTheContract(why))
+}
+
+/// What is no success of the contract.
+fn refused(exchange: &Exchange) -> Answer {
+    let status = exchange.status;
+    match status {
+        300..400 => Answer::Suspect(Suspect::Redirect(status)),
+        ..300 => suspect(format!("the contract has no status {status} here")),
+        _ => Answer::Refused(Refusal {
+            status,
+            wait: wait::asked(status, &exchange.headers),
+            words: words::of_body(&exchange.body, exchange.is_page()),
+        }),
+    }
+}
+
+/// A 404 of the cloud itself, not of a gateway or a server that lacks the path: those must not make a project
+/// forgotten that is registered.
+fn says_unknown(exchange: &Exchange) -> bool {
+    if exchange.is_page() {
+        return false;
+    }
+    match serde_json::from_slice::<Value>(&exchange.body) {
+        Ok(Value::Object(fields)) => {
+            ["error", "detail", "code"].into_iter().any(|name| fields.contains_key(name))
+        }
+        Ok(_) => false,
+        Err(_no_json) => exchange.body.trim_ascii().is_empty(),
+    }
+}
+
+fn object(exchange: &Exchange) -> Result<Map<String, Value>, String> {
+    if exchange.is_page() {
+        return Err(PAGE.to_owned());
+    }
+    if exchange.body.trim_ascii().is_empty() {
+        return Err("the answer is empty".to_owned());
+    }
+    match serde_json::from_slice(&exchange.body) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err("the answer is JSON, but no object".to_owned()),
+        Err(_no_json) => Err("the answer is not JSON".to_owned()),
+    }
+}
+
+/// The project of a single answer, where it is whole and the one that was asked for.
+fn project(exchange: &Exchange, asked: Asked) -> Result<CloudProject, String> {
+    let fields = object(exchange)?;
+    let cloud =
+        uuid(&fields, "cloud_uuid").map(CloudId).ok_or("the answer has no cloud_uuid that is a UUID")?;
+    if let Some(said) = fault(&fields) {
+        return Err(words::shortened(&format!("the answer is a success with an error: {said}")));
+    }
+    match asked {
+        Asked::Local(local) => same_local(&fields, local)?,
+        Asked::Cloud(id) if id != cloud => return Err("the answer is about another project".to_owned()),
+        Asked::Cloud(_) => {}
+    }
+    Ok(cloud_project(cloud, &fields))
+}
+
+/// What a 202 already tells; an empty one tells nothing and is as good.
+fn accepted(exchange: &Exchange, asked: LocalId) -> Result<Option<CloudProject>, String> {
+    if exchange.body.trim_ascii().is_empty() && !exchange.is_page() {
+        return Ok(None);
+    }
+    let fields = object(exchange)?;
+    same_local(&fields, asked)?;
+    Ok(uuid(&fields, "cloud_uuid").map(|cloud| cloud_project(CloudId(cloud), &fields)))
+}
+
+fn same_local(fields: &Map<String, Value>, asked: LocalId) -> Result<(), String> {
+    match fields.get("local_project_uuid") {
+        None | Some(Value::Null) => Ok(()),
+        Some(_) if uuid(fields, "local_project_uuid") == Some(asked.0) => Ok(()),
+        Some(_) => Err("the answer is about another project".to_owned()),
+    }
+}
+
+fn results(exchange: &Exchange, asked: &[LocalId]) -> Result<Vec<ItemResult>, String> {
+    let fields = object(exchange)?;
+    let Some(Value::Array(items)) = fields.get("results") else {
+        return Err("the answer has no list of results".to_owned());
+    };
+    let places: HashMap<LocalId, usize> =
+        asked.iter().enumerate().map(|(place, local)| (*local, place)).collect();
+    let mut outcomes: Vec<Option<ItemOutcome>> = vec![None; asked.len()];
+    let mut named = items.is_empty();
+    for item in items.iter().filter_map(Value::as_object) {
+        let local = uuid(item, "local_project_uuid").map(LocalId);
+        let Some(kept) =
+            local.and_then(|local| places.get(&local)).and_then(|place| outcomes.get_mut(*place))
+        else {
+            continue;
+        };
+        named = true;
+        if let Some(outcome) = outcome(item)
+            && (kept.is_none() || is_done(&outcome) && !kept.as_ref().is_some_and(is_done))
+        {
+            *kept = Some(outcome);
+        }
+    }
+    if !named {
+        return Err("the results name none of the projects that were sent".to_owned());
+    }
+    let told = asked.iter().zip(outcomes);
+    Ok(told.filter_map(|(local, outcome)| Some(ItemResult { local: *local, outcome: outcome? })).collect())
+}
+
+fn is_done(outcome: &ItemOutcome) -> bool {
+    match outcome {
+        ItemOutcome::Done(_) => true,
+        ItemOutcome::Failed(_) | ItemOutcome::Rejected(_) => false,
+    }
+}
+
+/// What an item says became of its project; nothing where it neither has a UUID nor an error.
+fn outcome(item: &Map<String, Value>) -> Option<ItemOutcome> {
+    if let Some(said) = fault(item) {
+        return Some(if is_final(item) { ItemOutcome::Rejected(said) } else { ItemOutcome::Failed(said) });
+    }
+    uuid(item, "cloud_uuid").map(|cloud| ItemOutcome::Done(cloud_project(CloudId(cloud), item)))
+}
+
+/// The words of an error that a success carries, if it carries one.
+fn fault(fields: &Map<String, Value>) -> Option<String> {
+    let error = ["error", "errors"]
+        .into_iter()
+        .filter_map(|name| fields.get(name))
+        .find(|value| says_something(value));
+    if let Some(error) = error {
+        return Some(named(words::of_value(error)));
+    }
+    let status = fields.get("status");
+    let failed = status.and_then(Value::as_str).is_some_and(|word| is_one_of(word, &FAILURES))
+        || status.and_then(number).is_some_and(|status| status >= 400);
+    failed.then(|| {
+        named(fields.get("detail").or_else(|| fields.get("message")).map(words::of_value).unwrap_or_default())
+    })
+}
+
+fn named(said: String) -> String {
+    if said.is_empty() { "the cloud says error and no more".to_owned() } else { said }
+}
+
+/// `"error": ""` and its like are how serializers write that there is none.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Bool(true) | Value::Number(_) => true,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    }
+}
+
+const FAILURES: [&str; 4] = ["error", "failed", "rejected", "invalid"];
+const FINAL_WORDS: [&str; 7] = [
+    "invalid",
+    "validation_error",
+    "validation_failed",
+    "bad_request",
+    "unprocessable_entity",
+    "rejected",
+    "too_large",
+];
+/// 4xx that say nothing of the project itself: they are about the credential, the account, the moment or the way.
+const PASSING: [u64; 9] = [401, 402, 403, 407, 408, 409, 421, 425, 429];
+
+/// Whether an item's error is the cloud's last word: a number of the 4xx kind, or a code word that means the same.
+fn is_final(item: &Map<String, Value>) -> bool {
+    let inner = item.get("error").and_then(Value::as_object);
+    let codes = || {
+        let outer =
+            ["status_code", "http_status", "code", "status"].into_iter().filter_map(|name| item.get(name));
+        outer.chain(
+            inner
+                .into_iter()
+                .flat_map(|error| ["status", "code"].into_iter().filter_map(|name| error.get(name))),
+        )
+    };
+    match codes().find_map(number) {
+        Some(status) => (400..500).contains(&status) && !PASSING.contains(&status),
+        None => codes().filter_map(Value::as_str).any(|word| is_one_of(word, &FINAL_WORDS)),
+    }
+}
+
+/// An HTTP status as a number or as digits in a text.
+fn number(value: &Value) -> Option<u64> {
+    let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    (100..600).contains(&number).then_some(number)
+}
+
+fn is_one_of(word: &str, words: &[&str]) -> bool {
+    let word = word.trim().to_ascii_lowercase().replace(['-', ' '], "_");
+    words.contains(&word.as_str())
+}
+
+fn cloud_project(cloud: CloudId, fields: &Map<String, Value>) -> CloudProject {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    CloudProject {
+        cloud,
+        status: words::shortened(text("registration_status").or_else(|| text("status")).unwrap_or_default()),
+        registered_at: text("registered_at").and_then(Timestamp::from_rfc3339),
+        tenant: fields.get("tenant_id").and_then(|tenant| match tenant {
+            Value::String(name) => TenantId::new(name.as_str()),
+            Value::Number(number) => TenantId::new(number.to_string()),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        }),
+    }
+}
+
+/// The nil UUID is how some programs write that there is none.
+fn uuid(fields: &Map<String, Value>, name: &str) -> Option<Uuid> {
+    let uuid: Uuid = fields.get(name)?.as_str()?.parse().ok()?;
+    (!uuid.is_nil()).then_some(uuid)
+}
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

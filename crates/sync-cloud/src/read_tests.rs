@@ -1,0 +1,1 @@
+//! Tables and arbitrary JSON against the reading of answers.
