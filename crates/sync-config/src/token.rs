@@ -1,0 +1,136 @@
+//! Stores an access token for `auth set-token`: mode 0600, whole or not at all.
+//!
+//! The configuration file is shared and is never written; the token has a file of its own.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::keys::{LONGEST_TOKEN, TOKEN_ALLOWED, token_is_usable};
+use crate::load::Loaded;
+use crate::places::Places;
+use crate::problem::Problem;
+use crate::schema::CredentialSource;
+use crate::secret::Secret;
+
+/// The longest input that is worth reading for a token, in bytes: a token, and a line end.
+pub const LONGEST_INPUT: usize = LONGEST_TOKEN + 2;
+
+/// The file a token has to be in to be used with this configuration.
+///
+/// # Errors
+/// When the configuration takes its token from elsewhere, so that a stored one would have no effect.
+pub fn place(loaded: &Loaded, places: &Places) -> Result<PathBuf, Problem> {
+    let key = match loaded.config.cloud_sync.credential_source(places) {
+        CredentialSource::File(path) => return Ok(path.to_owned()),
+        CredentialSource::Inline(_) => "cloud_sync.auth_token",
+        CredentialSource::Command(_) => "cloud_sync.credential_command",
+    };
+    let problem = Problem::of(key, "is set, so that a stored token would have no effect");
+    let problem = problem.hint(format!("remove `{key}` and try again"));
+    Err(match loaded.origins.get(key) {
+        Some(origin) => problem.at(origin.clone()),
+        None => problem,
+    })
+}
+
+/// Reads a token from what somebody typed or piped in; white space around it does not belong to it.
+///
+/// # Errors
+/// When it is empty or could not be sent. The message does not contain it.
+pub fn read(input: &str) -> Result<Secret, Problem> {
+    match input.trim() {
+        "" => Err(Problem::new("no token was given").hint("write it to the standard input")),
+        token if token_is_usable(token) => Ok(Secret::new(token)),
+        _ => Err(Problem::new(format!("the token {TOKEN_ALLOWED}"))),
+    }
+}
+
+/// Writes a token to its file, which nobody else can read at any moment; the folder is made if it is missing.
+///
+/// # Errors
+/// When the folder or the file cannot be written; a token that was there is then still there.
+pub fn write(path: &Path, token: &Secret) -> Result<(), Problem> {
+    replace(path, token.expose()).map_err(|error| {
+        Problem::new(format!("cannot write the token to {}: {error}", path.display()))
+            .hint("check the folder's permissions and the space left")
+    })
+}
+
+fn replace(path: &Path, token: &str) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let beside = folder.join(name);
+    let written = write_beside(&beside, token).and_then(|()| std::fs::rename(&beside, path));
+    if let Err(error) = written {
+        return match std::fs::remove_file(&beside) {
+            Err(left) if left.kind() != io::ErrorKind::NotFound => Err(io::Error::new(
+                error.kind(),
+                format!("{error}, and {} is left: {left}", beside.display()),
+            )),
+            Ok(()) | Err(_) => Err(error),
+        };
+    }
+    File::open(folder)?.sync_all()
+}
+
+fn write_beside(beside: &Path, token: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
+    file.write_all(token.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_one_word_and_never_in_the_message() {
+        for (input, expected) in [
+            ("abc\n", Ok("abc")),
+            ("  a.b-c_d~+/= \r\n", Ok("a.b-c_d~+/=")),
+            ("", Err("no token was given; write it to the standard input")),
+            (" \n", Err("no token was given; write it to the standard input")),
+            ("s3cr et", Err("the token must be one line of visible ASCII without spaces, at most 64 KiB")),
+            ("s3cr\net", Err("the token must be one line of visible ASCII without spaces, at most 64 KiB")),
+            ("s3crét", Err("the token must be one line of visible ASCII without spaces, at most 64 KiB")),
+        ] {
+            let found =
+                read(input).map(|token| token.expose().to_owned()).map_err(|problem| problem.to_string());
+            assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_written_token_is_private_and_replaces_the_one_before() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let path = home.path().join("a/b/token");
+        write(&path, &Secret::new("first")).expect("the folder is ours");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("the file is ours");
+        write(&path, &Secret::new("second")).expect("the folder is ours");
+
+        let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        assert_eq!(std::fs::read_to_string(&path).expect("it is there"), "second\n");
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(&home.path().join("a")), 0o700);
+        let left = std::fs::read_dir(home.path().join("a/b")).expect("it is there").count();
+        assert_eq!(left, 1, "nothing is left beside the token");
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_written_leaves_nothing() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let folder_in_the_way = home.path().join("token");
+        std::fs::create_dir(&folder_in_the_way).expect("the folder is ours");
+        let problem = write(&folder_in_the_way, &Secret::new("s3cr3t")).expect_err("a folder is in the way");
+        assert!(problem.to_string().contains("cannot write the token to"), "{problem}");
+        assert!(!problem.to_string().contains("s3cr3t"));
+        assert_eq!(std::fs::read_dir(home.path()).expect("it is there").count(), 1);
+    }
+}
