@@ -1,3 +1,4 @@
+//! What is said on the control socket: the documents, where the socket is, and a blocking client.
 //!
 //! The names of types' fields are the names on the wire. The daemon converts its own types into these by hand, so a
 //! change inside the daemon cannot change what others read. Knows no async runtime, no database and no cloud.
@@ -6,6 +7,7 @@
 //! that end in `_ms`. A field that has no value is `null`. Answers may get more fields; readers ignore what they do
 //! not know. Requests are read strictly: an unknown field is an error, because it is nearly always a mistyped one.
 
+pub mod client;
 pub mod discovery;
 pub mod events;
 pub mod lock;
@@ -18,6 +20,7 @@ pub mod resolve;
 pub mod socket;
 pub mod status;
 
+pub use client::{Call, Client, ClientError, Response};
 pub use discovery::{ScanAnswer, ScanRequest};
 pub use events::Event;
 pub use lock::LockInfo;
