@@ -20,6 +20,26 @@ pub fn between(from: Duration, to: Duration, dice: u64) -> Duration {
     from + to.saturating_sub(from).mul_f64(unit(dice))
 }
 
+/// Several draws from one: SplitMix64 (Steele, Lea, Flood 2014), so that one handed-in number serves a whole decision.
+#[derive(Clone, Debug)]
+pub struct Throws(u64);
+
+impl Throws {
+    /// Starts from the number that was handed in.
+    pub fn new(dice: u64) -> Self {
+        Self(dice)
+    }
+
+    /// The next draw, from 0 to `u64::MAX`.
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,19 +5,31 @@
 
 pub mod answer;
 pub mod backoff;
+pub mod breaker;
+mod credential;
+mod delivery;
+mod diff;
 mod entry;
+mod identity;
 mod ids;
 mod mapping;
+pub mod pace;
 mod project;
 mod registration;
 mod scope;
 mod sighting;
 mod time;
+pub mod verdict;
 
 pub use answer::{
     Answer, CloudProject, Hints, ItemOutcome, ItemResult, LookUp, Refusal, Suspect, Unreachable,
 };
+pub use breaker::{Cause, Pauses};
+pub use credential::{CredentialState, Need, Obtained, Pass};
+pub use delivery::{Delivery, Flight, Heads, Landed, LookedUp, Policy, Step, Wants, Why};
+pub use diff::diff;
 pub use entry::{Asked, Entry, Failure, Fate, Settled, Standing, batch_key, idempotency_key};
+pub use identity::local_id;
 pub use ids::{CloudId, EntryId, LocalId, MachineId, Revision, ScopeId, TenantId};
 pub use mapping::{Freshness, Mapping, is_final, lifetime};
 pub use project::{Change, ChangeKind, Presence, Project};

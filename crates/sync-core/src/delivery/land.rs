@@ -1,0 +1,331 @@
+//! Carries out the ruling on what came back from a flight or a look-up.
+
+use std::time::Duration;
+
+use super::note::{Ask, Group};
+use super::{Delivery, Flight, MOST_LINK_UP_SPREAD, MOST_PROBE_CAP};
+use crate::answer::{Answer, Hints, LookUp};
+use crate::backoff::{Throws, between, doubled};
+use crate::breaker::Cause;
+use crate::entry::{Entry, Failure, Fate, Settled};
+use crate::time::Timestamp;
+use crate::verdict::{EntriesVerdict, Fault, ItemVerdict, PaceVerdict, ScopeVerdict, Verdict, Words, judge};
+
+/// What follows from an answer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Landed {
+    /// What becomes of entries; to be applied in one commit. May name an entry that was not in the flight, where its
+    /// flight only made clear what another's refusal meant.
+    pub settled: Vec<Settled>,
+    /// What went wrong, for the status and the log.
+    pub trouble: Option<Words>,
+    /// Whether the next request needs a new connection.
+    pub fresh_connection: bool,
+    /// Whether the exchange was good.
+    pub good: bool,
+}
+
+/// What follows from a look-up about an entry.
+pub type LookedUp = Landed;
+
+const ITEM_LONGEST: Duration = Duration::from_hours(6);
+const PARKED_FOR: Duration = Duration::from_hours(24);
+const BATCHES_RETRIED_AFTER: Duration = Duration::from_hours(24);
+const ACCEPTED_ASKED_AFTER: Duration = Duration::from_secs(30);
+const CONFLICTS_RETRIED: u32 = 3;
+const STUMBLES_COUNTED: u32 = 3;
+
+impl Delivery {
+    /// Takes in what came back from `flight` after `took`.
+    pub fn landed(
+        &mut self,
+        flight: &Flight,
+        answer: &Answer,
+        hints: Hints,
+        took: Duration,
+        now: Timestamp,
+        dice: u64,
+    ) -> Landed {
+        let mut throws = Throws::new(dice);
+        let Verdict { scope, pace, entries, trouble } = judge(&flight.locals(), flight.batch, answer);
+        self.lane.flying = false;
+        for entry in &flight.entries {
+            self.lane.notes.tried(entry);
+        }
+        let fresh_connection = self.rule_on_scope(scope, now, &mut throws);
+        match pace {
+            PaceVerdict::Same => {}
+            PaceVerdict::Good => self.lane.pace.good(took),
+            PaceVerdict::Halve => self.lane.pace.halve(),
+            PaceVerdict::TimedOut => self.lane.pace.timed_out(),
+            PaceVerdict::TooLarge => self.lane.pace.too_large(flight.entries.len(), now),
+        }
+        let good = pace == PaceVerdict::Good;
+        let mut settled = Vec::new();
+        match entries {
+            EntriesVerdict::Return => {
+                settled.extend(flight.entries.iter().map(|entry| back(entry, now, None)));
+            }
+            EntriesVerdict::Each(each) => {
+                self.take_hints(hints);
+                settled.extend(flight.entries.iter().map(|entry| {
+                    let verdict = each.iter().find(|(local, _)| *local == entry.registration.local);
+                    self.rule_on_one(entry, verdict.map(|(_, verdict)| verdict), now, &mut throws)
+                }));
+                settled.extend(self.lane_passed(now));
+            }
+            EntriesVerdict::AskLater => {
+                self.take_hints(hints);
+                for entry in &flight.entries {
+                    self.lane.notes.ask(entry, Ask::Accepted);
+                    let wait = between(ACCEPTED_ASKED_AFTER, ACCEPTED_ASKED_AFTER * 2, throws.draw());
+                    settled.push(back(entry, now.after(wait), None));
+                }
+                settled.extend(self.lane_passed(now));
+            }
+            EntriesVerdict::Split(fault) => match flight.entries.as_slice() {
+                [only] => settled.push(self.rule_on_single(only, fault, now, &mut throws)),
+                several => {
+                    self.split(several, &fault);
+                    settled.extend(several.iter().map(|entry| back(entry, now, None)));
+                }
+            },
+        }
+        Landed { settled, trouble, fresh_connection, good }
+    }
+
+    /// Takes in what the cloud said of an entry's project.
+    pub fn looked_up(&mut self, entry: &Entry, look_up: &LookUp, now: Timestamp, dice: u64) -> LookedUp {
+        let mut throws = Throws::new(dice);
+        self.lane.flying = false;
+        let (fate, trouble) = match look_up {
+            LookUp::Failed(answer) => {
+                let verdict = judge(&[entry.registration.local], false, answer);
+                self.rule_on_look_up(&verdict, now, &mut throws);
+                let wait = between(ACCEPTED_ASKED_AFTER, ACCEPTED_ASKED_AFTER * 2, throws.draw());
+                (Fate::Back { due: now.after(wait), failure: None }, verdict.trouble)
+            }
+            LookUp::Found(project) => {
+                self.lane.breaker.passed(now);
+                self.lane.notes.forget(entry.id);
+                (Fate::Delivered(project.clone()), None)
+            }
+            LookUp::Unknown => {
+                self.lane.breaker.passed(now);
+                match self.lane.notes.asked(entry.id) {
+                    Some(Ask::Conflict) => {
+                        self.lane.notes.forget(entry.id);
+                        let message = "the cloud calls it a conflict and does not know it".to_owned();
+                        (Fate::Bury(Failure { code: "conflict".to_owned(), message, at: now }), None)
+                    }
+                    Some(Ask::Accepted) | None => {
+                        let due = now.after(self.item_pause(entry.attempts, throws.draw()));
+                        (Fate::Back { due, failure: None }, None)
+                    }
+                }
+            }
+        };
+        let good = trouble.is_none();
+        Landed { settled: vec![settle(entry, fate)], trouble, fresh_connection: false, good }
+    }
+
+    /// Takes in the answer to a look-up that belongs to no entry: only what it says of the way.
+    pub fn heard(&mut self, look_up: &LookUp, now: Timestamp, dice: u64) -> Option<Words> {
+        let mut throws = Throws::new(dice);
+        match look_up {
+            LookUp::Found(_) | LookUp::Unknown => {
+                self.lane.ever_good = true;
+                self.credential.accepted();
+                if self.lane.breaker.waiting().is_some() {
+                    self.lane.breaker.passed(now);
+                }
+                None
+            }
+            LookUp::Failed(answer) => {
+                let verdict = judge(&[], false, answer);
+                self.rule_on_look_up(&verdict, now, &mut throws);
+                verdict.trouble
+            }
+        }
+    }
+
+    /// A look-up tells less than a registration: a status that belongs to its own endpoint says nothing of the way.
+    fn rule_on_look_up(&mut self, verdict: &Verdict, now: Timestamp, throws: &mut Throws) {
+        match verdict.scope {
+            ScopeVerdict::Wait { cause: Cause::Protocol, .. } | ScopeVerdict::NoBatches => {}
+            scope @ (ScopeVerdict::Good
+            | ScopeVerdict::Unchanged
+            | ScopeVerdict::Wait { .. }
+            | ScopeVerdict::CredentialRefused
+            | ScopeVerdict::OnceMore) => {
+                self.rule_on_scope(scope, now, throws);
+            }
+        }
+    }
+
+    /// Answers whether the next request needs a new connection.
+    fn rule_on_scope(&mut self, scope: ScopeVerdict, now: Timestamp, throws: &mut Throws) -> bool {
+        let again = std::mem::take(&mut self.lane.once_more);
+        match scope {
+            ScopeVerdict::Unchanged => {}
+            ScopeVerdict::Good => {
+                self.lane.breaker.passed(now);
+                self.credential.accepted();
+            }
+            ScopeVerdict::Wait { cause, told } => self.wait(cause, told, now, throws),
+            ScopeVerdict::CredentialRefused => self.credential.refused(now, throws.draw()),
+            ScopeVerdict::OnceMore if again => self.wait(Cause::Server, None, now, throws),
+            ScopeVerdict::OnceMore => self.lane.once_more = true,
+            ScopeVerdict::NoBatches => self.lane.no_batches_until = Some(now.after(BATCHES_RETRIED_AFTER)),
+        }
+        self.lane.once_more
+    }
+
+    fn wait(&mut self, cause: Cause, told: Option<Duration>, now: Timestamp, throws: &mut Throws) {
+        self.lane.breaker.failed(cause, told, now, throws.draw());
+        self.lane.pace.restart();
+    }
+
+    /// A registration was taken: the way is good, and who was refused meanwhile was meant himself.
+    fn lane_passed(&mut self, now: Timestamp) -> Vec<Settled> {
+        self.lane.passes += 1;
+        self.lane.ever_good = true;
+        self.lane.batch_forbidden = false;
+        self.lane.retries.earn();
+        let witnesses = self.lane.notes.witnesses();
+        witnesses
+            .into_iter()
+            .map(|(entry, revision)| {
+                self.lane.notes.forget(entry);
+                let message = "the cloud refuses this project and takes others".to_owned();
+                let failure = Failure { code: "http_403".to_owned(), message, at: now };
+                Settled { entry, revision, fate: Fate::Park { due: now.after(PARKED_FOR), failure } }
+            })
+            .collect()
+    }
+
+    fn take_hints(&mut self, hints: Hints) {
+        if let Some(spread) = hints.link_up_spread {
+            self.lane.link_up_spread = Some(spread.min(MOST_LINK_UP_SPREAD));
+        }
+        if let Some(cap) = hints.probe_cap {
+            self.lane.breaker.cap_probes(cap.min(MOST_PROBE_CAP));
+        }
+    }
+
+    fn rule_on_one(
+        &mut self,
+        entry: &Entry,
+        verdict: Option<&ItemVerdict>,
+        now: Timestamp,
+        throws: &mut Throws,
+    ) -> Settled {
+        let fate = match verdict {
+            Some(ItemVerdict::Delivered(project)) => Fate::Delivered(project.clone()),
+            Some(ItemVerdict::Rejected(words)) => Fate::Bury(failure(words, now)),
+            Some(ItemVerdict::Failed(words)) => self.counted(entry, words, now, throws),
+            None if self.lane.notes.left_out(entry) < 2 => Fate::Back { due: now, failure: None },
+            None => {
+                let message = "the cloud left it out of its results".to_owned();
+                self.counted(entry, &Words { code: "left_out".to_owned(), message }, now, throws)
+            }
+        };
+        if matches!(fate, Fate::Delivered(_) | Fate::Bury(_)) {
+            self.lane.notes.forget(entry.id);
+        }
+        settle(entry, fate)
+    }
+
+    /// A request with one project was not taken: the reason is its own, unless it is the tenant's or the cloud's.
+    fn rule_on_single(
+        &mut self,
+        entry: &Entry,
+        fault: Fault,
+        now: Timestamp,
+        throws: &mut Throws,
+    ) -> Settled {
+        let fate = match fault {
+            Fault::Rejected(words) | Fault::TooLarge(words) => {
+                self.lane.notes.forget(entry.id);
+                Fate::Bury(failure(&words, now))
+            }
+            Fault::Internal(words) => self.counted(entry, &words, now, throws),
+            Fault::Stumbled(words) => match self.lane.notes.stumbled(entry, self.lane.passes) {
+                (times, true) if times >= STUMBLES_COUNTED => {
+                    self.lane.notes.stumbles_are_counted(entry);
+                    self.counted(entry, &words, now, throws)
+                }
+                (times, true) => Fate::Back {
+                    due: now.after(self.item_pause(times - 1, throws.draw())),
+                    failure: Some(failure(&words, now)),
+                },
+                (_, false) => Fate::Back { due: now, failure: Some(failure(&words, now)) },
+            },
+            Fault::Conflict(words) => {
+                let times = self.lane.notes.conflict(entry);
+                if times > CONFLICTS_RETRIED {
+                    self.lane.notes.ask(entry, Ask::Conflict);
+                }
+                let pause = if times > CONFLICTS_RETRIED {
+                    Duration::ZERO
+                } else {
+                    self.item_pause(times - 1, throws.draw())
+                };
+                Fate::Back { due: now.after(pause), failure: Some(failure(&words, now)) }
+            }
+            Fault::Forbidden(words) => {
+                let others = self.lane.notes.witnesses().iter().any(|(id, _)| *id != entry.id);
+                let again = self.lane.notes.witness(entry);
+                if others || again || self.lane.batch_forbidden || !self.lane.ever_good {
+                    self.wait(Cause::Forbidden, None, now, throws);
+                }
+                Fate::Back { due: now, failure: Some(failure(&words, now)) }
+            }
+        };
+        settle(entry, fate)
+    }
+
+    /// A request with several projects was not taken as a whole: look for the one at fault by halves.
+    fn split(&mut self, entries: &[Entry], fault: &Fault) {
+        let after_passes = match fault {
+            // The cloud itself may be at fault until something else passes.
+            Fault::Stumbled(_) => Some(self.lane.passes),
+            Fault::Forbidden(_) => {
+                self.lane.batch_forbidden = true;
+                Some(self.lane.passes)
+            }
+            Fault::Rejected(_) | Fault::TooLarge(_) | Fault::Conflict(_) | Fault::Internal(_) => None,
+        };
+        let (first, second) = entries.split_at(entries.len() / 2);
+        // The last group goes first.
+        for half in [second, first] {
+            let members = half.iter().map(|entry| (entry.id, entry.revision)).collect();
+            self.lane.groups.push(Group { members, after_passes });
+        }
+    }
+
+    fn counted(&self, entry: &Entry, words: &Words, now: Timestamp, throws: &mut Throws) -> Fate {
+        let failure = failure(words, now);
+        if entry.attempts.saturating_add(1) >= self.policy.max_retries {
+            return Fate::Bury(failure);
+        }
+        Fate::Retry { due: now.after(self.item_pause(entry.attempts, throws.draw())), failure }
+    }
+
+    fn item_pause(&self, attempts: u32, dice: u64) -> Duration {
+        let longest = doubled(self.policy.item_initial, attempts, ITEM_LONGEST);
+        between(longest / 2, longest, dice)
+    }
+}
+
+fn back(entry: &Entry, due: Timestamp, failure: Option<Failure>) -> Settled {
+    settle(entry, Fate::Back { due, failure })
+}
+
+fn settle(entry: &Entry, fate: Fate) -> Settled {
+    Settled { entry: entry.id, revision: entry.revision, fate }
+}
+
+fn failure(words: &Words, now: Timestamp) -> Failure {
+    Failure { code: words.code.clone(), message: words.message.clone(), at: now }
+}

@@ -1,0 +1,467 @@
+//! The machine that decides what is sent, when, and what becomes of it.
+//!
+//! It never waits, reads no clock and touches no queue: it is told what happened, what time it is and which entries
+//! are due, and answers what to do next and why. One machine serves the present scope; when the tenant changes,
+//! [`Delivery::enter_scope`] begins a new lane and keeps the credential.
+
+mod land;
+mod note;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use land::{Landed, LookedUp};
+use note::{Group, Notes};
+
+use crate::backoff::Throws;
+use crate::breaker::{Breaker, Cause, Gate, Pauses};
+use crate::credential::{CredentialState, Need, Obtained};
+use crate::entry::{Entry, Standing};
+use crate::ids::{EntryId, LocalId};
+use crate::pace::{MOST_BYTES, Pace, Tokens};
+use crate::time::Timestamp;
+
+/// What the configuration says about delivery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// Overrides of the pauses.
+    pub pauses: Pauses,
+    /// Most projects in one request.
+    pub batch_size: usize,
+    /// Attempts that count, then an entry is dead.
+    pub max_retries: u32,
+    /// Pause after the cloud fails one project; doubles up to six hours.
+    pub item_initial: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            pauses: Pauses::default(),
+            batch_size: 100,
+            max_retries: 8,
+            item_initial: Duration::from_mins(1),
+        }
+    }
+}
+
+/// What to do next.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// Send these and tell [`Delivery::landed`] what came back.
+    Send(Flight),
+    /// Ask the cloud what became of this entry's project and tell [`Delivery::looked_up`].
+    LookUp(Box<Entry>),
+    /// Obtain the credential and tell [`Delivery::credential_obtained`].
+    Renew,
+    /// Look at the queue again: what was waited for is gone.
+    Again,
+    /// Nothing until then, or until something happens.
+    Wait {
+        /// Until when.
+        until: Timestamp,
+        /// Why.
+        why: Why,
+    },
+    /// Nothing until something happens.
+    Rest {
+        /// Why.
+        why: Why,
+    },
+}
+
+/// Why nothing is sent now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// Nothing waits.
+    Empty,
+    /// A person paused sending.
+    Paused,
+    /// A request is in the air.
+    Flying,
+    /// What waits is not due.
+    NotDue,
+    /// The way is closed.
+    Scope(Cause),
+    /// There is no credential the cloud takes.
+    AuthRequired,
+    /// Repeats are scarce.
+    Sparing,
+}
+
+/// Entries that go out in one request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Flight {
+    /// In the order they are sent; at least one.
+    pub entries: Vec<Entry>,
+    /// Whether it goes to the batch endpoint.
+    pub batch: bool,
+    /// Whether it is part of a search for what is at fault.
+    pub bisecting: bool,
+}
+
+impl Flight {
+    /// The projects in it.
+    pub fn locals(&self) -> Vec<LocalId> {
+        self.entries.iter().map(|entry| entry.registration.local).collect()
+    }
+}
+
+/// Which entries [`Delivery::plan`] wants to see.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wants {
+    /// The first due entries, in the queue's order.
+    Heads {
+        /// How many at most.
+        limit: usize,
+    },
+    /// These, where they are still waiting.
+    These(Vec<EntryId>),
+}
+
+/// What the queue holds, as far as [`Delivery::plan`] asked.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Heads {
+    /// The entries that were wanted.
+    pub entries: Vec<Entry>,
+    /// When the next entry that is not due yet will be.
+    pub next_due: Option<Timestamp>,
+}
+
+/// The delivery machine of the present scope.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    policy: Policy,
+    credential: CredentialState,
+    lane: Lane,
+    paused: bool,
+}
+
+/// Everything that belongs to one scope.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; together they are no state")]
+struct Lane {
+    breaker: Breaker,
+    pace: Pace,
+    retries: Tokens,
+    bisecting: Tokens,
+    notes: Notes,
+    groups: Vec<Group>,
+    /// Until when batches are not tried.
+    no_batches_until: Option<Timestamp>,
+    /// The last answer asked for the same once more.
+    once_more: bool,
+    /// A request is in the air.
+    flying: bool,
+    /// Somebody wants it now: repeats are not counted for the next request.
+    hurried: bool,
+    /// Exchanges that took a registration.
+    passes: u64,
+    /// A batch was refused with 402 or 403 and nothing passed since.
+    batch_forbidden: bool,
+    /// Whether the cloud ever answered well.
+    ever_good: bool,
+    /// Over how long the cloud wants first requests spread after a link came up.
+    link_up_spread: Option<Duration>,
+}
+
+const LINK_UP_SPREAD: Duration = Duration::from_millis(250);
+const WAKE_SPREAD: Duration = Duration::from_secs(2);
+const MOST_LINK_UP_SPREAD: Duration = Duration::from_mins(1);
+const MOST_PROBE_CAP: Duration = Duration::from_mins(10);
+
+impl Delivery {
+    /// A machine that knows nothing yet, at `now`.
+    pub fn new(policy: Policy, now: Timestamp) -> Self {
+        Self { policy, credential: CredentialState::default(), lane: Lane::new(policy, now), paused: false }
+    }
+
+    /// The tenant or the cloud changed: what was learned of the way there is forgotten.
+    pub fn enter_scope(&mut self, now: Timestamp) {
+        self.lane = Lane::new(self.policy, now);
+    }
+
+    /// The configuration changed.
+    pub fn follow(&mut self, policy: Policy, now: Timestamp) {
+        self.policy = policy;
+        self.enter_scope(now);
+    }
+
+    /// Which entries to hand to [`Delivery::plan`].
+    pub fn wants(&self) -> Wants {
+        match self.eligible_group() {
+            Some(index) => Wants::These(self.lane.groups[index].members.iter().map(|(id, _)| *id).collect()),
+            None => Wants::Heads {
+                limit: self.policy.batch_size + self.lane.blocked_count() + self.lane.notes.witnesses().len(),
+            },
+        }
+    }
+
+    /// What to do now, given what the queue holds.
+    pub fn plan(&mut self, now: Timestamp, dice: u64, heads: &Heads) -> Step {
+        let mut throws = Throws::new(dice);
+        if self.lane.flying {
+            return Step::Rest { why: Why::Flying };
+        }
+        if self.paused {
+            return Step::Rest { why: Why::Paused };
+        }
+        self.lane.breaker.clamp(now, throws.draw());
+        let group = self.eligible_group();
+        if heads.entries.is_empty() {
+            return match (group, heads.next_due) {
+                (Some(index), _) => {
+                    self.lane.groups.remove(index);
+                    Step::Again
+                }
+                (None, Some(until)) => Step::Wait { until, why: Why::NotDue },
+                (None, None) => {
+                    self.lane.groups.clear();
+                    Step::Rest { why: Why::Empty }
+                }
+            };
+        }
+        let probing = match self.lane.breaker.gate(now) {
+            Gate::Closed => false,
+            Gate::HalfOpen { .. } => true,
+            Gate::Open { cause: Cause::Forbidden, .. } if self.lane.has_untried_witness(&heads.entries) => {
+                true
+            }
+            Gate::Open { cause, until } => return Step::Wait { until, why: Why::Scope(cause) },
+        };
+        match self.credential.need(now) {
+            Need::Usable => {}
+            Need::Renew => return Step::Renew,
+            Need::Required { until } => return Step::Wait { until, why: Why::AuthRequired },
+        }
+        self.lane.notes.forget_replaced(&heads.entries);
+        if let Some(entry) = heads.entries.iter().find(|entry| self.lane.notes.asks(entry)) {
+            self.lane.flying = true;
+            return Step::LookUp(Box::new(entry.clone()));
+        }
+        let flight = match group {
+            Some(index) if !probing => self.lane.group_flight(index, &heads.entries, now),
+            Some(_) | None => self.lane.head_flight(&heads.entries, probing, now),
+        };
+        if let Some(until) = self.lane.too_soon(&flight, now) {
+            return Step::Wait { until, why: Why::Sparing };
+        }
+        self.lane.take_off(&flight, group.filter(|_| !probing), now, throws.draw());
+        Step::Send(flight)
+    }
+
+    /// The network came, went or changed: what waits for the network goes at once, spread a little.
+    pub fn network_changed(&mut self, now: Timestamp, dice: u64) {
+        let spread = self.lane.link_up_spread.unwrap_or(LINK_UP_SPREAD);
+        if self.lane.breaker.network_changed(now, spread, dice) {
+            self.lane.hurried = true;
+        }
+    }
+
+    /// The machine woke from sleep.
+    pub fn woke(&mut self, now: Timestamp, dice: u64) {
+        if self.lane.breaker.network_changed(now, WAKE_SPREAD, dice) {
+            self.lane.hurried = true;
+        }
+    }
+
+    /// Somebody wants it now. Ends every wait but one the server asked for.
+    pub fn flush(&mut self, now: Timestamp) {
+        self.lane.breaker.hurried(now);
+        self.lane.hurried = true;
+        if self.credential.is_required() {
+            self.credential.changed();
+        }
+    }
+
+    /// The credential's place changed.
+    pub fn credential_changed(&mut self) {
+        self.credential.changed();
+    }
+
+    /// Asking for the credential came to this.
+    pub fn credential_obtained(&mut self, how: Obtained, now: Timestamp, dice: u64) {
+        self.credential.obtained(how, now, dice);
+    }
+
+    /// Whether the credential has to be obtained before anything else can be known.
+    pub fn credential_need(&self, now: Timestamp) -> Need {
+        self.credential.need(now)
+    }
+
+    /// A person paused or resumed sending.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Whether sending is paused.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Whether a look-up may be sent now, and if not, why not.
+    pub fn may_look_up(&self, now: Timestamp) -> Result<(), Why> {
+        match (self.credential.need(now), self.lane.breaker.gate(now)) {
+            (_, Gate::Open { cause, .. }) => Err(Why::Scope(cause)),
+            (Need::Required { .. }, _) => Err(Why::AuthRequired),
+            (Need::Usable | Need::Renew, Gate::Closed | Gate::HalfOpen { .. }) => Ok(()),
+        }
+    }
+
+    /// Why the way is not open, if it is not; and until when.
+    pub fn obstacle(&self, now: Timestamp) -> Option<(Why, Timestamp)> {
+        if let Need::Required { until } = self.credential.need(now) {
+            return Some((Why::AuthRequired, until));
+        }
+        self.lane.breaker.waiting().map(|(cause, until)| (Why::Scope(cause), until))
+    }
+
+    /// Whether the cloud ever answered well in this scope since the start.
+    pub fn was_ever_good(&self) -> bool {
+        self.lane.ever_good
+    }
+
+    /// The wait that outlives this process, if one is on.
+    pub fn lasting(&self) -> Option<(Cause, Timestamp)> {
+        self.lane.breaker.waiting().filter(|(cause, _)| cause.survives_restart())
+    }
+
+    /// Takes up a wait that an earlier process left.
+    pub fn restore(&mut self, cause: Cause, until: Timestamp) {
+        self.lane.breaker.restore(cause, until);
+    }
+
+    /// The group that is to be sent next: the last one that need not wait for another request to pass.
+    fn eligible_group(&self) -> Option<usize> {
+        self.lane.groups.iter().rposition(|group| group.may_go(self.lane.passes))
+    }
+}
+
+impl Lane {
+    fn new(policy: Policy, now: Timestamp) -> Self {
+        Self {
+            breaker: Breaker::new(policy.pauses),
+            pace: Pace::new(policy.batch_size),
+            retries: Tokens::for_retries(now),
+            bisecting: Tokens::for_bisecting(now),
+            notes: Notes::default(),
+            groups: Vec::new(),
+            no_batches_until: None,
+            once_more: false,
+            flying: false,
+            hurried: false,
+            passes: 0,
+            batch_forbidden: false,
+            ever_good: false,
+            link_up_spread: None,
+        }
+    }
+
+    fn blocked_count(&self) -> usize {
+        self.groups.iter().map(|group| group.members.len()).sum()
+    }
+
+    fn is_blocked(&self, entry: &Entry) -> bool {
+        self.groups.iter().any(|group| group.members.iter().any(|(id, _)| *id == entry.id))
+    }
+
+    /// Only one project was refused so far and another one waits: it tells whether the tenant is meant.
+    fn has_untried_witness(&self, entries: &[Entry]) -> bool {
+        let witnesses = self.notes.witnesses();
+        witnesses.len() == 1
+            && !self.batch_forbidden
+            && entries.iter().any(|entry| witnesses.iter().all(|(id, _)| *id != entry.id))
+    }
+
+    /// A part of a batch that was not taken as a whole.
+    fn group_flight(&self, index: usize, entries: &[Entry], now: Timestamp) -> Flight {
+        let members = &self.groups[index].members;
+        let entries: Vec<Entry> = entries
+            .iter()
+            .filter(|entry| entry.standing == Standing::Ready)
+            .filter(|entry| members.iter().any(|(id, _)| *id == entry.id))
+            .cloned()
+            .collect();
+        self.flight(entries, true, now)
+    }
+
+    /// The first due entries; a single one where that is asked for or where it has to travel alone.
+    fn head_flight(&self, entries: &[Entry], probing: bool, now: Timestamp) -> Flight {
+        let witnesses = self.notes.witnesses();
+        let doubted = |entry: &Entry| witnesses.iter().any(|(id, _)| *id == entry.id);
+        let free: Vec<&Entry> =
+            entries.iter().filter(|entry| !self.is_blocked(entry) && !doubted(entry)).collect();
+        let alone = probing || free.is_empty() || !witnesses.is_empty() || self.batch_forbidden;
+        if alone {
+            let from: Vec<&Entry> = if free.is_empty() { entries.iter().collect() } else { free };
+            let oldest = from
+                .into_iter()
+                .min_by_key(|entry| (self.notes.failures_alone(entry.id), entry.enqueued_at, entry.id));
+            return self.flight(oldest.cloned().into_iter().collect(), false, now);
+        }
+        let size = if self.speaks_batches(now) { self.pace.size(now) } else { 1 };
+        let mut bytes = 0;
+        let mut chosen: Vec<Entry> = Vec::new();
+        for entry in free {
+            let solitary = self.notes.travels_alone(entry);
+            bytes += estimated_bytes(entry);
+            let fits = chosen.len() < size && bytes <= MOST_BYTES;
+            if !chosen.is_empty() && (solitary || !fits) {
+                break;
+            }
+            chosen.push(entry.clone());
+            if solitary {
+                break;
+            }
+        }
+        self.flight(chosen, false, now)
+    }
+
+    fn flight(&self, entries: Vec<Entry>, bisecting: bool, now: Timestamp) -> Flight {
+        let batch = entries.len() > 1 && self.speaks_batches(now);
+        Flight { entries, batch, bisecting }
+    }
+
+    fn speaks_batches(&self, now: Timestamp) -> bool {
+        self.no_batches_until.is_none_or(|until| now >= until)
+    }
+
+    /// Until when a repeat has to wait for the sake of the cloud.
+    fn too_soon(&mut self, flight: &Flight, now: Timestamp) -> Option<Timestamp> {
+        if self.hurried || self.once_more {
+            return None;
+        }
+        let next = if flight.bisecting {
+            self.bisecting.next(now)
+        } else if self.notes.was_tried(flight) {
+            self.retries.next(now)
+        } else {
+            now
+        };
+        (next > now).then_some(next)
+    }
+
+    fn take_off(&mut self, flight: &Flight, group: Option<usize>, now: Timestamp, dice: u64) {
+        if flight.bisecting {
+            self.bisecting.spend(now, dice);
+        } else if self.notes.was_tried(flight) {
+            self.retries.spend(now, dice);
+        }
+        if let Some(index) = group {
+            self.groups.remove(index);
+        }
+        self.hurried = false;
+        self.flying = true;
+    }
+}
+
+/// About how many bytes an entry takes in a body: its texts and the contract's field names.
+fn estimated_bytes(entry: &Entry) -> usize {
+    let registration = &entry.registration;
+    400 + registration.name.len()
+        + registration.root.as_os_str().len()
+        + registration.language.len()
+        + registration.framework.len()
+        + registration.content_hash.len()
+}

@@ -1,0 +1,313 @@
+//! Known projects against what was seen on disk: what was added, changed, moved, came back or is gone.
+//!
+//! Does not look at the disk; it is told what was seen and which paths a look would have covered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::entry::Asked;
+use crate::identity::local_id;
+use crate::ids::{LocalId, MachineId};
+use crate::project::{Change, ChangeKind, Presence, Project};
+use crate::registration::{LONGEST_NAME, LONGEST_PATH, LONGEST_WORD};
+use crate::sighting::Sighting;
+use crate::time::Timestamp;
+
+/// Compares `known` with `seen`. `covered` tells of a path whether a project there would have been seen: only then is
+/// one that was not seen called missing.
+pub fn diff(
+    known: &[Project],
+    seen: &[Sighting],
+    covered: &dyn Fn(&Path) -> bool,
+    machine: MachineId,
+    now: Timestamp,
+) -> Vec<Change> {
+    let by_root: BTreeMap<&Path, &Project> = by_root(known);
+    let seen: Vec<&Sighting> =
+        seen.iter().filter(|sighting| sighting.root.as_os_str().len() <= LONGEST_PATH).collect();
+    let at_home: BTreeSet<LocalId> = seen
+        .iter()
+        .filter_map(|sighting| {
+            by_root.get(sighting.root.as_path()).filter(|known| same_folders(known, sighting))
+        })
+        .map(|project| project.local)
+        .collect();
+    let seen_roots: BTreeSet<&Path> = seen.iter().map(|sighting| sighting.root.as_path()).collect();
+    let left_home = |project: &Project| {
+        !at_home.contains(&project.local)
+            && (project.presence == Presence::Missing
+                || seen_roots.contains(project.root.as_path())
+                || covered(&project.root))
+    };
+    let mut taken: BTreeSet<LocalId> = BTreeSet::new();
+    // Folders that are recognised come before names of places, so that two projects that swap places keep who they
+    // are; and every identity is settled before parents are looked up by where they are.
+    let mut found: Vec<Option<Match<'_>>> = seen
+        .iter()
+        .map(|sighting| {
+            let here = by_root.get(sighting.root.as_path()).filter(|project| same_folders(project, sighting));
+            let found = here.map(|project| Match::Known(project)).or_else(|| {
+                let moved = |project: &&Project| {
+                    same_folders(project, sighting) && left_home(project) && !taken.contains(&project.local)
+                };
+                known.iter().find(moved).map(Match::Moved)
+            });
+            taken.extend(found.map(|found| found.local()));
+            found
+        })
+        .collect();
+    for (sighting, found) in seen.iter().zip(&mut found).filter(|(_, found)| found.is_none()) {
+        let here = by_root.get(sighting.root.as_path()).filter(|project| !taken.contains(&project.local));
+        let settled = here.map_or_else(
+            || Match::New(fresh_id(known, &taken, machine, &sighting.root)),
+            |project| Match::Known(project),
+        );
+        taken.insert(settled.local());
+        *found = Some(settled);
+    }
+    let matched: Vec<(&Sighting, Match<'_>)> =
+        seen.into_iter().zip(found).filter_map(|(sighting, found)| Some((sighting, found?))).collect();
+    let ids: BTreeMap<&Path, LocalId> =
+        matched.iter().map(|(sighting, found)| (sighting.root.as_path(), found.local())).collect();
+    let parent = |sighting: &Sighting| {
+        let root = sighting.parent_root.as_deref()?;
+        ids.get(root).copied().or_else(|| by_root.get(root).map(|project| project.local))
+    };
+    let mut changes: Vec<Change> = matched
+        .iter()
+        .filter_map(|(sighting, found)| {
+            let project = record(sighting, found, parent(sighting), now);
+            kind(found, &project).map(|kind| Change { kind, project })
+        })
+        .collect();
+    changes.extend(
+        known
+            .iter()
+            .filter(|project| project.presence == Presence::Present && !taken.contains(&project.local))
+            .filter(|project| covered(&project.root))
+            .map(|project| Change {
+                kind: ChangeKind::Missing,
+                project: Project { presence: Presence::Missing, seen_at: now, ..project.clone() },
+            }),
+    );
+    changes
+}
+
+#[derive(Clone, Copy)]
+enum Match<'a> {
+    Known(&'a Project),
+    Moved(&'a Project),
+    New(LocalId),
+}
+
+impl Match<'_> {
+    fn local(&self) -> LocalId {
+        match self {
+            Self::Known(project) | Self::Moved(project) => project.local,
+            Self::New(local) => *local,
+        }
+    }
+}
+
+/// Where two records name one path, the present one counts.
+fn by_root(known: &[Project]) -> BTreeMap<&Path, &Project> {
+    let mut roots: BTreeMap<&Path, &Project> = BTreeMap::new();
+    for project in known {
+        match roots.get(project.root.as_path()) {
+            Some(other) if other.presence == Presence::Present => {}
+            Some(_) | None => {
+                roots.insert(&project.root, project);
+            }
+        }
+    }
+    roots
+}
+
+/// The same folders by device and inode: that of the root and, where it has one, of the version-control folder.
+fn same_folders(project: &Project, sighting: &Sighting) -> bool {
+    project.place == Some(sighting.place) && project.vcs_place == sighting.vcs_place
+}
+
+/// The id of the place, unless a project that moved away took it along; then one derived from it.
+fn fresh_id(known: &[Project], taken: &BTreeSet<LocalId>, machine: MachineId, root: &Path) -> LocalId {
+    let in_use = |id: LocalId| taken.contains(&id) || known.iter().any(|project| project.local == id);
+    let mut id = local_id(machine, root);
+    while in_use(id) {
+        id = local_id(MachineId(id.0), root);
+    }
+    id
+}
+
+fn record(sighting: &Sighting, found: &Match<'_>, parent: Option<LocalId>, now: Timestamp) -> Project {
+    let before = match found {
+        Match::Known(project) | Match::Moved(project) => Some(*project),
+        Match::New(_) => None,
+    };
+    Project {
+        local: found.local(),
+        root: sighting.root.clone(),
+        place: Some(sighting.place),
+        vcs_place: sighting.vcs_place,
+        vcs: sighting.vcs,
+        name: shortened(&sighting.name, LONGEST_NAME),
+        language: shortened(&sighting.language, LONGEST_WORD),
+        framework: shortened(&sighting.framework, LONGEST_WORD),
+        content_hash: shortened(&sighting.content_hash, LONGEST_WORD),
+        kind: sighting.kind,
+        parent: parent.filter(|parent| *parent != found.local()),
+        presence: Presence::Present,
+        asked: before.map_or(Asked::ByDiscovery, |project| project.asked),
+        first_seen_at: before.map_or(now, |project| project.first_seen_at),
+        seen_at: now,
+    }
+}
+
+/// The longest beginning of at most `most` bytes that is still text.
+fn shortened(text: &str, most: usize) -> String {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
+fn kind(found: &Match<'_>, project: &Project) -> Option<ChangeKind> {
+    match found {
+        Match::New(_) => Some(ChangeKind::Added),
+        Match::Moved(before) => Some(ChangeKind::Moved { from: before.root.clone() }),
+        Match::Known(before) if before.presence == Presence::Missing => Some(ChangeKind::Returned),
+        Match::Known(before) => {
+            let as_before = Project { seen_at: before.seen_at, ..project.clone() };
+            (as_before != **before).then_some(ChangeKind::Changed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::registration::ProjectKind;
+    use crate::sighting::{Place, Vcs};
+    use uuid::Uuid;
+
+    const MACHINE: MachineId = MachineId(Uuid::from_u128(5));
+    const NOW: Timestamp = Timestamp(1_000);
+
+    fn sighting(root: &str, inode: u64) -> Sighting {
+        Sighting {
+            root: PathBuf::from(root),
+            place: Place { device: 1, inode },
+            vcs_place: Some(Place { device: 1, inode: inode + 1_000 }),
+            vcs: Vcs::Git,
+            name: "name".to_owned(),
+            language: String::new(),
+            framework: String::new(),
+            content_hash: "aa".to_owned(),
+            kind: ProjectKind::Standalone,
+            parent_root: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn apply(known: &mut Vec<Project>, changes: Vec<Change>) {
+        for change in changes {
+            known.retain(|project| project.local != change.project.local);
+            known.push(change.project);
+        }
+    }
+
+    /// Looks once and tells what changed, in short.
+    fn look(known: &mut Vec<Project>, seen: &[Sighting]) -> Vec<String> {
+        look_at(known, seen, &|_| true)
+    }
+
+    fn look_at(known: &mut Vec<Project>, seen: &[Sighting], covered: &dyn Fn(&Path) -> bool) -> Vec<String> {
+        let changes = diff(known, seen, covered, MACHINE, NOW);
+        let told = changes
+            .iter()
+            .map(|change| format!("{} {}", change.kind.as_str(), change.project.root.display()))
+            .collect();
+        apply(known, changes);
+        told
+    }
+
+    fn id_at(known: &[Project], root: &str) -> LocalId {
+        known
+            .iter()
+            .find(|project| project.root == Path::new(root) && project.presence == Presence::Present)
+            .unwrap()
+            .local
+    }
+
+    #[test]
+    fn a_project_is_added_changed_missed_and_returns_as_itself() {
+        let mut known = Vec::new();
+        assert_eq!(look(&mut known, &[sighting("/w/a", 1)]), ["added /w/a"]);
+        let first = id_at(&known, "/w/a");
+        assert_eq!(first, local_id(MACHINE, Path::new("/w/a")));
+        assert_eq!(look(&mut known, &[sighting("/w/a", 1)]), Vec::<String>::new());
+        let edited = Sighting { content_hash: "bb".to_owned(), ..sighting("/w/a", 1) };
+        assert_eq!(look(&mut known, std::slice::from_ref(&edited)), ["changed /w/a"]);
+        assert_eq!(look(&mut known, &[]), ["missing /w/a"]);
+        assert_eq!(look(&mut known, &[]), Vec::<String>::new());
+        assert_eq!(look(&mut known, &[edited]), ["returned /w/a"]);
+        assert_eq!(id_at(&known, "/w/a"), first);
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_is_not_missing() {
+        let mut known = Vec::new();
+        look(&mut known, &[sighting("/w/a", 1), sighting("/mnt/b", 2)]);
+        let covered = |path: &Path| path.starts_with("/w");
+        assert_eq!(look_at(&mut known, &[sighting("/w/a", 1)], &covered), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_move_keeps_the_uuid_and_a_copy_gets_its_own() {
+        let mut known = Vec::new();
+        look(&mut known, &[sighting("/w/a", 1)]);
+        let first = id_at(&known, "/w/a");
+        assert_eq!(look(&mut known, &[sighting("/w/b", 1)]), ["moved /w/b"]);
+        assert_eq!(id_at(&known, "/w/b"), first);
+        assert_eq!(look(&mut known, &[sighting("/w/b", 1), sighting("/w/c", 3)]), ["added /w/c"]);
+        assert_ne!(id_at(&known, "/w/c"), first);
+        // The place that was left is taken by another project: its UUID must not be the moved one's.
+        look(&mut known, &[sighting("/w/b", 1), sighting("/w/c", 3), sighting("/w/a", 9)]);
+        assert_ne!(id_at(&known, "/w/a"), first);
+    }
+
+    #[test]
+    fn two_projects_that_swap_places_keep_who_they_are() {
+        let mut known = Vec::new();
+        look(&mut known, &[sighting("/w/a", 1), sighting("/w/b", 2)]);
+        let (a, b) = (id_at(&known, "/w/a"), id_at(&known, "/w/b"));
+        let told = look(&mut known, &[sighting("/w/a", 2), sighting("/w/b", 1)]);
+        assert_eq!(told, ["moved /w/a", "moved /w/b"]);
+        assert_eq!((id_at(&known, "/w/a"), id_at(&known, "/w/b")), (b, a));
+        assert_eq!(known.len(), 2);
+    }
+
+    #[test]
+    fn a_project_made_anew_at_its_place_is_the_same_one() {
+        let mut known = Vec::new();
+        look(&mut known, &[sighting("/w/a", 1)]);
+        let first = id_at(&known, "/w/a");
+        assert_eq!(look(&mut known, &[sighting("/w/a", 50)]), ["changed /w/a"]);
+        assert_eq!(id_at(&known, "/w/a"), first);
+    }
+
+    #[test]
+    fn a_parent_is_found_by_its_root() {
+        let mut known = Vec::new();
+        let child = Sighting { parent_root: Some(PathBuf::from("/w/a")), ..sighting("/w/a/lib", 2) };
+        look(&mut known, &[child, sighting("/w/a", 1)]);
+        let parent = known.iter().find(|project| project.root == Path::new("/w/a/lib")).unwrap().parent;
+        assert_eq!(parent, Some(id_at(&known, "/w/a")));
+    }
+
+    #[test]
+    fn long_names_are_cut_between_characters() {
+        assert_eq!(shortened("aé", 2), "a");
+        assert_eq!(shortened("aé", 3), "aé");
+        assert_eq!(shortened("", 3), "");
+    }
+}
