@@ -1,1 +1,203 @@
 //! The SQLite file: outbox, mapping cache, projects, events; every SQL statement is here.
+//!
+//! [`Store::open`] gives a [`Store`], which is cheap to clone; its methods give a handle for each family of tables.
+//! All writes go through one connection that commits what waits together; a call that returned `Ok` is on the disk.
+//! Reads have connections of their own, which cannot write. Time is handed in; nothing here knows a clock.
+
+mod apply;
+mod enqueue;
+mod error;
+mod event;
+mod mapping;
+mod meta;
+mod migrate;
+mod open;
+mod outbox;
+mod project;
+mod row;
+mod scope;
+mod settle;
+mod sql;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
+use sqlx::{Sqlite, SqliteConnection};
+use sync_core::Timestamp;
+use uuid::Uuid;
+
+pub use apply::Applied;
+pub use enqueue::{Enqueued, How, Wish};
+pub use error::Error;
+pub use event::{Event, Events};
+pub use mapping::{MappingCounts, Mappings};
+pub use meta::Meta;
+pub use outbox::{Counts, EntryState, Outbox};
+pub use project::{Filter, ProjectCounts, ProjectView, Projects, State};
+pub use scope::Scopes;
+pub use settle::SettleReport;
+
+use writer::{Running, Writer};
+
+/// How much the store takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The largest number of entries that wait, over all scopes.
+    pub max_items: u64,
+}
+
+/// A store, and what was found when it was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// Where a database that could not be used was moved; the store is then a new one.
+    pub set_aside: Option<PathBuf>,
+    /// Whether the run before this one did not end with [`Store::close`].
+    pub unclean: bool,
+    /// The database's own id: another one means that everything in it is new.
+    pub instance: Uuid,
+}
+
+/// What the writer did since the store was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Figures {
+    /// Transactions that were committed.
+    pub commits: u64,
+    /// Calls that were part of them.
+    pub jobs: u64,
+}
+
+/// The database of one daemon.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: PathBuf,
+    limits: Limits,
+    reads: SqlitePool,
+    writer: Writer,
+}
+
+impl Store {
+    /// Opens the database at `path` or makes it. One that is damaged, empty though it was not, or another
+    /// installation's is set aside under a name with `now` in it. `fresh_id` becomes the id of a new database.
+    ///
+    /// Only one process may do this at a time; the caller's lock sees to it.
+    ///
+    /// # Errors
+    /// [`Error::Newer`] for a database of a newer version, which is not touched; [`Error::Full`]; [`Error::Busy`];
+    /// [`Error::Other`] when the folder or the file cannot be used.
+    pub async fn open(path: &Path, limits: Limits, now: Timestamp, fresh_id: Uuid) -> Result<Opened, Error> {
+        let ready = open::open(path, now, fresh_id).await.map_err(|error| error.in_file(path))?;
+        let writer = Writer::start(ready.connection, ready.options, path.to_owned(), limits.max_items);
+        let inner = Inner { file: path.to_owned(), limits, reads: ready.reads, writer };
+        Ok(Opened {
+            store: Self { inner: Arc::new(inner) },
+            set_aside: ready.set_aside,
+            unclean: ready.unclean,
+            instance: ready.instance,
+        })
+    }
+
+    /// Finishes what was accepted, moves the log into the file and marks a clean end. Every other handle answers
+    /// [`Error::Closed`] from now on.
+    pub async fn close(self) -> Result<(), Error> {
+        // Readers keep the log from being moved.
+        self.inner.reads.close().await;
+        self.inner.writer.close().await
+    }
+
+    /// The scopes.
+    pub fn scope(&self) -> Scopes<'_> {
+        Scopes { store: self }
+    }
+
+    /// The outbox.
+    pub fn outbox(&self) -> Outbox<'_> {
+        Outbox { store: self }
+    }
+
+    /// The mappings.
+    pub fn mapping(&self) -> Mappings<'_> {
+        Mappings { store: self }
+    }
+
+    /// The projects.
+    pub fn project(&self) -> Projects<'_> {
+        Projects { store: self }
+    }
+
+    /// The events.
+    pub fn event(&self) -> Events<'_> {
+        Events { store: self }
+    }
+
+    /// Small facts by name.
+    pub fn meta(&self) -> Meta<'_> {
+        Meta { store: self }
+    }
+
+    /// What the writer did so far.
+    pub fn figures(&self) -> Figures {
+        let counters = self.inner.writer.figures();
+        Figures {
+            commits: counters.commits.load(Ordering::Relaxed),
+            jobs: counters.jobs.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.inner.limits
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.inner.writer
+    }
+
+    pub(crate) async fn read(
+        &self,
+        query: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<Vec<SqliteRow>, Error> {
+        query
+            .fetch_all(&self.inner.reads)
+            .await
+            .map_err(|error| self.inner.writer.noticed(Error::from(error).in_file(&self.inner.file)))
+    }
+
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> Running<'c, Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let written = self.inner.writer.run(work).await;
+        written.map_err(|error| self.inner.writer.noticed(error.in_file(&self.inner.file)))
+    }
+}
+
+/// Every statement of the daemon by file and name, for the test that keeps their query plans.
+pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
+    [
+        ("apply", apply::STATEMENTS),
+        ("enqueue", enqueue::STATEMENTS),
+        ("event", event::STATEMENTS),
+        ("mapping", mapping::STATEMENTS),
+        ("meta", meta::STATEMENTS),
+        ("migrate", migrate::STATEMENTS),
+        ("open", open::STATEMENTS),
+        ("outbox", outbox::STATEMENTS),
+        ("project", project::STATEMENTS),
+        ("scope", scope::STATEMENTS),
+        ("settle", settle::STATEMENTS),
+        ("writer", writer::STATEMENTS),
+    ]
+    .into_iter()
+    .flat_map(|(file, statements)| statements.iter().map(move |(name, sql)| (file, *name, *sql)))
+    .collect()
+}

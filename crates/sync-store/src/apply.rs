@@ -1,0 +1,242 @@
+//! Records what a scan or a tool found out about projects, and queues what the cloud has to know of it.
+
+use serde::Serialize;
+use sqlx::SqliteConnection;
+use sync_core::{
+    Asked, Change, ChangeKind, LocalId, MachineId, Place, Presence, Project, ScopeId, Timestamp,
+};
+
+use crate::enqueue::{self, Call, How, Wish};
+use crate::error::Error;
+use crate::event::{self, NewEvent};
+use crate::row::{self, Columns, project_columns};
+use crate::sql::{Hex, json};
+
+/// What recording changes came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Applied {
+    /// Projects that were not known.
+    pub added: u64,
+    /// Projects about which something is different.
+    pub changed: u64,
+    /// Projects that are at another path.
+    pub moved: u64,
+    /// Projects that were missing and are there again.
+    pub returned: u64,
+    /// Projects that are gone from disk.
+    pub missing: u64,
+    /// Entries that were added, replaced or revived.
+    pub enqueued: u64,
+    /// Projects that were recorded but not queued, because the queue is full.
+    pub refused: u64,
+}
+
+crate::sql::statements! {
+    // No two present projects share a root: who comes to one displaces who was recorded there.
+    DISPLACE = "\
+        update project
+        set presence = 1
+        from json_each(?1) as w
+        where project.presence = 0
+            and project.root = unhex(w.value ->> 'root')
+            and project.local <> unhex(w.value ->> 'local')
+        returning project.local, project.root";
+    // Roots that are swapped within one scan would collide on the way.
+    LIFT = "update project set presence = 1 where local in (select unhex(w.value ->> 'local') from json_each(?1) as w)";
+    PUT = "\
+        insert into project (
+            local, root, device, inode, vcs_device, vcs_inode, vcs, name, language, framework, content_hash, kind,
+            parent, presence, asked, first_seen_at, seen_at
+        )
+        select
+            unhex(w.value ->> 'local'), unhex(w.value ->> 'root'), w.value ->> 'device', w.value ->> 'inode',
+            w.value ->> 'vcs_device', w.value ->> 'vcs_inode', w.value ->> 'vcs',
+            cast(unhex(w.value ->> 'name') as text), cast(unhex(w.value ->> 'language') as text),
+            cast(unhex(w.value ->> 'framework') as text), cast(unhex(w.value ->> 'content_hash') as text),
+            w.value ->> 'kind', unhex(w.value ->> 'parent'), w.value ->> 'presence', w.value ->> 'asked',
+            w.value ->> 'first_seen_at', w.value ->> 'seen_at'
+        from json_each(?1) as w
+        where true
+        on conflict (local) do update set
+            root = excluded.root, device = excluded.device, inode = excluded.inode,
+            vcs_device = excluded.vcs_device, vcs_inode = excluded.vcs_inode, vcs = excluded.vcs,
+            name = excluded.name, language = excluded.language, framework = excluded.framework,
+            content_hash = excluded.content_hash, kind = excluded.kind, parent = excluded.parent,
+            presence = excluded.presence, asked = min(asked, excluded.asked), seen_at = excluded.seen_at";
+    UNSENT = concat!("\
+        select ", project_columns!(), "
+        from project p
+        left join mapping m on m.scope = ?1 and m.local = p.local
+        left join outbox o on o.scope = ?1 and o.operation = 0 and o.local = p.local
+        where p.presence = 0 and o.id is null and m.sent is null
+        limit ?2");
+}
+
+/// Records changes, inside the transaction that is open.
+pub(crate) async fn apply(
+    connection: &mut SqliteConnection,
+    scope: ScopeId,
+    machine: MachineId,
+    changes: &[Change],
+    limit: u64,
+    now: Timestamp,
+) -> Result<Applied, Error> {
+    let mut applied = Applied::default();
+    let mut events = Vec::with_capacity(changes.len());
+    for change in changes {
+        match &change.kind {
+            ChangeKind::Added => applied.added += 1,
+            ChangeKind::Changed => applied.changed += 1,
+            ChangeKind::Moved { .. } => applied.moved += 1,
+            ChangeKind::Returned => applied.returned += 1,
+            ChangeKind::Missing => applied.missing += 1,
+        }
+        events.push(event_of(change, now));
+    }
+
+    let rows: Vec<NewRow> = changes.iter().map(|change| NewRow::new(&change.project)).collect();
+    let present = json(&rows.iter().filter(|row| row.presence == 0).collect::<Vec<_>>())?;
+    let rows = json(&rows)?;
+    sqlx::query(LIFT).bind(&rows).execute(&mut *connection).await?;
+    for displaced in sqlx::query(DISPLACE).bind(&present).fetch_all(&mut *connection).await? {
+        let mut columns = Columns::new(&displaced, 0, "project", "displaced".to_owned());
+        let local = LocalId(columns.uuid("local")?);
+        applied.missing += 1;
+        let message = "another project is at its place".to_owned();
+        events.push(NewEvent::new("project.missing", Some(local), message, now));
+    }
+    sqlx::query(PUT).bind(&rows).execute(&mut *connection).await?;
+    event::append(connection, &events).await?;
+
+    let wanted: Vec<Wish> = changes
+        .iter()
+        .filter(|change| change.project.presence == Presence::Present)
+        .map(|change| Wish {
+            registration: change.project.registration(machine),
+            asked: Asked::ByDiscovery,
+            force: false,
+        })
+        .collect();
+    (applied.enqueued, applied.refused) = enqueue_each(connection, scope, wanted, limit, now).await?;
+    Ok(applied)
+}
+
+/// Queues what was never sent and does not wait.
+pub(crate) async fn enqueue_unsent(
+    connection: &mut SqliteConnection,
+    scope: ScopeId,
+    machine: MachineId,
+    at_most: u32,
+    limit: u64,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let query = sqlx::query(UNSENT).bind(scope.0).bind(i64::from(at_most));
+    let wanted = query
+        .fetch_all(&mut *connection)
+        .await?
+        .iter()
+        .filter_map(|found| row::or_warn(row::project(found, 0)))
+        .map(|project| Wish {
+            registration: project.registration(machine),
+            asked: Asked::ByDiscovery,
+            force: false,
+        })
+        .collect();
+    Ok(enqueue_each(connection, scope, wanted, limit, now).await?.0)
+}
+
+/// Queues each wish by itself; returns how many rows changed and how many were refused.
+async fn enqueue_each(
+    connection: &mut SqliteConnection,
+    scope: ScopeId,
+    wanted: Vec<Wish>,
+    limit: u64,
+    now: Timestamp,
+) -> Result<(u64, u64), Error> {
+    let calls: Vec<Call> = wanted.into_iter().map(|wish| Call { scope, wishes: vec![wish], now }).collect();
+    if calls.is_empty() {
+        return Ok((0, 0));
+    }
+    let (mut enqueued, mut refused) = (0, 0);
+    for answer in enqueue::place(connection, &calls.iter().collect::<Vec<_>>(), limit).await? {
+        match answer {
+            Ok(taken) => {
+                enqueued +=
+                    taken.iter().filter(|one| matches!(one.how, How::Added(..) | How::Replaced(..))).count()
+                        as u64;
+            }
+            Err(Error::QueueFull { .. }) => refused += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((enqueued, refused))
+}
+
+fn event_of(change: &Change, now: Timestamp) -> NewEvent {
+    let project = &change.project;
+    let kind = match &change.kind {
+        ChangeKind::Added => "project.added",
+        ChangeKind::Changed => "project.changed",
+        ChangeKind::Moved { .. } => "project.moved",
+        ChangeKind::Returned => "project.returned",
+        ChangeKind::Missing => "project.missing",
+    };
+    let message = match &change.kind {
+        ChangeKind::Moved { from } => format!("{} to {}", from.display(), project.root.display()),
+        ChangeKind::Added | ChangeKind::Changed | ChangeKind::Returned | ChangeKind::Missing => {
+            project.root.display().to_string()
+        }
+    };
+    NewEvent::new(kind, Some(project.local), message, now)
+}
+
+/// A project as it travels to [`PUT`].
+#[derive(Serialize)]
+struct NewRow {
+    local: Hex,
+    root: Hex,
+    device: Option<i64>,
+    inode: Option<i64>,
+    vcs_device: Option<i64>,
+    vcs_inode: Option<i64>,
+    vcs: &'static str,
+    name: Hex,
+    language: Hex,
+    framework: Hex,
+    content_hash: Hex,
+    kind: &'static str,
+    parent: Option<Hex>,
+    presence: i64,
+    asked: i64,
+    first_seen_at: i64,
+    seen_at: i64,
+}
+
+impl NewRow {
+    fn new(project: &Project) -> Self {
+        let numbers = |place: Option<Place>| {
+            (place.map(|place| place.device.cast_signed()), place.map(|place| place.inode.cast_signed()))
+        };
+        let (device, inode) = numbers(project.place);
+        let (vcs_device, vcs_inode) = numbers(project.vcs_place);
+        Self {
+            local: Hex::of(project.local.0),
+            root: Hex::path(&project.root),
+            device,
+            inode,
+            vcs_device,
+            vcs_inode,
+            vcs: project.vcs.as_str(),
+            name: Hex::of(&project.name),
+            language: Hex::of(&project.language),
+            framework: Hex::of(&project.framework),
+            content_hash: Hex::of(&project.content_hash),
+            kind: project.kind.as_str(),
+            parent: project.parent.map(|parent| Hex::of(parent.0)),
+            presence: row::presence_number(project.presence),
+            asked: row::asked_number(project.asked),
+            first_seen_at: project.first_seen_at.0,
+            seen_at: project.seen_at.0,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What happened, numbered: every change that a person or a tool may follow.
+//!
+//! Events are written in the commit of what they tell.
+
+use serde::Serialize;
+use sqlx::SqliteConnection;
+use sync_core::{LocalId, Timestamp};
+
+use crate::Store;
+use crate::error::Error;
+use crate::row::{self, Columns};
+use crate::sql::{Hex, json};
+
+/// The events' table.
+#[derive(Clone, Copy, Debug)]
+pub struct Events<'s> {
+    pub(crate) store: &'s Store,
+}
+
+/// One event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// Its number; grows, and is never used twice.
+    pub id: i64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// A stable word, for example `registration.delivered`.
+    pub kind: String,
+    /// The project it is about, if it is about one.
+    pub local: Option<LocalId>,
+    /// For people.
+    pub message: String,
+}
+
+crate::sql::statements! {
+    SINCE = "\
+        select id, at, kind, local, message
+        from event
+        where id > ?1
+        order by id
+        limit ?2";
+    LATEST = "select coalesce(max(id), 0) from event";
+    APPEND = "\
+        insert into event (at, kind, local, message)
+        select
+            w.value ->> 'at', w.value ->> 'kind', unhex(w.value ->> 'local'),
+            cast(unhex(w.value ->> 'message') as text)
+        from json_each(?1) as w
+        order by w.key";
+    TRIM = "delete from event where id <= (select max(id) from event) - ?1";
+}
+
+impl Events<'_> {
+    /// The events after number `id`, oldest first, at most `limit`.
+    pub async fn since(&self, id: i64, limit: u32) -> Result<Vec<Event>, Error> {
+        let rows = self.store.read(sqlx::query(SINCE).bind(id).bind(i64::from(limit))).await?;
+        rows.iter()
+            .map(|found| {
+                let mut columns = Columns::new(found, 0, "event", row::number(found, 0).to_string());
+                Ok(Event {
+                    id: columns.take("id")?,
+                    at: columns.time("at")?,
+                    kind: columns.take("kind")?,
+                    local: columns.optional_uuid("local")?.map(LocalId),
+                    message: columns.take("message")?,
+                })
+            })
+            .collect()
+    }
+
+    /// The newest event's number, zero when there is none.
+    pub async fn latest(&self) -> Result<i64, Error> {
+        let rows = self.store.read(sqlx::query(LATEST)).await?;
+        Ok(rows.first().map_or(0, |found| row::number(found, 0)))
+    }
+
+    /// Writes an event that belongs to no other change.
+    pub async fn add(
+        &self,
+        kind: &'static str,
+        local: Option<LocalId>,
+        message: String,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let event = NewEvent::new(kind, local, message, now);
+        self.store.write(move |connection| Box::pin(async move { append(connection, &[event]).await })).await
+    }
+
+    /// Keeps the newest `keep` events.
+    pub async fn trim(&self, keep: u32) -> Result<u64, Error> {
+        self.store
+            .write(move |connection| {
+                Box::pin(async move {
+                    Ok(sqlx::query(TRIM).bind(i64::from(keep)).execute(connection).await?.rows_affected())
+                })
+            })
+            .await
+    }
+}
+
+/// An event as it travels to its statement.
+#[derive(Serialize, Debug)]
+pub(crate) struct NewEvent {
+    at: i64,
+    kind: &'static str,
+    local: Option<Hex>,
+    message: Hex,
+}
+
+impl NewEvent {
+    pub(crate) fn new(kind: &'static str, local: Option<LocalId>, message: String, now: Timestamp) -> Self {
+        Self {
+            at: now.0,
+            kind,
+            local: local.map(|local| Hex::of(local.0)),
+            message: Hex(message.into_bytes()),
+        }
+    }
+}
+
+/// Writes events into the transaction that is open.
+pub(crate) async fn append(connection: &mut SqliteConnection, events: &[NewEvent]) -> Result<(), Error> {
+    if !events.is_empty() {
+        sqlx::query(APPEND).bind(json(events)?).execute(connection).await?;
+    }
+    Ok(())
+}

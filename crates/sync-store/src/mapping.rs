@@ -1,0 +1,183 @@
+//! What the clouds told of each project: its UUID there, by scope.
+
+use serde::Serialize;
+use sqlx::SqliteConnection;
+use sync_core::{CloudId, LocalId, Mapping, ScopeId, TenantId, Timestamp};
+
+use crate::Store;
+use crate::error::Error;
+use crate::event::{self, NewEvent};
+use crate::row::{self, Columns, mapping_columns};
+use crate::sql::{Hex, json};
+
+/// The mappings' table.
+#[derive(Clone, Copy, Debug)]
+pub struct Mappings<'s> {
+    pub(crate) store: &'s Store,
+}
+
+/// How many mappings a scope has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MappingCounts {
+    /// All of them.
+    pub entries: u64,
+    /// Those that are believed without asking.
+    pub fresh: u64,
+    /// Those that expired.
+    pub stale: u64,
+}
+
+crate::sql::statements! {
+    GET = concat!("select ", mapping_columns!(), " from mapping m where m.scope = ?1 and m.local = ?2");
+    SOME = concat!("\
+        select ", mapping_columns!(), "
+        from json_each(?2) as w
+        cross join mapping m on m.scope = ?1 and m.local = unhex(w.value)");
+    ALL_IN = concat!("select ", mapping_columns!(), " from mapping m where m.scope = ?1 order by m.local");
+    BY_CLOUD = concat!("select ", mapping_columns!(), " from mapping m where m.scope = ?1 and m.cloud = ?2");
+    DUE = concat!("\
+        select ", mapping_columns!(), "
+        from mapping m
+        where m.scope = ?1 and m.refresh_at <= ?2
+        order by m.refresh_at
+        limit ?3");
+    COUNTS = "\
+        select count(*), coalesce(sum(expires_at > ?2), 0)
+        from mapping
+        where scope = ?1";
+    PUT = "\
+        insert into mapping (scope, local, cloud, tenant, status, sent, revision, cached_at, expires_at, refresh_at)
+        select
+            ?1, unhex(w.value ->> 'local'), unhex(w.value ->> 'cloud'), cast(unhex(w.value ->> 'tenant') as text),
+            cast(unhex(w.value ->> 'status') as text), unhex(w.value ->> 'sent'), w.value ->> 'revision',
+            w.value ->> 'cached_at', w.value ->> 'expires_at', w.value ->> 'refresh_at'
+        from json_each(?2) as w
+        where true
+        on conflict (scope, local) do update set
+            cloud = excluded.cloud, tenant = excluded.tenant, status = excluded.status, sent = excluded.sent,
+            revision = excluded.revision, cached_at = excluded.cached_at, expires_at = excluded.expires_at,
+            refresh_at = excluded.refresh_at";
+    FORGET = "delete from mapping where scope = ?1 and local = ?2";
+}
+
+impl Mappings<'_> {
+    /// The mapping of one project.
+    pub async fn get(&self, scope: ScopeId, local: LocalId) -> Result<Option<Mapping>, Error> {
+        let query = sqlx::query(GET).bind(scope.0).bind(bytes(local));
+        self.store.read(query).await?.first().map(|found| row::mapping(found, 0)).transpose()
+    }
+
+    /// Every mapping of a scope. A row that cannot be read is left out with a warning.
+    pub async fn all_in(&self, scope: ScopeId) -> Result<Vec<Mapping>, Error> {
+        let rows = self.store.read(sqlx::query(ALL_IN).bind(scope.0)).await?;
+        Ok(rows.iter().filter_map(|found| row::or_warn(row::mapping(found, 0))).collect())
+    }
+
+    /// The mapping with this UUID in the cloud.
+    pub async fn by_cloud(&self, scope: ScopeId, cloud: CloudId) -> Result<Option<Mapping>, Error> {
+        let query = sqlx::query(BY_CLOUD).bind(scope.0).bind(cloud.0.as_bytes().to_vec());
+        self.store.read(query).await?.first().map(|found| row::mapping(found, 0)).transpose()
+    }
+
+    /// The mappings that are to be asked for again, the most overdue first.
+    pub async fn due_for_refresh(
+        &self,
+        scope: ScopeId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Mapping>, Error> {
+        let query = sqlx::query(DUE).bind(scope.0).bind(now.0).bind(i64::from(limit));
+        let rows = self.store.read(query).await?;
+        Ok(rows.iter().filter_map(|found| row::or_warn(row::mapping(found, 0))).collect())
+    }
+
+    /// How many there are.
+    pub async fn counts(&self, scope: ScopeId, now: Timestamp) -> Result<MappingCounts, Error> {
+        let rows = self.store.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
+        let Some(found) = rows.first() else { return Ok(MappingCounts::default()) };
+        let mut columns = Columns::new(found, 0, "mapping", "count".to_owned());
+        let entries = columns.count("entries")?;
+        let fresh = columns.count("fresh")?;
+        Ok(MappingCounts { entries, fresh, stale: entries.saturating_sub(fresh) })
+    }
+
+    /// Keeps what the cloud told; another UUID than before is an event.
+    pub async fn put(&self, scope: ScopeId, mapping: Mapping, now: Timestamp) -> Result<(), Error> {
+        self.store
+            .write(move |connection| {
+                Box::pin(async move { put_all(connection, scope, &[mapping], now).await })
+            })
+            .await
+    }
+
+    /// Drops a mapping; says whether there was one.
+    pub async fn forget(&self, scope: ScopeId, local: LocalId) -> Result<bool, Error> {
+        self.store
+            .write(move |connection| {
+                Box::pin(async move {
+                    let query = sqlx::query(FORGET).bind(scope.0).bind(bytes(local));
+                    Ok(query.execute(connection).await?.rows_affected() > 0)
+                })
+            })
+            .await
+    }
+}
+
+fn bytes(local: LocalId) -> Vec<u8> {
+    local.0.as_bytes().to_vec()
+}
+
+/// A mapping as it travels to [`PUT`].
+#[derive(Serialize)]
+struct NewRow {
+    local: Hex,
+    cloud: Hex,
+    tenant: Option<Hex>,
+    status: Hex,
+    sent: Option<Hex>,
+    revision: i64,
+    cached_at: i64,
+    expires_at: i64,
+    refresh_at: i64,
+}
+
+/// Keeps mappings, and writes an event for each whose UUID in the cloud is another than before.
+pub(crate) async fn put_all(
+    connection: &mut SqliteConnection,
+    scope: ScopeId,
+    mappings: &[Mapping],
+    now: Timestamp,
+) -> Result<(), Error> {
+    if mappings.is_empty() {
+        return Ok(());
+    }
+    let locals: Vec<Hex> = mappings.iter().map(|mapping| Hex::of(mapping.local.0)).collect();
+    let known = sqlx::query(SOME).bind(scope.0).bind(json(&locals)?).fetch_all(&mut *connection).await?;
+    let known: Vec<Mapping> = known.iter().filter_map(|found| row::or_warn(row::mapping(found, 0))).collect();
+    let events: Vec<NewEvent> = mappings
+        .iter()
+        .filter_map(|mapping| {
+            let before = known.iter().find(|known| known.local == mapping.local)?;
+            (before.cloud != mapping.cloud).then(|| {
+                let message = format!("the cloud's UUID is {} instead of {}", mapping.cloud, before.cloud);
+                NewEvent::new("mapping.replaced", Some(mapping.local), message, now)
+            })
+        })
+        .collect();
+    let rows: Vec<NewRow> = mappings
+        .iter()
+        .map(|mapping| NewRow {
+            local: Hex::of(mapping.local.0),
+            cloud: Hex::of(mapping.cloud.0),
+            tenant: mapping.tenant.as_ref().map(TenantId::as_str).map(Hex::of),
+            status: Hex::of(&mapping.status),
+            sent: mapping.sent.map(|hash| Hex::of(hash.0)),
+            revision: mapping.revision.0,
+            cached_at: mapping.cached_at.0,
+            expires_at: mapping.expires_at.0,
+            refresh_at: mapping.refresh_at.0,
+        })
+        .collect();
+    sqlx::query(PUT).bind(scope.0).bind(json(&rows)?).execute(&mut *connection).await?;
+    event::append(connection, &events).await
+}

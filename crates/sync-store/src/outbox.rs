@@ -1,0 +1,468 @@
+//! What waits for the cloud: at most one entry for each project of a scope.
+//!
+//! Reading and the changes a person asks for. How wishes get in is `enqueue`'s, how flights end is `settle`'s.
+//! That an entry is in flight is not known here.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteRow;
+use sync_core::{Entry, EntryId, LocalId, ScopeId, Settled, Standing, Timestamp};
+
+use crate::Store;
+use crate::enqueue::{Call, Enqueued, Wish};
+use crate::error::Error;
+use crate::event::{self, NewEvent};
+use crate::row::{self, Columns, entry_columns, standing_number};
+use crate::settle::{self, SettleReport};
+use crate::sql::{Hex, json};
+
+/// The outbox's table.
+#[derive(Clone, Copy, Debug)]
+pub struct Outbox<'s> {
+    pub(crate) store: &'s Store,
+}
+
+/// How many entries a scope has waiting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Those that may go now.
+    pub ready: u64,
+    /// Those whose time has not come.
+    pub delayed: u64,
+    /// Those that wait for a person.
+    pub parked: u64,
+    /// Those the cloud refused for good.
+    pub dead: u64,
+    /// Since when the oldest that is not dead waits.
+    pub oldest_enqueued_at: Option<Timestamp>,
+}
+
+/// Where an entry stands, with the waiting ones told apart by their time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EntryState {
+    /// It may go now.
+    Ready,
+    /// It goes later.
+    Delayed,
+    /// It waits for a person.
+    Parked,
+    /// The cloud refused it for good.
+    Dead,
+}
+
+impl EntryState {
+    /// The state of an entry at `now`.
+    pub fn of(entry: &Entry, now: Timestamp) -> Self {
+        match entry.standing {
+            Standing::Ready if entry.due > now => Self::Delayed,
+            Standing::Ready => Self::Ready,
+            Standing::Parked => Self::Parked,
+            Standing::Dead => Self::Dead,
+        }
+    }
+}
+
+/// How far up a chain of waiting parents is looked.
+const DEEPEST_NESTING: usize = 16;
+
+crate::sql::statements! {
+    // Four short walks along the index, one for each standing and urgency, of which each stops at the limit.
+    HEADS = concat!("\
+        with head (id, asked, due) as (
+            select id, asked, due from (
+                select id, asked, due from outbox
+                where scope = ?1 and standing = 0 and asked = 0 and due <= ?2
+                    and id not in (select value from json_each(?4))
+                order by due, id limit ?3)
+            union all
+            select id, asked, due from (
+                select id, asked, due from outbox
+                where scope = ?1 and standing = 1 and asked = 0 and due <= ?2
+                    and id not in (select value from json_each(?4))
+                order by due, id limit ?3)
+            union all
+            select id, asked, due from (
+                select id, asked, due from outbox
+                where scope = ?1 and standing = 0 and asked = 1 and due <= ?2
+                    and id not in (select value from json_each(?4))
+                order by due, id limit ?3)
+            union all
+            select id, asked, due from (
+                select id, asked, due from outbox
+                where scope = ?1 and standing = 1 and asked = 1 and due <= ?2
+                    and id not in (select value from json_each(?4))
+                order by due, id limit ?3)
+            order by asked, due, id
+            limit ?3
+        )
+        select ", entry_columns!(), "
+        from head
+        cross join outbox o on o.id = head.id
+        order by head.asked, head.due, head.id");
+    DUE_AMONG = concat!("\
+        select ", entry_columns!(), "
+        from json_each(?3) as w
+        cross join outbox o on o.scope = ?1 and o.operation = 0 and o.local = unhex(w.value)
+        where o.standing < 2 and o.due <= ?2 and o.id not in (select value from json_each(?4))");
+    ENTRIES = concat!("\
+        select ", entry_columns!(), "
+        from json_each(?1) as w
+        cross join outbox o on o.id = w.value
+        order by w.key");
+    WAITING_FOR = concat!("\
+        select ", entry_columns!(), "
+        from outbox o
+        where o.scope = ?1 and o.operation = 0 and o.local = ?2");
+    NEXT_DUE = "\
+        select min(due) from (
+            select min(due) as due from outbox where scope = ?1 and standing = 0 and asked = 0
+            union all
+            select min(due) from outbox where scope = ?1 and standing = 0 and asked = 1
+            union all
+            select min(due) from outbox where scope = ?1 and standing = 1 and asked = 0
+            union all
+            select min(due) from outbox where scope = ?1 and standing = 1 and asked = 1
+        )";
+    COUNTS = "\
+        select
+            coalesce((select rows from tally where scope = ?1 and standing = 0), 0),
+            coalesce((select rows from tally where scope = ?1 and standing = 1), 0),
+            coalesce((select rows from tally where scope = ?1 and standing = 2), 0),
+            (select count(*) from outbox where scope = ?1 and standing = 0 and asked = 0 and due > ?2)
+                + (select count(*) from outbox where scope = ?1 and standing = 0 and asked = 1 and due > ?2)";
+    // Numbers grow with age, so the first that waits is the oldest.
+    OLDEST = "\
+        select enqueued_at
+        from outbox not indexed
+        where scope = ?1 and standing < 2
+        order by id
+        limit 1";
+    LIST = concat!("\
+        select ", entry_columns!(), "
+        from outbox o not indexed
+        where o.scope = ?1 and o.id > ?2
+            and (?3 is null or (o.standing = 0 and (o.due > ?4) = ?3))
+        order by o.id
+        limit ?5");
+    LIST_ASIDE = concat!("\
+        select ", entry_columns!(), "
+        from outbox o
+        where o.scope = ?1 and o.standing = ?2 and o.id > ?3
+        order by o.id
+        limit ?4");
+    RETRY = "\
+        update outbox
+        set
+            standing = 0, attempts = 0, due = min(due, ?2),
+            failure_code = null, failure_message = null, failure_at = null
+        where id in (select value from json_each(?1))";
+    RETRY_DEAD = "\
+        update outbox
+        set
+            standing = 0, attempts = 0, due = min(due, ?2),
+            failure_code = null, failure_message = null, failure_at = null
+        where scope = ?1 and standing = 2";
+    HURRY = "\
+        update outbox
+        set due = ?2
+        where scope = ?1 and standing = 0 and asked in (0, 1) and due > ?2";
+    DROP = "delete from outbox where id in (select value from json_each(?1))";
+    TRIM_DEAD = "\
+        delete from outbox
+        where id in (
+            select id from outbox
+            where scope = ?1 and standing = 2
+            order by due desc, id desc
+            limit -1 offset ?2
+        )";
+}
+
+impl Outbox<'_> {
+    /// Puts wishes into the outbox, all or none, with an event for each that changes something.
+    ///
+    /// # Errors
+    /// [`Error::QueueFull`] when there is a new project among them and no room for it.
+    pub async fn enqueue(
+        &self,
+        scope: ScopeId,
+        wishes: Vec<Wish>,
+        now: Timestamp,
+    ) -> Result<Vec<Enqueued>, Error> {
+        if wishes.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.store.writer().enqueue(Call { scope, wishes, now }).await
+    }
+
+    /// The next entries to send, at most `limit`, without those in `except`: due ones, asked for by a user before
+    /// others, parents before children, then by due time and age.
+    ///
+    /// A row whose payload is not what was stored is dropped with an event, so that it never blocks the others; its
+    /// project is queued again by [`Projects::enqueue_unsent`](crate::Projects::enqueue_unsent).
+    pub async fn heads(
+        &self,
+        scope: ScopeId,
+        now: Timestamp,
+        limit: u32,
+        except: &[EntryId],
+    ) -> Result<Vec<Entry>, Error> {
+        let except = ids_json(except)?;
+        let rows = loop {
+            let query =
+                sqlx::query(HEADS).bind(scope.0).bind(now.0).bind(i64::from(limit)).bind(except.clone());
+            let (entries, damaged) = sort_out(&self.store.read(query).await?);
+            if damaged.is_empty() {
+                break entries;
+            }
+            self.drop_damaged(damaged, now).await?;
+        };
+        self.parents_first(rows, scope, now, limit, &except).await
+    }
+
+    async fn parents_first(
+        &self,
+        mut entries: Vec<Entry>,
+        scope: ScopeId,
+        now: Timestamp,
+        limit: u32,
+        except: &str,
+    ) -> Result<Vec<Entry>, Error> {
+        let mut asked_for: BTreeSet<LocalId> = entries.iter().map(|entry| entry.registration.local).collect();
+        for _ in 0..DEEPEST_NESTING {
+            let parents: BTreeSet<LocalId> = entries
+                .iter()
+                .filter_map(|entry| entry.registration.parent)
+                .filter(|parent| asked_for.insert(*parent))
+                .collect();
+            if parents.is_empty() {
+                break;
+            }
+            let locals: Vec<Hex> = parents.into_iter().map(|parent| Hex::of(parent.0)).collect();
+            let query =
+                sqlx::query(DUE_AMONG).bind(scope.0).bind(now.0).bind(json(&locals)?).bind(except.to_owned());
+            // A damaged parent is met again as a head.
+            entries.extend(sort_out(&self.store.read(query).await?).0);
+        }
+        let mut ordered = order(entries);
+        ordered.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(ordered)
+    }
+
+    async fn drop_damaged(&self, damaged: Vec<EntryId>, now: Timestamp) -> Result<(), Error> {
+        let ids = ids_json(&damaged)?;
+        let events: Vec<NewEvent> = damaged
+            .iter()
+            .map(|id| {
+                let message =
+                    format!("entry {id} was damaged on disk and is dropped; a scan finds its project");
+                NewEvent::new("queue.damaged", None, message, now)
+            })
+            .collect();
+        self.store
+            .write(move |connection| {
+                Box::pin(async move {
+                    sqlx::query(DROP).bind(ids).execute(&mut *connection).await?;
+                    event::append(connection, &events).await
+                })
+            })
+            .await
+    }
+
+    /// The entries with these numbers, in that order; those that are gone are left out.
+    pub async fn entries(&self, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
+        let rows = self.store.read(sqlx::query(ENTRIES).bind(ids_json(ids)?)).await?;
+        Ok(readable(&rows))
+    }
+
+    /// One entry.
+    pub async fn get(&self, id: EntryId) -> Result<Option<Entry>, Error> {
+        Ok(self.entries(&[id]).await?.pop())
+    }
+
+    /// The entry of one project.
+    pub async fn waiting_for(&self, scope: ScopeId, local: LocalId) -> Result<Option<Entry>, Error> {
+        let query = sqlx::query(WAITING_FOR).bind(scope.0).bind(local.0.as_bytes().to_vec());
+        self.store.read(query).await?.first().map(|found| row::entry(found, 0)).transpose()
+    }
+
+    /// When the first entry that is not dead is due; `None` when there is none.
+    pub async fn next_due(&self, scope: ScopeId) -> Result<Option<Timestamp>, Error> {
+        let rows = self.store.read(sqlx::query(NEXT_DUE).bind(scope.0)).await?;
+        let Some(found) = rows.first() else { return Ok(None) };
+        let due: Option<i64> = Columns::new(found, 0, "outbox", "min".to_owned()).take("due")?;
+        Ok(due.map(Timestamp))
+    }
+
+    /// How many entries wait, and since when.
+    pub async fn counts(&self, scope: ScopeId, now: Timestamp) -> Result<Counts, Error> {
+        let rows = self.store.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
+        let Some(found) = rows.first() else { return Ok(Counts::default()) };
+        let mut columns = Columns::new(found, 0, "tally", scope.0.to_string());
+        let waiting = columns.count("ready")?;
+        let parked = columns.count("parked")?;
+        let dead = columns.count("dead")?;
+        let delayed = columns.count("delayed")?;
+        let oldest_enqueued_at = if waiting + parked == 0 {
+            None
+        } else {
+            let rows = self.store.read(sqlx::query(OLDEST).bind(scope.0)).await?;
+            rows.first()
+                .map(|found| Columns::new(found, 0, "outbox", "oldest".to_owned()).time("enqueued_at"))
+                .transpose()?
+        };
+        Ok(Counts { ready: waiting.saturating_sub(delayed), delayed, parked, dead, oldest_enqueued_at })
+    }
+
+    /// Entries by number, those after `after`, at most `limit`. Rows that cannot be read are left out.
+    pub async fn list(
+        &self,
+        scope: ScopeId,
+        filter: Option<EntryState>,
+        after: Option<EntryId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Entry>, Error> {
+        let after = after.map_or(0, |id| id.0);
+        let limit = i64::from(limit);
+        let by_due = |delayed: Option<bool>| {
+            sqlx::query(LIST).bind(scope.0).bind(after).bind(delayed).bind(now.0).bind(limit)
+        };
+        let aside = |standing| {
+            sqlx::query(LIST_ASIDE).bind(scope.0).bind(standing_number(standing)).bind(after).bind(limit)
+        };
+        let query = match filter {
+            None => by_due(None),
+            Some(EntryState::Ready) => by_due(Some(false)),
+            Some(EntryState::Delayed) => by_due(Some(true)),
+            Some(EntryState::Parked) => aside(Standing::Parked),
+            Some(EntryState::Dead) => aside(Standing::Dead),
+        };
+        Ok(readable(&self.store.read(query).await?))
+    }
+
+    /// What becomes of the entries of a flight, in one commit: delivered ones go and their mapping comes, others
+    /// stand as their fate says, all only where the row still has the revision that was sent.
+    ///
+    /// `life` is how long a mapping is believed, and `dice` spreads when each is asked for again.
+    pub async fn settle(
+        &self,
+        scope: ScopeId,
+        settled: Vec<Settled>,
+        life: Duration,
+        dice: u64,
+        now: Timestamp,
+    ) -> Result<SettleReport, Error> {
+        if settled.is_empty() {
+            return Ok(SettleReport::default());
+        }
+        self.store
+            .write(move |connection| {
+                Box::pin(async move { settle::settle(connection, scope, &settled, life, dice, now).await })
+            })
+            .await
+    }
+
+    /// Starts these entries anew: ready, due, no attempts. Says how many there were.
+    pub async fn retry(&self, ids: &[EntryId], now: Timestamp) -> Result<u64, Error> {
+        let ids = ids_json(ids)?;
+        self.store
+            .write(move |connection| {
+                Box::pin(async move {
+                    Ok(sqlx::query(RETRY).bind(ids).bind(now.0).execute(connection).await?.rows_affected())
+                })
+            })
+            .await
+    }
+
+    /// Starts every dead entry of a scope anew.
+    pub async fn retry_dead(&self, scope: ScopeId, now: Timestamp) -> Result<u64, Error> {
+        self.store
+            .write(move |connection| {
+                Box::pin(async move {
+                    let query = sqlx::query(RETRY_DEAD).bind(scope.0).bind(now.0);
+                    Ok(query.execute(connection).await?.rows_affected())
+                })
+            })
+            .await
+    }
+
+    /// Removes entries, whatever they wait for. Says how many there were.
+    pub async fn drop_entries(&self, ids: &[EntryId]) -> Result<u64, Error> {
+        let ids = ids_json(ids)?;
+        self.store
+            .write(move |connection| {
+                Box::pin(
+                    async move { Ok(sqlx::query(DROP).bind(ids).execute(connection).await?.rows_affected()) },
+                )
+            })
+            .await
+    }
+
+    /// Makes every ready entry due. Says how many were delayed.
+    pub async fn hurry(&self, scope: ScopeId, now: Timestamp) -> Result<u64, Error> {
+        self.store
+            .write(move |connection| {
+                Box::pin(async move {
+                    let query = sqlx::query(HURRY).bind(scope.0).bind(now.0);
+                    Ok(query.execute(connection).await?.rows_affected())
+                })
+            })
+            .await
+    }
+
+    /// Keeps the newest `keep` dead entries of a scope. Says how many went.
+    pub async fn trim_dead(&self, scope: ScopeId, keep: u32) -> Result<u64, Error> {
+        self.store
+            .write(move |connection| {
+                Box::pin(async move {
+                    let query = sqlx::query(TRIM_DEAD).bind(scope.0).bind(i64::from(keep));
+                    Ok(query.execute(connection).await?.rows_affected())
+                })
+            })
+            .await
+    }
+}
+
+fn ids_json(ids: &[EntryId]) -> Result<String, Error> {
+    json(&ids.iter().map(|id| id.0).collect::<Vec<i64>>())
+}
+
+/// The rows that can be read, and the numbers of those that cannot.
+fn sort_out(rows: &[SqliteRow]) -> (Vec<Entry>, Vec<EntryId>) {
+    let mut entries = Vec::with_capacity(rows.len());
+    let mut damaged = Vec::new();
+    for found in rows {
+        match row::or_warn(row::entry(found, 0)) {
+            Some(entry) => entries.push(entry),
+            None => damaged.push(EntryId(row::number(found, 0))),
+        }
+    }
+    (entries, damaged)
+}
+
+fn readable(rows: &[SqliteRow]) -> Vec<Entry> {
+    sort_out(rows).0
+}
+
+/// By urgency, due time and age, but every parent before its children. A circle of parents is cut somewhere.
+fn order(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.sort_by_key(|entry| (entry.asked, entry.due, entry.id));
+    let mut ordered = Vec::with_capacity(entries.len());
+    let mut waiting: Vec<Option<Entry>> = entries.into_iter().map(Some).collect();
+    for index in 0..waiting.len() {
+        // From this one up to the outermost parent that is not placed yet.
+        let mut chain = Vec::new();
+        let mut next = Some(index);
+        while let Some(entry) = next.and_then(|at| waiting.get_mut(at)).and_then(Option::take) {
+            next = entry.registration.parent.and_then(|parent| {
+                waiting
+                    .iter()
+                    .position(|other| other.as_ref().is_some_and(|other| other.registration.local == parent))
+            });
+            chain.push(entry);
+        }
+        ordered.extend(chain.into_iter().rev());
+    }
+    ordered
+}

@@ -1,0 +1,244 @@
+//! The projects that are known on this machine. They belong to the machine, not to a scope.
+
+use std::path::Path;
+
+use sync_core::{Change, Entry, LocalId, MachineId, Mapping, Project, ProjectKind, ScopeId, Timestamp};
+
+use crate::Store;
+use crate::apply::{self, Applied};
+use crate::error::Error;
+use crate::row::{
+    self, Columns, MAPPING_WIDTH, PROJECT_WIDTH, entry_columns, mapping_columns, project_columns,
+};
+use crate::sql::{Hex, json, path_bytes};
+
+/// The projects' table.
+#[derive(Clone, Copy, Debug)]
+pub struct Projects<'s> {
+    pub(crate) store: &'s Store,
+}
+
+/// Where a project stands towards the cloud of one scope.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// The cloud has it, and nothing waits.
+    Registered,
+    /// It waits to be sent, or was never queued.
+    Pending,
+    /// It is not on disk.
+    Missing,
+    /// The cloud refused it, for good or until a person does something.
+    Rejected,
+}
+
+/// Which projects to list; `None` leaves a field out of account.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Filter {
+    /// Where it stands.
+    pub state: Option<State>,
+    /// How it stands to others.
+    pub kind: Option<ProjectKind>,
+    /// Linguist's name of its main language.
+    pub language: Option<String>,
+}
+
+/// A project with what is known of it in one scope.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProjectView {
+    /// The record.
+    pub project: Project,
+    /// Where it stands.
+    pub state: State,
+    /// What the cloud told.
+    pub mapping: Option<Mapping>,
+    /// What waits.
+    pub entry: Option<Entry>,
+}
+
+/// How many projects stand where.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ProjectCounts {
+    /// All of them.
+    pub total: u64,
+    /// In the cloud, with nothing waiting.
+    pub registered: u64,
+    /// Waiting, or never queued.
+    pub pending: u64,
+    /// Not on disk.
+    pub missing: u64,
+    /// Refused.
+    pub rejected: u64,
+}
+
+/// The state as a number: 0 registered, 1 pending, 2 missing, 3 rejected.
+macro_rules! state_number {
+    () => {
+        "case
+            when p.presence = 1 then 2
+            when o.standing > 0 then 3
+            when o.id is null and m.cloud is not null then 0
+            else 1
+        end"
+    };
+}
+
+/// Projects with what belongs to them in scope ?1.
+macro_rules! in_scope {
+    () => {
+        "from project p
+        left join mapping m on m.scope = ?1 and m.local = p.local
+        left join outbox o on o.scope = ?1 and o.operation = 0 and o.local = p.local"
+    };
+}
+
+crate::sql::statements! {
+    ALL = concat!("select ", project_columns!(), " from project p order by p.local");
+    GET = concat!("select ", project_columns!(), " from project p where p.local = ?1");
+    AT_OR_ABOVE = concat!("\
+        select ", project_columns!(), "
+        from json_each(?1) as w
+        cross join project p on p.presence = 0 and p.root = unhex(w.value)
+        order by length(p.root) desc
+        limit 1");
+    LIST = concat!("\
+        select ", project_columns!(), ", ", mapping_columns!(), ", ", entry_columns!(), ", ", state_number!(), "
+        ", in_scope!(), "
+        where p.local > ?2
+            and (?3 is null or p.kind = ?3)
+            and (?4 is null or p.language = ?4)
+            and (?5 is null or ", state_number!(), " = ?5)
+        order by p.local
+        limit ?6");
+    COUNTS = concat!("\
+        select ", state_number!(), ", count(*)
+        ", in_scope!(), "
+        group by 1");
+}
+
+impl Projects<'_> {
+    /// Every project on record. A row that cannot be read is left out with a warning; a scan finds it again.
+    pub async fn all(&self) -> Result<Vec<Project>, Error> {
+        let rows = self.store.read(sqlx::query(ALL)).await?;
+        Ok(rows.iter().filter_map(|found| row::or_warn(row::project(found, 0))).collect())
+    }
+
+    /// One project.
+    pub async fn get(&self, local: LocalId) -> Result<Option<Project>, Error> {
+        let query = sqlx::query(GET).bind(local.0.as_bytes().to_vec());
+        self.store.read(query).await?.first().map(|found| row::project(found, 0)).transpose()
+    }
+
+    /// The innermost project on disk whose root is `path` or a folder above it.
+    pub async fn at_or_above(&self, path: &Path) -> Result<Option<Project>, Error> {
+        let folders: Vec<Hex> = path.ancestors().map(path_bytes).map(Hex::of).collect();
+        let query = sqlx::query(AT_OR_ABOVE).bind(json(&folders)?);
+        self.store.read(query).await?.first().map(|found| row::project(found, 0)).transpose()
+    }
+
+    /// Records what changed, queues what the cloud of `scope` does not have in this form, and tells it all as
+    /// events, in one commit. A project for which the queue has no room is recorded and counted as `refused`;
+    /// [`enqueue_unsent`](Self::enqueue_unsent) queues it later.
+    pub async fn apply(
+        &self,
+        scope: ScopeId,
+        machine: MachineId,
+        changes: Vec<Change>,
+        now: Timestamp,
+    ) -> Result<Applied, Error> {
+        if changes.is_empty() {
+            return Ok(Applied::default());
+        }
+        let limit = self.store.limits().max_items;
+        self.store
+            .write(move |connection| {
+                Box::pin(async move { apply::apply(connection, scope, machine, &changes, limit, now).await })
+            })
+            .await
+    }
+
+    /// Queues the projects on disk that `scope`'s cloud was never sent and that do not wait: those that were refused
+    /// while the queue was full, whose row was damaged, or that were found in the time of another scope. Says how
+    /// many; at most `at_most` in one call.
+    pub async fn enqueue_unsent(
+        &self,
+        scope: ScopeId,
+        machine: MachineId,
+        at_most: u32,
+        now: Timestamp,
+    ) -> Result<u64, Error> {
+        let limit = self.store.limits().max_items;
+        self.store
+            .write(move |connection| {
+                Box::pin(async move {
+                    apply::enqueue_unsent(connection, scope, machine, at_most, limit, now).await
+                })
+            })
+            .await
+    }
+
+    /// Projects by their UUID, those after `after`, at most `limit`.
+    pub async fn list(
+        &self,
+        scope: ScopeId,
+        filter: &Filter,
+        after: Option<LocalId>,
+        limit: u32,
+    ) -> Result<Vec<ProjectView>, Error> {
+        let query = sqlx::query(LIST)
+            .bind(scope.0)
+            .bind(after.map_or_else(Vec::new, |local| local.0.as_bytes().to_vec()))
+            .bind(filter.kind.map(ProjectKind::as_str))
+            .bind(filter.language.clone())
+            .bind(filter.state.map(state_number))
+            .bind(i64::from(limit));
+        let rows = self.store.read(query).await?;
+        Ok(rows.iter().filter_map(|found| row::or_warn(view(found))).collect())
+    }
+
+    /// How many there are, from the view of one scope.
+    pub async fn counts(&self, scope: ScopeId) -> Result<ProjectCounts, Error> {
+        let mut counts = ProjectCounts::default();
+        for found in self.store.read(sqlx::query(COUNTS).bind(scope.0)).await? {
+            let mut columns = Columns::new(&found, 0, "project", "count".to_owned());
+            let state = columns.number("state", state_of)?;
+            let number = columns.count("count")?;
+            counts.total += number;
+            match state {
+                State::Registered => counts.registered = number,
+                State::Pending => counts.pending = number,
+                State::Missing => counts.missing = number,
+                State::Rejected => counts.rejected = number,
+            }
+        }
+        Ok(counts)
+    }
+}
+
+fn view(found: &sqlx::sqlite::SqliteRow) -> Result<ProjectView, Error> {
+    let mapping_at = PROJECT_WIDTH;
+    let entry_at = mapping_at + MAPPING_WIDTH;
+    let project = row::project(found, 0)?;
+    let has_mapping = !row::is_null(found, mapping_at);
+    let has_entry = !row::is_null(found, entry_at);
+    let mapping = if has_mapping { row::or_warn(row::mapping(found, mapping_at)) } else { None };
+    let entry = if has_entry { row::or_warn(row::entry(found, entry_at)) } else { None };
+    let state_at = entry_at + row::ENTRY_WIDTH;
+    let state =
+        Columns::new(found, state_at, "project", project.local.to_string()).number("state", state_of)?;
+    Ok(ProjectView { project, state, mapping, entry })
+}
+
+fn state_number(state: State) -> i64 {
+    match state {
+        State::Registered => 0,
+        State::Pending => 1,
+        State::Missing => 2,
+        State::Rejected => 3,
+    }
+}
+
+fn state_of(number: i64) -> Option<State> {
+    [State::Registered, State::Pending, State::Missing, State::Rejected]
+        .into_iter()
+        .find(|state| state_number(*state) == number)
+}

@@ -1,0 +1,65 @@
+//! How statements are written down and how many rows travel in one parameter.
+//!
+//! A statement is a constant of the file whose function runs it, and [`statements!`] also puts it on that file's
+//! list, so that the test of query plans cannot miss one. Many rows go as one JSON text through `json_each`, with
+//! blobs in hexadecimal.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
+
+use crate::error::Error;
+
+/// Declares the statements of a file and the list of them.
+macro_rules! statements {
+    ($($name:ident = $sql:expr;)+) => {
+        $(const $name: &str = $sql;)+
+        /// Every statement of this file, by name.
+        pub(crate) const STATEMENTS: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
+    };
+}
+pub(crate) use statements;
+
+/// Bytes on their way into a blob: `unhex(value ->> …)` on the other side.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Hex(pub(crate) Vec<u8>);
+
+impl Hex {
+    pub(crate) fn of(bytes: impl AsRef<[u8]>) -> Self {
+        Self(bytes.as_ref().to_vec())
+    }
+
+    pub(crate) fn path(path: &Path) -> Self {
+        Self(path_bytes(path).to_vec())
+    }
+}
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let text: String = self
+            .0
+            .iter()
+            .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+            .map(char::from)
+            .collect();
+        serializer.serialize_str(&text)
+    }
+}
+
+/// Rows as the text that `json_each` takes apart.
+pub(crate) fn json<T: Serialize>(rows: &[T]) -> Result<String, Error> {
+    serde_json::to_string(rows).map_err(|source| Error::other("write rows as JSON", source))
+}
+
+/// A path's bytes, as they are on disk.
+pub(crate) fn path_bytes(path: &Path) -> &[u8] {
+    use std::os::unix::ffi::OsStrExt;
+    path.as_os_str().as_bytes()
+}
+
+/// The path with these bytes.
+pub(crate) fn path_of(bytes: Vec<u8>) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    PathBuf::from(std::ffi::OsString::from_vec(bytes))
+}
