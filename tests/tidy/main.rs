@@ -1,3 +1,19 @@
-//! Tests.
+//! The conventions as tests: crate arrows, heavy dependencies, pure parts, form of the sources, documents.
+//!
+//! Each rule is a function from what it looks at to a list of violations. It is run on the repository and on a small
+//! sample that breaks it, so that it is known to be able to fail. `docs/CONTRIBUTING.md` says the rules in prose.
 
-fn main() {}
+mod arrows;
+mod dependencies;
+mod documents;
+mod durable;
+mod form;
+mod heavy;
+mod lexer;
+mod pure;
+mod repository;
+
+/// Fails with all violations, a line each.
+fn none(violations: &[String]) {
+    assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
+}
