@@ -56,7 +56,7 @@ impl Environment {
     /// Reads the configuration file at its place and loads it with the environment and these flags.
     ///
     /// # Errors
-    /// All that is wrong, as [`load`] says it, or that the file cannot be read.
+    /// All that is wrong, as [`load()`] says it, or that the file cannot be read.
     pub fn load(&self, config_file: &Path, flags: Vec<FlagValue>) -> Result<Loaded, Vec<Problem>> {
         let file = FileText::read(config_file).map_err(|problem| vec![problem])?;
         load(&Sources {

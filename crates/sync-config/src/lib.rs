@@ -1,6 +1,6 @@
 //! Configuration and places of the programs: file, environment, flags, and where each value came from.
 //!
-//! [`load`] is pure over given texts. The process's environment is read in [`read_environment`] alone, and disk is
+//! [`load()`] is pure over given texts. The process's environment is read in [`read_environment`] alone, and disk is
 //! touched in [`FileText::read`] and [`token`] alone. Knows nothing of what a value is used for.
 
 mod address;
