@@ -108,7 +108,7 @@ insert into ledger (at, tenant, machine, route, local, name, root_path, content_
 select ?2, value ->> 'tenant', value ->> 'machine_uuid', value ->> 'route', value ->> 'local_project_uuid',
        value ->> 'project_name', value ->> 'root_path', value ->> 'content_hash', value ->> 'cloud_uuid',
        value ->> 'idempotency_key', value ->> 'revision', value ->> 'effect', value ->> 'request'
-from json_each(?1)
+from jsonb_each(?1)
 order by key";
 
 /// Adds entries in their order; their `id` and `time` are given here.

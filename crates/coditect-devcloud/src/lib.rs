@@ -7,10 +7,38 @@
 //! A request passes `server` (connections) → `desk` (`plan` of faults, checks, `contract`) →
 //! `book` (the one task that owns the database) → `apply` (one transaction).
 //!
+//! Beside the contract's four calls it has routes of its own, without tokens and without faults:
+//!
+//! | route | |
+//! |---|---|
+//! | `GET /_faults` | the rules in force, with how often each was used |
+//! | `PUT /_faults` | replaces them by a JSON list of [`Rule`]s |
+//! | `DELETE /_faults` | removes them; what hangs goes on |
+//! | `GET /_ledger?since=ID` | what happened to projects, a list of [`LedgerEntry`] |
+//! | `GET /_ledger/requests?since=NUMBER` | what was asked, a list of [`RequestEntry`] |
+//! | `DELETE /_ledger` | clears both; projects and keys stay |
+//! | `GET /_projects` | the present state, a list of [`Project`] |
+//! | `DELETE /_projects` | forgets projects and keys |
+//!
+//! A rule says which requests it befalls (`path`: a part of path and query, `method`, `times`), whether
+//! their work is done first (`after_work`), and what goes wrong ([`Fault`]):
+//!
+//! ```json
+//! [
+//!   {"path": "/sync/", "times": 3, "fault": {"status": {"code": 429, "retry_after": "120"}}},
+//!   {"after_work": true, "times": 1, "fault": "reset"},
+//!   {"fault": {"poisoned_name": {"name": "bad", "batch": "item_error"}}}
+//! ]
+//! ```
+//!
 //! What the contract leaves open is decided so:
 //! - The machine of a project is the one in its own fields; the header only has to be a UUID.
 //! - Signatures of tokens are not verified; a token without dots belongs to [`Options::opaque_tenant`].
 //! - A batch with one invalid project is refused whole, as Django REST Framework does.
+//! - An Idempotency-Key that was applied is answered as then, whatever the body. Refused requests, and
+//!   batches with a refused or ignored project, use no key up.
+//! - A lower revision (`X-Registration-Revision`, or `revision` in a project) overwrites nothing and is
+//!   answered as if nothing had changed.
 //! - A result's `status` is `created`, `updated`, `synced` (nothing changed), `pending` or `error`.
 
 mod admin;

@@ -2,7 +2,8 @@
 //!
 //! Rules are looked at in their order. All that apply add up, until one that ends the request
 //! before its work; those behind it do not see the request. A rule counts only where it does
-//! something: a size that is not reached, or a name that is not there, uses nothing up.
+//! something: a size that is not reached, a name that is not there, or work that is never begun
+//! uses nothing up.
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER};
@@ -82,19 +83,63 @@ impl LeftOut {
 
 /// Draws up the plan and counts the uses.
 pub(crate) fn plan(rules: &mut [Standing], facts: &Facts<'_>) -> Plan {
+    let mut befalling: Vec<&mut Standing> =
+        rules.iter_mut().filter(|standing| !standing.worn_off() && befalls(standing, facts)).collect();
+    let ends_at = befalling.iter().position(|standing| ends_before_work(standing));
+    if let Some(ends_at) = ends_at {
+        befalling.truncate(ends_at + 1);
+        befalling.retain(|standing| !needs_work(standing));
+    }
     let mut plan = Plan::default();
-    for standing in rules {
-        if standing.worn_off() || !befalls(standing, facts) {
-            continue;
-        }
+    for standing in befalling {
         standing.used += 1;
         plan.faults.push(standing.rule.fault.name());
         plan.add(standing, facts);
-        if plan.before.reset || plan.before.instead.is_some() {
-            break;
-        }
     }
     plan
+}
+
+/// Whether no work is done under this rule.
+fn ends_before_work(standing: &Standing) -> bool {
+    match &standing.rule.fault {
+        Fault::Status(_)
+        | Fault::Reset
+        | Fault::HtmlPage
+        | Fault::EmptyBody
+        | Fault::OtherJson { .. }
+        | Fault::Redirect { .. }
+        | Fault::Unauthorized { .. }
+        | Fault::TooLarge { .. }
+        | Fault::NoSync { .. } => !standing.rule.after_work,
+        Fault::Latency { .. }
+        | Fault::Hang
+        | Fault::PoisonedName { .. }
+        | Fault::LeftOut { .. }
+        | Fault::Accepted { .. }
+        | Fault::SlowBody { .. }
+        | Fault::TruncatedBody { .. } => false,
+    }
+}
+
+/// Whether this rule does nothing where no work is done.
+fn needs_work(standing: &Standing) -> bool {
+    let touches_work = match &standing.rule.fault {
+        Fault::PoisonedName { .. } | Fault::LeftOut { .. } | Fault::Accepted { .. } => true,
+        Fault::Status(_)
+        | Fault::Latency { .. }
+        | Fault::Hang
+        | Fault::Reset
+        | Fault::HtmlPage
+        | Fault::EmptyBody
+        | Fault::OtherJson { .. }
+        | Fault::Redirect { .. }
+        | Fault::Unauthorized { .. }
+        | Fault::TooLarge { .. }
+        | Fault::NoSync { .. }
+        | Fault::SlowBody { .. }
+        | Fault::TruncatedBody { .. } => false,
+    };
+    touches_work || standing.rule.after_work
 }
 
 fn befalls(standing: &Standing, facts: &Facts<'_>) -> bool {

@@ -125,7 +125,7 @@ impl Project {
 const KNOWN: &str = "
 select p.tenant, p.machine, p.local, p.cloud, p.name, p.root_path, p.primary_language, p.framework,
        p.content_hash, p.project_type, p.parent, p.revision, p.registered_at, p.updated_at, p.hidden
-from json_each(?2) asked
+from jsonb_each(?2) asked
 cross join project p on p.tenant = ?1 and p.machine = asked.value ->> 0 and p.local = asked.value ->> 1";
 
 /// The projects of a tenant among those asked for.
@@ -174,7 +174,7 @@ select value ->> 'tenant_id', value ->> 'machine_uuid', value ->> 'local_project
        value ->> 'primary_language', value ->> 'framework', value ->> 'content_hash',
        value ->> 'project_type', value ->> 'parent_project_uuid', value ->> 'revision',
        value ->> 'registered_at_ms', value ->> 'updated_at_ms', value ->> 'hidden'
-from json_each(?1)
+from jsonb_each(?1)
 where true
 on conflict (tenant, machine, local) do update set
     name = excluded.name, root_path = excluded.root_path, primary_language = excluded.primary_language,

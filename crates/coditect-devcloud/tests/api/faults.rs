@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use coditect_devcloud::{Canned, Effect, Fault, PoisonedBatch, Rule};
+use coditect_devcloud::{Canned, DevCloud, Effect, Fault, PoisonedBatch, Rule};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -98,6 +98,7 @@ async fn rules_add_up_until_one_ends_the_request() {
     let rules = vec![
         Rule::new(Fault::Latency { ms: 30 }),
         Rule::new(Fault::TooLarge { above_bytes: 1_000_000 }),
+        Rule::new(Fault::Reset).after_work(),
         Rule::new(Fault::status(500)).times(1),
         Rule::new(Fault::status(503)),
     ];
@@ -105,7 +106,7 @@ async fn rules_add_up_until_one_ends_the_request() {
     assert_eq!(register(&project("alpha")).of(&cloud).await.status, 500);
     assert_eq!(register(&project("alpha")).of(&cloud).await.status, 503);
     let used: Vec<u64> = cloud.faults().standing().iter().map(|standing| standing.used).collect();
-    assert_eq!(used, [2, 0, 1, 1]);
+    assert_eq!(used, [2, 0, 0, 1, 1]);
     let requests = cloud.requests(0).await.expect("the requests can be read");
     assert_eq!(requests[1].faults, "latency,status");
 }
@@ -281,26 +282,41 @@ async fn an_older_deployment_has_no_sync() {
     }
 }
 
+/// Longer than any test runs.
+const AN_HOUR_MS: u64 = 3_600_000;
+
+fn accepted(registered_after_ms: u64, hidden: bool) -> Rule {
+    Rule::new(Fault::Accepted { registered_after_ms, hidden })
+}
+
 #[tokio::test]
 async fn an_accepted_project_is_pending_until_it_is_registered() {
-    let cloud = cloud_with(Rule::new(Fault::Accepted { registered_after_ms: 150, hidden: false })).await;
-    let accepted = register(&project("alpha")).of(&cloud).await;
-    assert_eq!((accepted.status, &accepted.json()["registration_status"]), (202, &json!("pending")));
-    assert_eq!(accepted.json().get("registered_at"), None);
-    wait_for_status(&status(&accepted.cloud_uuid()), &cloud, "registered").await;
-
+    let cloud = cloud_with(accepted(AN_HOUR_MS, false).times(2)).await;
+    let answer = register(&project("alpha")).of(&cloud).await;
+    assert_eq!((answer.status, &answer.json()["registration_status"]), (202, &json!("pending")));
+    assert_eq!(answer.json().get("registered_at"), None);
+    assert_eq!(status(&answer.cloud_uuid()).of(&cloud).await.json(), answer.json());
     let answer = sync(&batch(&["beta"])).of(&cloud).await;
     assert_eq!((answer.status, &answer.json()["results"][0]["status"]), (202, &json!("pending")));
+
+    cloud.faults().add(accepted(20, false)).expect("the rule is a good one");
+    let answer = register(&project("gamma")).of(&cloud).await;
+    assert_eq!(answer.status, 202);
+    wait_until_registered(&status(&answer.cloud_uuid()), &cloud).await;
 }
 
 #[tokio::test]
 async fn a_hidden_project_is_found_only_when_it_is_registered() {
-    let cloud = cloud_with(Rule::new(Fault::Accepted { registered_after_ms: 150, hidden: true })).await;
+    let cloud = cloud_with(accepted(AN_HOUR_MS, true).times(1)).await;
     let alpha = project("alpha");
-    let accepted = register(&alpha).of(&cloud).await;
-    assert_eq!((accepted.status, accepted.json().get("cloud_uuid")), (202, None));
+    let answer = register(&alpha).of(&cloud).await;
+    assert_eq!((answer.status, answer.json().get("cloud_uuid")), (202, None));
     assert_eq!(by_local(local_of(&alpha)).of(&cloud).await.status, 404);
-    wait_for_status(&by_local(local_of(&alpha)), &cloud, "registered").await;
+
+    cloud.faults().add(accepted(20, true)).expect("the rule is a good one");
+    let beta = project("beta");
+    assert_eq!(register(&beta).of(&cloud).await.status, 202);
+    wait_until_registered(&by_local(local_of(&beta)), &cloud).await;
 }
 
 #[tokio::test]
@@ -332,15 +348,13 @@ async fn a_client_that_hangs_up_does_not_stop_the_work() {
     assert_eq!(effects(&cloud).await, [("alpha".to_owned(), Effect::Created)]);
 }
 
-async fn wait_for_status(ask: &Ask, cloud: &coditect_devcloud::DevCloud, expected: &str) {
-    let seen = async { while ask.of(cloud).await.json()["registration_status"] != json!(expected) {} };
-    tokio::time::timeout(PATIENCE, seen)
-        .await
-        .unwrap_or_else(|_| panic!("the project is {expected} in time"));
+async fn wait_until_registered(ask: &Ask, cloud: &DevCloud) {
+    let seen = async { while ask.of(cloud).await.json()["registration_status"] != json!("registered") {} };
+    tokio::time::timeout(PATIENCE, seen).await.expect("the project is registered in time");
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long an answer took is what is tested")]
-async fn timed(ask: &Ask, cloud: &coditect_devcloud::DevCloud) -> (Reply, Duration) {
+async fn timed(ask: &Ask, cloud: &DevCloud) -> (Reply, Duration) {
     let sent = Instant::now();
     let answer = ask.of(cloud).await;
     (answer, sent.elapsed())
