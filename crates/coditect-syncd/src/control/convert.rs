@@ -1,0 +1,299 @@
+//! The domain's types as the socket has them, and the other way round, by hand.
+//!
+//! By hand, so that a change inside the daemon cannot change by accident what others read.
+
+use sync_core::{Asked, CloudId, Entry, Failure, ProjectKind, Standing, Timestamp, Vcs};
+use sync_wire::{
+    AskedBy, CacheCounts, CloudStatus, DiscoveryStatus, FlushAnswer, ItemState, LastError, LastScan, Problem,
+    Project, ProjectCounts, ProjectState, ProjectType, QueueCounts, QueueItem, QueueItemBrief, ResolveAnswer,
+    RootState, RootStatus, ScanAnswer, Source, Status, SyncResult,
+};
+use uuid::Uuid;
+
+use crate::engine::api;
+
+impl From<api::Refusal> for Box<Problem> {
+    fn from(refusal: api::Refusal) -> Self {
+        let mut problem = Self::new(Problem::new(refusal.code, refusal.message));
+        problem.hint = refusal.hint;
+        problem.queue_item = refusal.entry.map(|entry| waiting(&entry));
+        problem
+    }
+}
+
+/// The whole status page.
+pub(super) fn status(report: api::StatusReport, version: &str) -> Status {
+    let (total, registered, pending, missing, rejected) = report.projects;
+    let (entries, fresh, stale) = report.cache;
+    Status {
+        version: version.to_owned(),
+        api: sync_wire::API,
+        pid: std::process::id(),
+        started_at: report.started_at.to_rfc3339(),
+        uptime_seconds: report.uptime.as_secs(),
+        paused: report.paused,
+        machine_uuid: report.machine.parse().unwrap_or(Uuid::nil()),
+        tenant_id: report.tenant.map(|tenant| tenant.to_string()),
+        cloud: CloudStatus {
+            api_url: report.api_url,
+            state: cloud_state(report.cloud),
+            since: report.cloud_since.to_rfc3339(),
+            last_success_at: report.last_success_at.map(Timestamp::to_rfc3339),
+            last_error: report.last_failure.map(last_error),
+            next_attempt_at: report.next_attempt_at.map(Timestamp::to_rfc3339),
+        },
+        queue: queue_counts(&report.queue),
+        cache: CacheCounts { entries, fresh, stale },
+        projects: ProjectCounts { total, registered, pending, missing, rejected },
+        discovery: DiscoveryStatus {
+            roots: report.roots.iter().map(root).collect(),
+            watches: report.watches,
+            last_scan: report.last_scan.map(last_scan),
+        },
+    }
+}
+
+/// The cloud's state.
+pub(super) fn cloud_state(state: api::CloudState) -> sync_wire::CloudState {
+    match state {
+        api::CloudState::Online => sync_wire::CloudState::Online,
+        api::CloudState::Offline => sync_wire::CloudState::Offline,
+        api::CloudState::Portal => sync_wire::CloudState::Portal,
+        api::CloudState::Throttled => sync_wire::CloudState::Throttled,
+        api::CloudState::AuthRequired => sync_wire::CloudState::AuthRequired,
+        api::CloudState::Forbidden => sync_wire::CloudState::Forbidden,
+        api::CloudState::Protocol => sync_wire::CloudState::Protocol,
+        api::CloudState::Unknown => sync_wire::CloudState::Unknown,
+    }
+}
+
+/// How many entries stand where.
+pub(super) fn queue_counts(counts: &api::QueueCounts) -> QueueCounts {
+    QueueCounts {
+        ready: counts.ready,
+        delayed: counts.delayed,
+        in_flight: counts.in_flight,
+        parked: counts.parked,
+        dead: counts.dead,
+        oldest_enqueued_at: counts.oldest_enqueued_at.map(Timestamp::to_rfc3339),
+    }
+}
+
+fn root(root: &api::RootView) -> RootStatus {
+    RootStatus {
+        path: root.path.to_string_lossy().into_owned(),
+        state: match root.state {
+            api::RootState::Watching => RootState::Watching,
+            api::RootState::Polling => RootState::Polling,
+            api::RootState::Missing => RootState::Missing,
+            api::RootState::Denied => RootState::Denied,
+        },
+        projects: root.projects,
+    }
+}
+
+fn last_scan(last: api::LastScan) -> LastScan {
+    LastScan {
+        started_at: last.started_at.to_rfc3339(),
+        duration_ms: last.took.as_millis().try_into().unwrap_or(u64::MAX),
+        found: last.scanned.found,
+        added: last.scanned.added,
+        changed: last.scanned.changed,
+        missing: last.scanned.missing,
+    }
+}
+
+/// A project's UUID in the cloud.
+pub(super) fn resolved(resolved: &api::Resolved) -> ResolveAnswer {
+    let mapping = &resolved.mapping;
+    ResolveAnswer {
+        local_project_uuid: mapping.local.0,
+        cloud_uuid: mapping.cloud.0,
+        tenant_id: mapping.tenant.as_ref().or(resolved.tenant.as_ref()).map(ToString::to_string),
+        registration_status: mapping.status.clone(),
+        source: if resolved.from_cloud { Source::Cloud } else { Source::Cache },
+        stale: resolved.stale,
+        cached_at: mapping.cached_at.to_rfc3339(),
+        expires_at: mapping.expires_at.to_rfc3339(),
+    }
+}
+
+/// A project with all that is known of it.
+pub(super) fn project(view: api::ProjectView) -> Project {
+    let (project, mapping) = (view.project, view.mapping);
+    let (root_path, root_path_exact) = sync_wire::path::to_fields(&project.root);
+    Project {
+        local_project_uuid: project.local.0,
+        project_name: project.name,
+        root_path,
+        root_path_exact,
+        primary_language: project.language,
+        framework: project.framework,
+        content_hash: project.content_hash,
+        project_type: project_type(project.kind),
+        parent_project_uuid: project.parent.map(|parent| parent.0),
+        vcs: vcs(project.vcs).to_owned(),
+        state: project_state(view.state),
+        cloud_uuid: mapping.as_ref().map(|mapping| mapping.cloud.0),
+        registration_status: mapping.map(|mapping| mapping.status),
+        first_seen_at: project.first_seen_at.to_rfc3339(),
+        seen_at: project.seen_at.to_rfc3339(),
+        queue_item: view.entry.map(|view| brief(&view.entry, entry_state(view.state))),
+    }
+}
+
+fn vcs(vcs: Vcs) -> &'static str {
+    vcs.as_str()
+}
+
+/// A project's state.
+pub(super) fn project_state(state: api::ProjectState) -> ProjectState {
+    match state {
+        api::ProjectState::Registered => ProjectState::Registered,
+        api::ProjectState::Pending => ProjectState::Pending,
+        api::ProjectState::Missing => ProjectState::Missing,
+        api::ProjectState::Rejected => ProjectState::Rejected,
+    }
+}
+
+/// The project's state that is asked for.
+pub(super) fn asked_project_state(state: ProjectState) -> api::ProjectState {
+    match state {
+        ProjectState::Registered => api::ProjectState::Registered,
+        ProjectState::Pending => api::ProjectState::Pending,
+        ProjectState::Missing => api::ProjectState::Missing,
+        ProjectState::Rejected => api::ProjectState::Rejected,
+    }
+}
+
+fn project_type(kind: ProjectKind) -> ProjectType {
+    match kind {
+        ProjectKind::Standalone => ProjectType::Standalone,
+        ProjectKind::Submodule => ProjectType::Submodule,
+        ProjectKind::Monorepo => ProjectType::Monorepo,
+    }
+}
+
+/// The project's kind that is asked for.
+pub(super) fn project_kind(kind: ProjectType) -> ProjectKind {
+    match kind {
+        ProjectType::Standalone => ProjectKind::Standalone,
+        ProjectType::Submodule => ProjectKind::Submodule,
+        ProjectType::Monorepo => ProjectKind::Monorepo,
+    }
+}
+
+/// An entry of the queue.
+pub(super) fn queue_item(view: api::EntryView) -> QueueItem {
+    let state = entry_state(view.state);
+    let entry = view.entry;
+    QueueItem {
+        id: entry.id.0,
+        local_project_uuid: entry.registration.local.0,
+        root_path: entry.registration.root.to_string_lossy().into_owned(),
+        project_name: entry.registration.name,
+        state,
+        revision: entry.revision.0,
+        attempts: entry.attempts,
+        next_attempt_at: next_attempt(state, entry.due),
+        enqueued_at: entry.enqueued_at.to_rfc3339(),
+        asked_by: match entry.asked {
+            Asked::ByUser => AskedBy::User,
+            Asked::ByDiscovery => AskedBy::Discovery,
+        },
+        last_error: entry.last_failure.map(last_error),
+    }
+}
+
+fn entry_state(state: api::EntryState) -> ItemState {
+    match state {
+        api::EntryState::Ready => ItemState::Ready,
+        api::EntryState::Delayed => ItemState::Delayed,
+        api::EntryState::InFlight => ItemState::InFlight,
+        api::EntryState::Parked => ItemState::Parked,
+        api::EntryState::Dead => ItemState::Dead,
+    }
+}
+
+/// The entry's state that is asked for.
+pub(super) fn asked_entry_state(state: ItemState) -> api::EntryState {
+    match state {
+        ItemState::Ready => api::EntryState::Ready,
+        ItemState::Delayed => api::EntryState::Delayed,
+        ItemState::InFlight => api::EntryState::InFlight,
+        ItemState::Parked => api::EntryState::Parked,
+        ItemState::Dead => api::EntryState::Dead,
+    }
+}
+
+/// An entry that explains a refusal. What is in the air at this moment is not known here.
+fn waiting(entry: &Entry) -> QueueItemBrief {
+    let state = match entry.standing {
+        Standing::Ready if entry.last_failure.is_some() => ItemState::Delayed,
+        Standing::Ready => ItemState::Ready,
+        Standing::Parked => ItemState::Parked,
+        Standing::Dead => ItemState::Dead,
+    };
+    brief(entry, state)
+}
+
+fn brief(entry: &Entry, state: ItemState) -> QueueItemBrief {
+    QueueItemBrief {
+        id: entry.id.0,
+        state,
+        attempts: entry.attempts,
+        next_attempt_at: next_attempt(state, entry.due),
+        last_error: entry.last_failure.clone().map(last_error),
+    }
+}
+
+fn next_attempt(state: ItemState, due: Timestamp) -> Option<String> {
+    match state {
+        ItemState::Ready | ItemState::Delayed | ItemState::Parked => Some(due.to_rfc3339()),
+        ItemState::InFlight | ItemState::Dead => None,
+    }
+}
+
+fn last_error(failure: Failure) -> LastError {
+    LastError { code: failure.code, message: failure.message, at: failure.at.to_rfc3339() }
+}
+
+/// What became of one project that was to be registered.
+pub(super) fn registered(registered: api::Registered) -> SyncResult {
+    let result = |success, cloud: Option<CloudId>, status: &str, queued, error| SyncResult {
+        local_project_uuid: registered.local.0,
+        success,
+        cloud_uuid: cloud.map(|cloud| cloud.0),
+        status: status.to_owned(),
+        queued,
+        error,
+    };
+    match registered.outcome {
+        api::RegisterOutcome::Registered(mapping) => {
+            result(true, Some(mapping.cloud), SyncResult::REGISTERED, false, None)
+        }
+        api::RegisterOutcome::Cached(mapping) => {
+            result(true, Some(mapping.cloud), SyncResult::CACHED, false, None)
+        }
+        api::RegisterOutcome::Queued(cloud) => result(true, cloud, SyncResult::QUEUED, true, None),
+        api::RegisterOutcome::Failed(failure) => {
+            result(false, None, SyncResult::ERROR, false, Some(failure.message))
+        }
+    }
+}
+
+/// What a flush came to.
+pub(super) fn flushed(flushed: api::Flushed) -> FlushAnswer {
+    FlushAnswer { delivered: flushed.delivered, remaining: flushed.remaining, dead: flushed.dead }
+}
+
+/// What a scan came to.
+pub(super) fn scanned(scanned: api::Scanned) -> ScanAnswer {
+    ScanAnswer {
+        found: scanned.found,
+        added: scanned.added,
+        changed: scanned.changed,
+        missing: scanned.missing,
+        done: scanned.done,
+    }
+}

@@ -1,0 +1,29 @@
+//! The control server: HTTP/1.1 over a Unix socket, for this user's own programs.
+//!
+//! Sees the engine and nothing behind it. It holds no way to the cloud, so a network that hangs cannot make an
+//! answer hang, and it keeps nothing of its own that would have to survive.
+
+mod admin;
+mod answer;
+mod connection;
+mod convert;
+mod discovery;
+mod guard;
+mod limits;
+mod listen;
+mod metrics;
+mod openapi;
+mod projects;
+mod queue;
+mod read;
+mod reply;
+mod resolve;
+mod route;
+mod serve;
+mod status;
+mod stream;
+#[cfg(test)]
+mod yaml;
+
+pub use listen::{BindError, Bound, bind};
+pub use serve::{Error, serve};

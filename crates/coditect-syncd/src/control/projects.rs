@@ -1,0 +1,105 @@
+//! The projects on this machine: shown, and registered.
+
+use std::path::PathBuf;
+
+use hyper::StatusCode;
+use sync_core::LocalId;
+use sync_wire::{Problem, ProjectsPage, RegisterRequest, SyncRequest, SyncResult, SyncResults};
+
+use super::convert;
+use super::read::{self, Value, bad_request};
+use super::reply::Reply;
+use super::route::Question;
+use crate::engine::api::{Draft, ProjectFilter};
+
+/// `GET /v1/projects`.
+pub(super) async fn list(question: Question) -> Result<Reply, Box<Problem>> {
+    let query = &question.query;
+    let filter = ProjectFilter {
+        state: query.word("state").map(convert::asked_project_state),
+        kind: query.word("type").map(convert::project_kind),
+        language: query.text("language").filter(|language| !language.is_empty()).map(str::to_owned),
+    };
+    let after = query
+        .text("cursor")
+        .map(|cursor| {
+            cursor.parse().map_err(|_not_ours| bad_request("`cursor` in the query is not one we gave"))
+        })
+        .transpose()?;
+    let limit = query.limit();
+    let mut found = question.engine.projects(filter, after, limit.saturating_add(1)).await?;
+    let more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let next_cursor = found.last().filter(|_| more).map(|last| last.project.local.to_string());
+    Ok(Reply::json(&ProjectsPage {
+        projects: found.into_iter().map(convert::project).collect(),
+        next_cursor,
+    }))
+}
+
+/// `GET /v1/projects/{local_uuid}`.
+pub(super) async fn show(question: Question) -> Result<Reply, Box<Problem>> {
+    let Some(Value::Uuid(uuid)) = question.segment else {
+        return Err(bad_request("the path has no project's UUID"));
+    };
+    let project = question.engine.project(LocalId(uuid)).await?;
+    Ok(Reply::json(&convert::project(project)))
+}
+
+/// `POST /v1/projects`. Is not cut short when the daemon stops: what the engine has begun to write, it ends.
+pub(super) async fn register(question: Question) -> Result<Reply, Box<Problem>> {
+    let request: RegisterRequest = read::json(&question.body)?;
+    let wait = read::wait(request.wait_ms)?;
+    let force = request.force;
+    let draft = draft(request).map_err(bad_request)?;
+    let registered = question.engine.register(vec![draft], force, wait).await?;
+    let result = registered.into_iter().next().map(convert::registered).ok_or_else(|| {
+        let detail = "the daemon lost sight of the project it was given";
+        Box::new(Problem::new(sync_wire::ProblemCode::Internal, detail))
+    })?;
+    let status = match (result.queued, result.success) {
+        (true, _) => StatusCode::ACCEPTED,
+        (false, true) => StatusCode::OK,
+        (false, false) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    Ok(Reply::json_with(status, &result))
+}
+
+/// `POST /v1/projects/sync`.
+pub(super) async fn sync(question: Question) -> Result<Reply, Box<Problem>> {
+    let request: SyncRequest = read::json(&question.body)?;
+    let wait = read::wait(request.wait_ms)?;
+    let drafts = request
+        .projects
+        .into_iter()
+        .enumerate()
+        .map(|(index, project)| {
+            draft(project).map_err(|why| bad_request(format!("projects[{index}]: {why}")))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let registered = if drafts.is_empty() {
+        Vec::new()
+    } else {
+        question.engine.register(drafts, request.force, wait).await?
+    };
+    let results = registered.into_iter().map(convert::registered);
+    Ok(Reply::json(&SyncResults {
+        results: results.map(|result: SyncResult| (result.local_project_uuid, result)).collect(),
+    }))
+}
+
+/// A project as a tool gives it, for the engine; else what is wrong with it.
+fn draft(request: RegisterRequest) -> Result<Draft, String> {
+    let root: PathBuf = sync_wire::path::from_fields(&request.root_path, request.root_path_exact.as_deref());
+    read::absolute(&root).map_err(|why| format!("`root_path` {why}"))?;
+    Ok(Draft {
+        root,
+        local: request.local_project_uuid.map(LocalId),
+        name: request.project_name,
+        language: request.primary_language,
+        framework: request.framework,
+        content_hash: request.content_hash,
+        kind: request.project_type.map(convert::project_kind),
+        parent: request.parent_project_uuid.map(LocalId),
+    })
+}

@@ -1,0 +1,108 @@
+//! Answers on their way out: JSON, problems, and text.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use sync_wire::{Problem, ProblemCode};
+
+/// An answer, whole.
+pub(super) struct Reply {
+    /// The HTTP status.
+    pub(super) status: StatusCode,
+    /// The body's media type.
+    pub(super) content_type: &'static str,
+    /// The body; ends with a newline where it is text.
+    pub(super) body: Bytes,
+    /// With status 405: the methods that are taken.
+    pub(super) allow: Option<String>,
+    /// Whether nothing more can be read from this connection.
+    pub(super) close: bool,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reply({} {}, {} bytes)", self.status.as_u16(), self.content_type, self.body.len())
+    }
+}
+
+impl Reply {
+    /// A document, with status 200.
+    pub(super) fn json(document: &impl Serialize) -> Self {
+        Self::json_with(StatusCode::OK, document)
+    }
+
+    /// A document, with a status.
+    pub(super) fn json_with(status: StatusCode, document: &impl Serialize) -> Self {
+        match serde_json::to_vec(document) {
+            Ok(mut body) => {
+                body.push(b'\n');
+                Self::new(status, "application/json", body.into())
+            }
+            Err(error) => {
+                Problem::new(ProblemCode::Internal, format!("the answer cannot be written: {error}")).into()
+            }
+        }
+    }
+
+    /// Nothing to say, with status 204.
+    pub(super) fn nothing() -> Self {
+        Self::new(StatusCode::NO_CONTENT, "", Bytes::new())
+    }
+
+    /// Something that is done after the answer, with status 202 and an empty document.
+    pub(super) fn accepted() -> Self {
+        Self::json_with(StatusCode::ACCEPTED, &serde_json::Map::new())
+    }
+
+    /// Text for Prometheus.
+    pub(super) fn metrics(text: String) -> Self {
+        Self::new(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into())
+    }
+
+    /// The same with the methods that are taken.
+    pub(super) fn allowing(self, methods: String) -> Self {
+        Self { allow: Some(methods), ..self }
+    }
+
+    /// The same, after which the connection ends.
+    pub(super) fn closing(self) -> Self {
+        Self { close: true, ..self }
+    }
+
+    fn new(status: StatusCode, content_type: &'static str, body: Bytes) -> Self {
+        Self { status, content_type, body, allow: None, close: false }
+    }
+}
+
+impl From<Problem> for Reply {
+    fn from(problem: Problem) -> Self {
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // Invariant: a problem holds texts and numbers only, which can always be written.
+        let mut body = serde_json::to_vec(&problem).unwrap_or_default();
+        body.push(b'\n');
+        Self::new(status, sync_wire::problem::MEDIA_TYPE, body.into())
+    }
+}
+
+impl From<Reply> for Response<Full<Bytes>> {
+    fn from(reply: Reply) -> Self {
+        let mut response = Self::new(Full::new(reply.body));
+        *response.status_mut() = reply.status;
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if !reply.content_type.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+        }
+        if let Some(methods) = reply.allow.and_then(|methods| HeaderValue::try_from(methods).ok()) {
+            headers.insert(ALLOW, methods);
+        }
+        if reply.close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
