@@ -1,0 +1,12 @@
+//! The present moment, to say how long ago something was.
+
+use time::OffsetDateTime;
+
+/// The present moment by the wall clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line has no daemon's clock; it only turns moments into words"
+)]
+pub(crate) fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}

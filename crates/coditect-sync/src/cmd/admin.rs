@@ -1,0 +1,51 @@
+//! `pause`, `resume`, `reload` and `stop`: a word to the daemon as a whole.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sync_wire::Call;
+
+use super::Context;
+use crate::clock;
+use crate::out::Answer;
+use crate::problem::Failure;
+
+/// Between two looks at a daemon that is stopping.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long a daemon that is stopping is looked at; more than its grace is by default.
+const LONGEST_STOP: Duration = Duration::from_secs(20);
+
+pub(super) fn pause(context: &Context) -> Result<Answer, Failure> {
+    told(context, &Call::pause(), "paused: nothing is sent until `coditect-sync resume`")
+}
+
+pub(super) fn resume(context: &Context) -> Result<Answer, Failure> {
+    told(context, &Call::resume(), "resumed")
+}
+
+pub(super) fn reload(context: &Context) -> Result<Answer, Failure> {
+    told(context, &Call::reload(), "the configuration is read again")
+}
+
+pub(super) fn stop(context: &Context) -> Result<Answer, Failure> {
+    let mut daemon = context.daemon()?;
+    let document = document(daemon.ask(&Call::shutdown())?.body);
+    while clock::now() < context.now + LONGEST_STOP {
+        if daemon.has_gone() {
+            return Ok(Answer::done(document, "the daemon has stopped"));
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(Answer::done(document, "the daemon is still stopping: it ends what it is sending"))
+}
+
+fn told(context: &Context, call: &Call, text: &str) -> Result<Answer, Failure> {
+    let response = context.daemon()?.ask(call)?;
+    Ok(Answer::done(document(response.body), text))
+}
+
+/// What the daemon answered, or that it is done where it had nothing to say.
+fn document(body: Vec<u8>) -> Vec<u8> {
+    if body.is_empty() { json!({"done": true}).to_string().into_bytes() } else { body }
+}

@@ -1,0 +1,80 @@
+//! The commands: each asks the daemon or looks at the configuration, and returns an answer; none writes.
+
+mod admin;
+mod auth;
+mod completions;
+mod config;
+mod project;
+mod projects;
+mod queue;
+mod register;
+mod resolve;
+mod scan;
+mod status;
+
+use std::time::Duration;
+
+use sync_config::{Environment, PlaceFlags, Places};
+use time::OffsetDateTime;
+
+use crate::args::{Command, Globals};
+use crate::daemon::Daemon;
+use crate::human::View;
+use crate::out::{self, Answer};
+use crate::problem::Failure;
+
+/// What every command is given.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// What the process was told by its surroundings.
+    pub(crate) environment: Environment,
+    /// The options of every command.
+    pub(crate) globals: Globals,
+    /// The present moment.
+    pub(crate) now: OffsetDateTime,
+    /// What the reader can see.
+    pub(crate) view: View,
+}
+
+impl Context {
+    /// Where everything is.
+    pub(crate) fn places(&self) -> Result<Places, Failure> {
+        let Globals { config, state_dir, socket, .. } = &self.globals;
+        let flags =
+            PlaceFlags { config: config.clone(), state_dir: state_dir.clone(), socket: socket.clone() };
+        self.environment.places(&flags).map_err(|problem| Failure::configuration(&[problem]))
+    }
+
+    /// The daemon, which is not asked yet.
+    pub(crate) fn daemon(&self) -> Result<Daemon, Failure> {
+        let places = self.places()?;
+        if self.globals.verbose && !self.globals.json {
+            out::remark(&format!("socket: {}", places.socket.display()));
+        }
+        Ok(Daemon::new(places, self.globals.timeout))
+    }
+}
+
+/// Does what was asked for.
+pub(crate) fn run(command: &Command, context: &Context) -> Result<Answer, Failure> {
+    match command {
+        Command::Status => status::run(context),
+        Command::Register(register) => register::run(register, context),
+        Command::Resolve(resolve) => resolve::run(resolve, context),
+        Command::Projects(projects) => projects::run(projects, context),
+        Command::Queue(queue) => queue::run(queue, context),
+        Command::Scan(scan) => scan::run(scan, context),
+        Command::Pause => admin::pause(context),
+        Command::Resume => admin::resume(context),
+        Command::Reload => admin::reload(context),
+        Command::Stop => admin::stop(context),
+        Command::Config(config) => config::run(config.command, context),
+        Command::Auth(auth) => auth::run(auth.command, context),
+        Command::Completions { shell } => completions::run(*shell),
+    }
+}
+
+/// A wait as the daemon is told it.
+fn millis(wait: Option<Duration>) -> Option<u64> {
+    wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,36 @@
+//! `scan`: look for projects now.
+
+use sync_wire::{Call, ScanAnswer, ScanRequest};
+
+use super::{Context, millis};
+use crate::args::Scan;
+use crate::daemon::sent_path;
+use crate::exit::Exit;
+use crate::human::count;
+use crate::out::Answer;
+use crate::problem::Failure;
+
+pub(super) fn run(scan: &Scan, context: &Context) -> Result<Answer, Failure> {
+    let paths = scan.paths.iter().map(|path| text(path)).collect::<Result<_, _>>()?;
+    let request = ScanRequest { paths, wait_ms: millis(scan.wait) };
+    let (answer, document) = context.daemon()?.ask_for::<ScanAnswer>(&Call::scan(&request))?;
+    let ScanAnswer { found, added, changed, missing, done } = answer;
+    let counts =
+        format!("{}: {added} new, {changed} changed, {missing} missing", count(found, "project", "projects"));
+    Ok(match (scan.wait.is_some(), done) {
+        (_, true) => Answer::done(document, counts),
+        (true, false) => {
+            Answer::done(document, format!("{counts} so far; the scan goes on")).ending(Exit::Queued)
+        }
+        (false, false) => Answer::done(document, "the scan has begun; see `coditect-sync status`"),
+    })
+}
+
+/// Folders whose names are not UTF-8 cannot be named to the daemon; the folder above can.
+fn text(path: &std::path::Path) -> Result<String, Failure> {
+    let path = sent_path(path)?;
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Failure::new(Exit::Usage, "usage", format!("the path `{}` is not UTF-8", path.display()))
+            .with_hint("scan the folder above it")
+    })
+}

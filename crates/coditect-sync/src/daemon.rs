@@ -1,0 +1,79 @@
+//! The daemon as the commands see it: something to be asked, whose silence is explained.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use sync_config::Places;
+use sync_wire::{Call, Client, ClientError, CloudState, Response, Status};
+
+use crate::absent;
+use crate::exit::Exit;
+use crate::human::cloud_state;
+use crate::problem::Failure;
+
+/// The daemon of this user, or of the places the flags name.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    client: Client,
+    places: Places,
+}
+
+impl Daemon {
+    pub(crate) fn new(places: Places, timeout: Duration) -> Self {
+        Self { client: Client::new(&places.socket, timeout), places }
+    }
+
+    /// Asks for something that is to be done.
+    pub(crate) fn ask(&mut self, call: &Call) -> Result<Response, Failure> {
+        self.client.accomplish(call).map_err(|error| self.explain(error))
+    }
+
+    /// Asks for something, and reads the answer. The bytes are kept, so that programs get what a newer daemon says too.
+    pub(crate) fn ask_for<T: DeserializeOwned>(&mut self, call: &Call) -> Result<(T, Vec<u8>), Failure> {
+        let response = self.ask(call)?;
+        let read = response.json().map_err(|error| self.explain(error))?;
+        Ok((read, response.body))
+    }
+
+    /// Whether nobody is there any more.
+    pub(crate) fn has_gone(&mut self) -> bool {
+        let asked = self.client.send(&Call::ready());
+        matches!(asked, Err(ClientError::NoSocket { .. } | ClientError::NobodyListens { .. }))
+    }
+
+    /// How something ends that is still queued after waiting: the credentials may be why. A daemon that has gone
+    /// since does not turn what is durable into a failure.
+    pub(crate) fn why_still_queued(&mut self) -> (Exit, Option<String>) {
+        let Ok((status, _)) = self.ask_for::<Status>(&Call::status()) else { return (Exit::Queued, None) };
+        let said = status.cloud.last_error.map(|error| format!(": {}", error.message)).unwrap_or_default();
+        let why = format!("the cloud is {}{said}", cloud_state(status.cloud.state).0);
+        match status.cloud.state {
+            CloudState::AuthRequired => {
+                (Exit::Refused, Some(format!("{why}; run `coditect-sync auth set-token`")))
+            }
+            CloudState::Forbidden => (Exit::Refused, Some(why)),
+            CloudState::Online | CloudState::Unknown => (Exit::Queued, None),
+            CloudState::Offline | CloudState::Portal | CloudState::Throttled | CloudState::Protocol => {
+                (Exit::Queued, Some(why))
+            }
+        }
+    }
+
+    fn explain(&self, error: ClientError) -> Failure {
+        absent::explain(error, &self.places)
+    }
+}
+
+/// A path as the daemon has to be told it: absolute, and without links and dots where it exists.
+pub(crate) fn sent_path(path: &Path) -> Result<PathBuf, Failure> {
+    match path.canonicalize() {
+        Ok(canonical) => Ok(canonical),
+        // What does not exist may be asked about all the same: a project that has gone.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => std::path::absolute(path).map_err(|error| {
+            Failure::new(Exit::Usage, "usage", format!("cannot use the path `{}`: {error}", path.display()))
+        }),
+        Err(error) => Err(Failure::failed(format!("cannot use the path `{}`: {error}", path.display()))),
+    }
+}

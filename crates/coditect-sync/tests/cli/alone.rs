@@ -1,0 +1,213 @@
+//! The program without a daemon: what it says then, and what it can do by itself.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::process::Stdio;
+
+use crate::support::{Home, Reply, ok};
+
+fn lock(home: &Home, pid: u32, socket: &str) {
+    let line = format!(
+        r#"{{"pid":{pid},"started_at":"2026-01-01T00:00:00Z","socket":"{socket}","version":"0.1.0"}}"#
+    );
+    std::fs::write(home.path().join("daemon.lock"), line).expect("written");
+}
+
+/// What is seen of a process that holds the lock: this test.
+fn locked(home: &Home, socket: &str) -> std::fs::File {
+    lock(home, std::process::id(), socket);
+    let file = std::fs::File::open(home.path().join("daemon.lock")).expect("it is there");
+    file.lock().expect("nobody else has it");
+    file
+}
+
+fn check(name: &str, home: &Home, arguments: &[&str]) {
+    let run = home.run(arguments);
+    let text = run.to_string().replace(&format!("pid {}", std::process::id()), "pid PID");
+    let text = text.replace(&format!("kill {}", std::process::id()), "kill PID");
+    insta::assert_snapshot!(name.replace(' ', "-"), text);
+    let run = home.run(&[arguments, &["--json"]].concat());
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+    assert_eq!((run.exit, &document["code"], run.stderr.as_str()), (69, &"no_daemon".into(), ""), "{name}");
+}
+
+#[test]
+fn the_absence_of_a_daemon_is_explained() {
+    let home = Home::new();
+    check("no socket", &home, &["status"]);
+    lock(&home, 1, "elsewhere");
+    check("no socket and an old lock", &home, &["status"]);
+    let held = locked(&home, "/elsewhere/sync.sock");
+    check("no socket and a daemon elsewhere", &home, &["status"]);
+    drop(held);
+    let held = locked(&home, &home.socket().display().to_string());
+    check("no socket and a daemon", &home, &["status"]);
+    drop(held);
+
+    let home = Home::new();
+    drop(UnixListener::bind(home.socket()).expect("bound"));
+    check("nobody listens", &home, &["resolve", "."]);
+    let held = locked(&home, &home.socket().display().to_string());
+    check("nobody listens and a daemon", &home, &["status"]);
+    drop(held);
+
+    let home = Home::new();
+    std::fs::write(home.socket(), "").expect("written");
+    check("no socket but a file", &home, &["status"]);
+
+    let home = Home::new();
+    let _silent = UnixListener::bind(home.socket()).expect("bound");
+    check("a silent daemon", &home, &["status", "--timeout=100ms"]);
+    let _held = locked(&home, &home.socket().display().to_string());
+    check("a silent daemon with a lock", &home, &["status", "--timeout=100ms"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stopped_daemon_is_told_from_a_busy_one() {
+    let home = Home::new();
+    let lock_file = home.path().join("daemon.lock");
+    std::fs::write(&lock_file, "").expect("written");
+    let _silent = UnixListener::bind(home.socket()).expect("bound");
+    // A shell that takes the lock, says so, and waits for ever.
+    let mut child = std::process::Command::new("flock")
+        .arg("-F")
+        .arg(&lock_file)
+        .args(["sh", "-c", "echo; read x"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("flock is everywhere on Linux");
+    let mut said = [0];
+    std::io::Read::read_exact(&mut child.stdout.take().expect("piped"), &mut said).expect("it has the lock");
+    lock(&home, child.id(), &home.socket().display().to_string());
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("it is ours");
+    rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::UNTRACED).expect("it stops");
+    let run = home.run(&["status", "--timeout=100ms"]);
+    child.kill().expect("it is ours");
+    child.wait().expect("it ends");
+    assert_eq!(run.exit, 69);
+    let id = child.id();
+    assert!(run.stderr.contains(&format!("pid {id} holds the lock and is stopped")), "{}", run.stderr);
+    assert!(run.stderr.contains(&format!("`kill -CONT {id}`")), "{}", run.stderr);
+}
+
+#[test]
+fn what_is_no_daemon_is_a_failure_of_its_own() {
+    let home = Home::new();
+    let daemon = home.daemon(vec![ok("[]"), Reply { status: "200 OK", body: "<html>".to_owned() }]);
+    insta::assert_snapshot!("another-document", home.run(&["status"]));
+    insta::assert_snapshot!("no-document", home.run(&["status", "--json"]));
+    daemon.join().expect("asked twice");
+}
+
+#[test]
+fn wrong_usage_is_two() {
+    let home = Home::new();
+    for arguments in [
+        &[][..],
+        &["nonsense"],
+        &["register", "--type=opera"],
+        &["queue", "retry"],
+        &["status", "--timeout=never"],
+        &["status", "-q", "-v"],
+        &["scan", "--wait=1"],
+    ] {
+        let run = home.run(arguments);
+        assert_eq!((run.exit, run.stdout.as_str()), (2, ""), "{arguments:?}");
+    }
+    insta::assert_snapshot!("usage", home.run(&["register", "--type=opera"]));
+    let run = home.run(&["nonsense", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+    assert_eq!((run.exit, &document["code"], run.stderr.as_str()), (2, &"usage".into(), ""));
+}
+
+#[test]
+fn places_that_cannot_be_are_bad_configuration() {
+    let home = Home::new();
+    let long = format!("/{}/sync.sock", "x".repeat(120));
+    let run = home.run(&["status", "--socket", &long]);
+    assert_eq!(run.exit, 78, "{run}");
+    assert!(run.stderr.contains("CODITECT_SYNC_SOCKET="), "{run}");
+    let run = home.run(&["status", "--socket", &long, "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+    assert_eq!((run.exit, &document["code"]), (78, &"bad_configuration".into()));
+}
+
+#[test]
+fn the_configuration_is_shown_checked_and_begun() {
+    let home = Home::new();
+    insta::assert_snapshot!("config-path", home.run(&["config", "path"]));
+    insta::assert_snapshot!("config-check-without-a-file", home.run(&["config", "check"]));
+    insta::assert_snapshot!("config-init", home.run(&["config", "init"]));
+    insta::assert_snapshot!("config-init-again", home.run(&["config", "init"]));
+    // How wide a column is depends on where this machine has its temporary folders.
+    let shown = home.run(&["config", "show"]).to_string();
+    let narrow: Vec<String> = shown
+        .lines()
+        .map(|line| {
+            line.split("  ").filter(|cell| !cell.is_empty()).map(str::trim).collect::<Vec<_>>().join(" | ")
+        })
+        .collect();
+    insta::assert_snapshot!("config-show", narrow.join("\n"));
+    insta::assert_snapshot!("config-check", home.run(&["config", "check"]));
+    let run = home.run(&["config", "show", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+    assert_eq!(document["values"][0]["key"], "cloud_sync.api_url");
+    assert_eq!(document["values"][0]["from"], "HOME/.coditect/config/config.json:3:16");
+
+    let file = home.path().join(".coditect/config/config.json");
+    let mode = std::fs::metadata(&file).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    std::fs::write(&file, "{\"cloud_sync\": {\"batch_size\": 0,\n\"api_ulr\": \"x\"}}").expect("written");
+    let run = home.run(&["config", "check"]);
+    insta::assert_snapshot!("config-check-of-a-bad-file", run);
+    assert_eq!(run.exit, 78);
+}
+
+#[test]
+fn a_token_is_stored_for_nobody_else_and_never_shown() {
+    let home = Home::new();
+    insta::assert_snapshot!("auth-status-without-a-token", home.run(&["auth", "status"]));
+    let run = home.run_with(&["auth", "set-token"], "s3cr3t\n");
+    insta::assert_snapshot!("auth-set-token", run);
+    let file = home.path().join("token");
+    assert_eq!(std::fs::read_to_string(&file).expect("it is there").trim_end(), "s3cr3t");
+    assert_eq!(std::fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
+    let run = home.run(&["auth", "status", "--json"]);
+    assert!(!run.stdout.contains("s3cr3t") && run.stdout.contains("\"present\":true"), "{run}");
+    for input in ["", "two words"] {
+        let run = home.run_with(&["auth", "set-token"], input);
+        assert_eq!(run.exit, 2, "{run}");
+        assert!(!run.stderr.contains("words"), "{run}");
+    }
+    std::fs::create_dir_all(home.path().join(".coditect/config")).expect("made");
+    let text = r#"{"cloud_sync": {"auth_token": "other"}}"#;
+    std::fs::write(home.path().join(".coditect/config/config.json"), text).expect("written");
+    let run = home.run_with(&["auth", "set-token"], "s3cr3t\n");
+    assert_eq!(run.exit, 78, "{run}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let home = Home::new();
+    let mut child = home
+        .command(&["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let run = home.run(&["completions", shell]);
+        assert!(run.exit == 0 && run.stdout.contains("set-token"), "{shell}");
+    }
+}

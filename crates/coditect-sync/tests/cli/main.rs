@@ -1,0 +1,5 @@
+//! The built program against scripted daemons, and without any.
+
+mod alone;
+mod commands;
+mod support;
