@@ -361,7 +361,7 @@ async fn write(
     for (key, place) in &book.places {
         let Some(row) = &place.row else { continue };
         if let Some(wish) = place.put.and_then(|(call, wish)| calls.get(call)?.wishes.get(wish)) {
-            rows.push(NewRow::new(key.0, &wish.registration, row, place.now));
+            rows.push((place.put, NewRow::new(key.0, &wish.registration, row, place.now)));
         } else if let Some(touch) = place.touch {
             touched.push(TouchedRow {
                 scope: key.0.0,
@@ -372,6 +372,9 @@ async fn write(
             });
         }
     }
+    // Numbers are given in the order of the wishes.
+    rows.sort_by_key(|(source, _)| *source);
+    let rows: Vec<NewRow> = rows.into_iter().map(|(_, row)| row).collect();
     if !rows.is_empty() {
         for stored in sqlx::query(PUT).bind(json(&rows)?).fetch_all(&mut *connection).await? {
             let mut columns = Columns::new(&stored, 0, "outbox", row::number(&stored, 2).to_string());
@@ -485,4 +488,101 @@ crate::sql::statements! {
         from json_each(?1) as w
         where outbox.scope = w.value ->> 'scope' and outbox.operation = 0
             and outbox.local = unhex(w.value ->> 'local')";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use sync_core::{CloudId, MachineId, ProjectKind};
+
+    use super::*;
+
+    const SAME: PayloadHash = PayloadHash([1; 16]);
+    const OTHER: PayloadHash = PayloadHash([2; 16]);
+
+    /// What the cloud told of the project.
+    enum Known {
+        Not,
+        /// By a look-up only.
+        Unsent,
+        Sent(PayloadHash),
+    }
+
+    fn check(
+        (asked, force): (Asked, bool),
+        row: Option<(PayloadHash, Standing)>,
+        known: &Known,
+        expected: Ruling,
+    ) {
+        let registration = Registration {
+            local: LocalId(Uuid::nil()),
+            machine: MachineId(Uuid::nil()),
+            name: String::new(),
+            root: PathBuf::new(),
+            language: String::new(),
+            framework: String::new(),
+            content_hash: String::new(),
+            kind: ProjectKind::Standalone,
+            parent: None,
+        };
+        let wish = Wish { registration, asked, force };
+        let row = row.map(|(hash, standing)| Row {
+            id: Some(EntryId(1)),
+            hash,
+            revision: Revision(3),
+            asked: Asked::ByDiscovery,
+            standing,
+            bytes: 0,
+        });
+        let sent = match known {
+            Known::Not => None,
+            Known::Unsent => Some(None),
+            Known::Sent(hash) => Some(Some(*hash)),
+        };
+        let mapping = sent.map(|sent| Mapping {
+            local: LocalId(Uuid::nil()),
+            cloud: CloudId(Uuid::nil()),
+            tenant: None,
+            status: String::new(),
+            sent,
+            revision: Revision(7),
+            cached_at: Timestamp(0),
+            expires_at: Timestamp(0),
+            refresh_at: Timestamp(0),
+        });
+        let ruling = rule(&wish, SAME, row.as_ref(), mapping.as_ref());
+        assert_eq!(ruling, expected, "{asked:?}, force {force}, {row:?}, {mapping:?}");
+    }
+
+    #[test]
+    fn the_rules_of_the_outbox() {
+        use Standing::{Dead, Parked, Ready};
+        let found = (Asked::ByDiscovery, false);
+        let forced = (Asked::ByDiscovery, true);
+        let user = (Asked::ByUser, false);
+
+        check(found, None, &Known::Not, Ruling::Add(Revision(1)));
+        check(found, None, &Known::Sent(SAME), Ruling::Known);
+        check(user, None, &Known::Sent(SAME), Ruling::Known);
+        check(forced, None, &Known::Sent(SAME), Ruling::Add(Revision(8)));
+        check(found, None, &Known::Sent(OTHER), Ruling::Add(Revision(8)));
+        check(found, None, &Known::Unsent, Ruling::Add(Revision(8)));
+
+        check(found, Some((SAME, Ready)), &Known::Not, Ruling::Keep);
+        check(forced, Some((SAME, Ready)), &Known::Not, Ruling::Keep);
+        check(user, Some((SAME, Ready)), &Known::Not, Ruling::Hurry);
+        for given_up in [Parked, Dead] {
+            check(found, Some((SAME, given_up)), &Known::Not, Ruling::Keep);
+            check(forced, Some((SAME, given_up)), &Known::Not, Ruling::Revive);
+            check(user, Some((SAME, given_up)), &Known::Not, Ruling::Revive);
+        }
+        for standing in [Ready, Parked, Dead] {
+            for who in [found, forced, user] {
+                check(who, Some((OTHER, standing)), &Known::Not, Ruling::Replace);
+                // The row is the newer wish, whatever the cloud has.
+                check(who, Some((OTHER, standing)), &Known::Sent(SAME), Ruling::Replace);
+            }
+        }
+    }
 }

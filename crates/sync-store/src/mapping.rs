@@ -34,7 +34,10 @@ crate::sql::statements! {
         from json_each(?2) as w
         cross join mapping m on m.scope = ?1 and m.local = unhex(w.value)");
     ALL_IN = concat!("select ", mapping_columns!(), " from mapping m where m.scope = ?1 order by m.local");
-    BY_CLOUD = concat!("select ", mapping_columns!(), " from mapping m where m.scope = ?1 and m.cloud = ?2");
+    BY_CLOUD = concat!("\
+        select ", mapping_columns!(), "
+        from mapping m indexed by mapping_cloud
+        where m.scope = ?1 and m.cloud = ?2");
     DUE = concat!("\
         select ", mapping_columns!(), "
         from mapping m

@@ -35,7 +35,7 @@ crate::sql::statements! {
         select
             (select value from meta where key = 'store.instance'),
             (select value from meta where key = 'store.state')";
-    CHECK = "select quick_check from pragma_quick_check(1)";
+    CHECK = "pragma quick_check(1)";
     REMEMBER = "\
         insert into meta (key, value) values (?1, ?2)
         on conflict (key) do update set value = excluded.value";

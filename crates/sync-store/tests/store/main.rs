@@ -1,0 +1,16 @@
+//! The store against real files.
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod open;
+#[cfg(test)]
+mod outbox;
+#[cfg(test)]
+mod plans;
+#[cfg(test)]
+mod project;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod writer;

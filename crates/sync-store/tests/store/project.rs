@@ -1,0 +1,208 @@
+//! Projects on record, what is queued for them, and how they are listed.
+
+use std::path::{Path, PathBuf};
+
+use sync_core::{
+    Asked, Change, ChangeKind, Failure, Fate, MachineId, Place, Presence, Project, ProjectKind, Vcs,
+};
+use sync_store::{Applied, Filter, How, State, Store, Wish};
+use uuid::Uuid;
+
+use crate::support::{Home, LIFE, NOW, delivered, enqueue, kinds, local, scope, settled, store};
+
+const MACHINE: MachineId = MachineId(Uuid::from_u128(7));
+
+fn project(number: u128, root: &str) -> Project {
+    Project {
+        local: local(number),
+        root: PathBuf::from(root),
+        place: Some(Place { device: u64::MAX, inode: 3 }),
+        vcs_place: None,
+        vcs: Vcs::Git,
+        name: format!("project {number}"),
+        language: "Rust".to_owned(),
+        framework: String::new(),
+        content_hash: "ab".to_owned(),
+        kind: ProjectKind::Standalone,
+        parent: None,
+        presence: Presence::Present,
+        asked: Asked::ByDiscovery,
+        first_seen_at: NOW,
+        seen_at: NOW,
+    }
+}
+
+fn added(number: u128, root: &str) -> Change {
+    Change { kind: ChangeKind::Added, project: project(number, root) }
+}
+
+#[tokio::test]
+async fn a_new_project_is_recorded_and_queued_in_one_commit() {
+    let (_home, store, scope) = store().await;
+    let commits = store.figures().commits;
+    let changes = vec![added(1, "/p/1"), added(2, "/p/2")];
+    let applied = store.project().apply(scope, MACHINE, changes, NOW).await.unwrap();
+    assert_eq!(store.figures().commits, commits + 1);
+    assert_eq!(applied, Applied { added: 2, enqueued: 2, ..Applied::default() });
+    assert_eq!(store.project().all().await.unwrap(), [project(1, "/p/1"), project(2, "/p/2")]);
+    assert_eq!(store.project().get(local(2)).await.unwrap(), Some(project(2, "/p/2")));
+    assert_eq!(store.outbox().counts(scope, NOW).await.unwrap().ready, 2);
+    assert_eq!(
+        kinds(&store).await,
+        ["project.added", "project.added", "registration.queued", "registration.queued"]
+    );
+}
+
+#[tokio::test]
+async fn a_change_of_what_the_cloud_was_not_told_queues_nothing() {
+    let (_home, store, scope) = store().await;
+    store.project().apply(scope, MACHINE, vec![added(1, "/p/1")], NOW).await.unwrap();
+    let flown = settled(&store, scope, 1, delivered(51)).await;
+    store.outbox().settle(scope, vec![flown], LIFE, 0, NOW).await.unwrap();
+    let again = Project { vcs: Vcs::None, ..project(1, "/p/1") };
+    let change = Change { kind: ChangeKind::Changed, project: again.clone() };
+    let applied = store.project().apply(scope, MACHINE, vec![change], NOW).await.unwrap();
+    assert_eq!(applied, Applied { changed: 1, ..Applied::default() });
+    assert_eq!(store.project().get(local(1)).await.unwrap(), Some(again));
+
+    let gone = Project { presence: Presence::Missing, ..project(1, "/p/1") };
+    let change = Change { kind: ChangeKind::Missing, project: gone };
+    let applied = store.project().apply(scope, MACHINE, vec![change], NOW).await.unwrap();
+    assert_eq!(applied, Applied { missing: 1, ..Applied::default() });
+    assert!(store.mapping().get(scope, local(1)).await.unwrap().is_some(), "the cloud still has it");
+}
+
+#[tokio::test]
+async fn projects_may_swap_places_and_displace_each_other() {
+    let (_home, store, scope) = store().await;
+    let changes = vec![added(1, "/p/1"), added(2, "/p/2"), added(3, "/p/3")];
+    store.project().apply(scope, MACHINE, changes, NOW).await.unwrap();
+    let moved = |number, from: &str, to| Change {
+        kind: ChangeKind::Moved { from: PathBuf::from(from) },
+        project: project(number, to),
+    };
+    // 1 and 2 change places, and 4 appears where 3 was.
+    let changes = vec![moved(1, "/p/1", "/p/2"), moved(2, "/p/2", "/p/1"), added(4, "/p/3")];
+    let applied = store.project().apply(scope, MACHINE, changes, NOW).await.unwrap();
+    assert_eq!(applied, Applied { added: 1, moved: 2, missing: 1, enqueued: 3, ..Applied::default() });
+    let shown: Vec<(PathBuf, Presence)> =
+        store.project().all().await.unwrap().into_iter().map(|one| (one.root, one.presence)).collect();
+    let expected = [
+        ("/p/2", Presence::Present),
+        ("/p/1", Presence::Present),
+        ("/p/3", Presence::Missing),
+        ("/p/3", Presence::Present),
+    ];
+    assert_eq!(shown, expected.map(|(root, presence)| (PathBuf::from(root), presence)));
+}
+
+#[tokio::test]
+async fn the_innermost_project_at_or_above_a_path_is_found() {
+    let (_home, store, scope) = store().await;
+    let mut gone = added(3, "/w/a/gone");
+    gone.project.presence = Presence::Missing;
+    let changes = vec![added(1, "/w"), added(2, "/w/a"), gone];
+    store.project().apply(scope, MACHINE, changes, NOW).await.unwrap();
+    for (path, expected) in [
+        ("/w", Some(1)),
+        ("/w/a", Some(2)),
+        ("/w/a/src/deep/file.rs", Some(2)),
+        ("/w/a/gone/x", Some(2)),
+        ("/w/ab", Some(1)),
+        ("/x", None),
+        ("/", None),
+    ] {
+        let found = store.project().at_or_above(Path::new(path)).await.unwrap();
+        assert_eq!(found.map(|project| project.local), expected.map(local), "{path}");
+    }
+}
+
+/// 1 registered, 2 waiting, 3 missing, 4 dead, 5 in the cloud with newer content waiting.
+async fn one_of_each(store: &Store, scope: sync_core::ScopeId) {
+    let changes = (1..=5).map(|number| added(number, &format!("/p/{number}"))).collect();
+    store.project().apply(scope, MACHINE, changes, NOW).await.unwrap();
+    let failure = Failure { code: "http_422".to_owned(), message: String::new(), at: NOW };
+    let mut flown = Vec::new();
+    for (number, fate) in [(1, delivered(51)), (4, Fate::Bury(failure)), (5, delivered(55))] {
+        flown.push(settled(store, scope, number, fate).await);
+    }
+    store.outbox().settle(scope, flown, LIFE, 0, NOW).await.unwrap();
+    let gone = Project { presence: Presence::Missing, ..project(3, "/p/3") };
+    let newer = Project { language: "Go".to_owned(), ..project(5, "/p/5") };
+    let changes = vec![
+        Change { kind: ChangeKind::Missing, project: gone },
+        Change { kind: ChangeKind::Changed, project: newer },
+    ];
+    store.project().apply(scope, MACHINE, changes, NOW).await.unwrap();
+}
+
+#[tokio::test]
+async fn projects_are_listed_and_counted_by_where_they_stand() {
+    let (_home, store, scope) = store().await;
+    one_of_each(&store, scope).await;
+    let counts = store.project().counts(scope).await.unwrap();
+    assert_eq!(
+        (counts.total, counts.registered, counts.pending, counts.missing, counts.rejected),
+        (5, 1, 2, 1, 1)
+    );
+    let everything = Filter::default();
+    let state = |state| Filter { state: Some(state), ..Filter::default() };
+    for (filter, expected) in [
+        (everything.clone(), vec![1, 2, 3, 4, 5]),
+        (state(State::Registered), vec![1]),
+        (state(State::Pending), vec![2, 5]),
+        (state(State::Missing), vec![3]),
+        (state(State::Rejected), vec![4]),
+        (Filter { language: Some("Go".to_owned()), ..Filter::default() }, vec![5]),
+        (Filter { kind: Some(ProjectKind::Monorepo), ..Filter::default() }, vec![]),
+    ] {
+        let views = store.project().list(scope, &filter, None, 10).await.unwrap();
+        let locals: Vec<_> = views.iter().map(|view| view.project.local).collect();
+        assert_eq!(locals, expected.into_iter().map(local).collect::<Vec<_>>(), "{filter:?}");
+    }
+    let second_page = store.project().list(scope, &everything, Some(local(3)), 1).await.unwrap();
+    assert_eq!(second_page[0].project.local, local(4));
+    let last = store.project().list(scope, &everything, Some(local(4)), 9).await.unwrap().remove(0);
+    assert_eq!((last.state, last.mapping.is_some(), last.entry.is_some()), (State::Pending, true, true));
+    let other = store.scope().ensure(&scope_of("other")).await.unwrap();
+    assert_eq!(store.project().counts(other).await.unwrap().pending, 4);
+}
+
+fn scope_of(tenant: &str) -> sync_core::Scope {
+    scope(tenant)
+}
+
+#[tokio::test]
+async fn what_was_never_sent_can_be_queued_later() {
+    let home = Home { limit: 1, ..Home::new() };
+    let store = home.open().await;
+    let scope = store.scope().ensure(&scope("acme")).await.unwrap();
+    let changes = vec![added(1, "/p/1"), added(2, "/p/2")];
+    let applied = store.project().apply(scope, MACHINE, changes, NOW).await.unwrap();
+    assert_eq!((applied.added, applied.enqueued, applied.refused), (2, 1, 1));
+    assert_eq!(store.project().enqueue_unsent(scope, MACHINE, 100, NOW).await.unwrap(), 0);
+    let flown = settled(&store, scope, 1, delivered(51)).await;
+    store.outbox().settle(scope, vec![flown], LIFE, 0, NOW).await.unwrap();
+    assert_eq!(store.project().enqueue_unsent(scope, MACHINE, 100, NOW).await.unwrap(), 1);
+    let registration = project(2, "/p/2").registration(MACHINE);
+    let wish = Wish { registration, asked: Asked::ByDiscovery, force: false };
+    assert!(matches!(enqueue(&store, scope, wish, NOW).await, How::Waiting(..)));
+}
+
+#[tokio::test]
+async fn a_mapping_is_kept_counted_refreshed_and_forgotten() {
+    let (_home, store, scope) = store().await;
+    store.project().apply(scope, MACHINE, vec![added(1, "/p/1"), added(2, "/p/2")], NOW).await.unwrap();
+    let flown =
+        vec![settled(&store, scope, 1, delivered(51)).await, settled(&store, scope, 2, delivered(52)).await];
+    store.outbox().settle(scope, flown, LIFE, 9, NOW).await.unwrap();
+    let first = store.mapping().get(scope, local(1)).await.unwrap().unwrap();
+    let older = sync_core::Mapping { expires_at: NOW, refresh_at: NOW, ..first };
+    store.mapping().put(scope, older.clone(), NOW).await.unwrap();
+    assert_eq!(store.mapping().due_for_refresh(scope, NOW, 10).await.unwrap(), [older]);
+    let counts = store.mapping().counts(scope, NOW).await.unwrap();
+    assert_eq!((counts.entries, counts.fresh, counts.stale), (2, 1, 1));
+    assert!(store.mapping().forget(scope, local(1)).await.unwrap());
+    assert!(!store.mapping().forget(scope, local(1)).await.unwrap());
+    assert_eq!(store.mapping().all_in(scope).await.unwrap().len(), 1);
+}
