@@ -57,9 +57,12 @@ pub struct LookUpReply {
 impl Cloud {
     /// Registers many projects in one request, under the batch's own `key`.
     pub async fn sync(&self, token: Option<&Token>, batch: &[Outgoing], key: Uuid) -> Reply {
-        let request = body::many(batch)
-            .map_err(|failure| failure.to_string())
-            .and_then(|body| self.post(&["sync"], token, key, body));
+        let body = if batch.is_empty() {
+            Err("there is nothing to send".to_owned())
+        } else {
+            body::many(batch).map_err(|failure| failure.to_string())
+        };
+        let request = body.and_then(|body| self.post(&["sync"], token, key, body));
         let asked: Vec<LocalId> = batch.iter().map(|each| each.registration.local).collect();
         self.flight(request, |exchange| read::batch(exchange, &asked)).await
     }

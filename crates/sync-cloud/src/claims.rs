@@ -69,10 +69,8 @@ mod tests {
     #[test]
     fn a_jwt_says_when_it_expires_and_whose_it_is() {
         let check = |claims: &str, expires_at: Option<i64>, tenant: Option<&str>| {
-            let expected = Claims {
-                expires_at: expires_at.map(Timestamp),
-                tenant: tenant.and_then(|name| TenantId::new(name)),
-            };
+            let expected =
+                Claims { expires_at: expires_at.map(Timestamp), tenant: tenant.and_then(TenantId::new) };
             assert_eq!(Claims::of(&jwt(claims)), expected, "{claims}");
         };
         check(r#"{"exp": 1700000000, "tenant_id": "acme"}"#, Some(1_700_000_000_000), Some("acme"));

@@ -15,8 +15,9 @@ use sync_core::{MachineId, Suspect};
 
 use crate::error::Error;
 
-/// How long a connection is kept for the next request.
-const IDLE_CONNECTION: Duration = Duration::from_secs(90);
+/// How long a connection is kept for the next request: less than the common gateways keep theirs (60 s and 75 s), so
+/// that a request seldom meets a connection that is being closed.
+const IDLE_CONNECTION: Duration = Duration::from_secs(50);
 
 /// How the cloud is reached.
 #[derive(Clone, Debug)]

@@ -175,9 +175,75 @@ fn without_secrets(complaint: &[u8]) -> String {
         said.push(if secret { "(hidden)" } else { word });
         hide_next = announces;
     }
-    words::shortened(&said.join(" "))
+    // The end tells more than the beginning.
+    let mut room = LONGEST_COMPLAINT - 12;
+    let kept = said.iter().rev().take_while(|word| {
+        let fits = word.len() < room;
+        room = room.saturating_sub(word.len() + 1);
+        fits
+    });
+    let kept = kept.count();
+    words::shortened(&said.split_off(said.len() - kept).join(" "))
 }
 
 fn is_token_character(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.' | '+' | '=' | '~')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_is_shown_without_what_may_be_a_secret() {
+        for (complaint, expected) in [
+            ("not signed in; run login\n", "not signed in; run login"),
+            (
+                "cannot open /usr/lib/helper/config.json: denied",
+                "cannot open /usr/lib/helper/config.json: denied",
+            ),
+            ("bad token: hunter2 at once", "bad token: (hidden) at once"),
+            ("Authorization: Bearer hunter2", "Authorization: Bearer (hidden)"),
+            ("token=hunter2 refused", "(hidden) refused"),
+            ("got eyJhbGc.x.y", "got (hidden)"),
+            ("got 0123456789abcdef0123456789abcdef.", "got (hidden)"),
+            ("a\u{1b}[31mb", "a [31mb"),
+            ("", ""),
+        ] {
+            assert_eq!(without_secrets(complaint.as_bytes()), expected, "{complaint}");
+        }
+        let long = format!("{} end", "s".repeat(LONGEST_COMPLAINT));
+        assert_eq!(without_secrets(long.as_bytes()), "end");
+    }
+
+    #[test]
+    fn the_output_is_plain_text_or_json() {
+        let check = |output: &str, expected: Result<Option<i64>, &str>| {
+            let read = read(output.as_bytes(), "helper");
+            let told = read.as_ref().map(|credential| credential.claims.expires_at.map(|moment| moment.0));
+            let why = told.map_err(|failure| {
+                let CredentialError::NotAToken { why, .. } = failure else { panic!("{failure}") };
+                *why
+            });
+            assert_eq!(why, expected, "{output}");
+            if let Ok(credential) = &read {
+                assert_eq!(credential.token.expose(), "abc");
+            }
+        };
+        check("abc", Ok(None));
+        check("  abc\r\n", Ok(None));
+        check(r#"{"token": "abc"}"#, Ok(None));
+        check(r#" {"token": "abc", "expires_at": null, "more": [1]}"#, Ok(None));
+        check(r#"{"token": "abc\n", "expires_at": "1970-01-01T00:00:01Z"}"#, Ok(Some(1000)));
+        check(r#"{"token": "abc", "expires_at": "soon"}"#, Err("has an `expires_at` that is not RFC 3339"));
+        let neither = "is neither plain text nor JSON with a `token` and, where wanted, an `expires_at`";
+        check(r#"{"tokens": "abc"}"#, Err(neither));
+        check(r#"{"token": 5}"#, Err(neither));
+        check("{", Err(neither));
+        check("", Err("is empty"));
+        check(r#"{"token": " "}"#, Err("is empty"));
+        check("abc\nabc", Err("has a line break or another control character in it"));
+        check("Bearer abc", Err("has a blank in it; leave out words like `Bearer`"));
+        check("abc\u{e9}", Err("has characters in it that are not ASCII"));
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,13 @@ impl Token {
     /// Its text, for the header and for nothing else.
     pub(crate) fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// A number that differs when the token differs, for comparing within this process; it is never stored or shown.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        hasher.finish()
     }
 }
 
@@ -169,4 +177,37 @@ fn read_file(file: &Path) -> Result<Credential, CredentialError> {
         .map_err(|_bytes| CredentialError::NotAToken { origin: origin.clone(), why: "is not text" })?;
     let credential = Credential::checked(text, &origin)?;
     Ok(Credential { readable_by_others: about.mode() & 0o077 != 0, ..credential })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let credential = Credential::checked("hunter2", "x").unwrap();
+        let source = Source::Inline("hunter2".to_owned());
+        let command = Source::Command(vec!["helper".to_owned(), "--password=hunter2".to_owned()]);
+        let refused = Credential::checked("hunter2 hunter2", "x").unwrap_err();
+        for shown in [
+            format!("{credential:?}"),
+            format!("{}", credential.token),
+            format!("{source:?} {command:?}"),
+            format!("{refused:?} {refused}"),
+        ] {
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_earlier_of_two_moments_counts() {
+        let credential = |expires_at: Option<i64>| Credential {
+            token: Token("x".to_owned()),
+            claims: Claims { expires_at: expires_at.map(Timestamp), tenant: None },
+            readable_by_others: false,
+        };
+        for (claimed, told, expected) in [(None, 5, 5), (Some(3), 5, 3), (Some(9), 5, 5)] {
+            assert_eq!(credential(claimed).expiring(Timestamp(told)), credential(Some(expected)));
+        }
+    }
 }

@@ -115,6 +115,7 @@ fn distrust(reason: &CertificateError) -> String {
             "it is for another host".to_owned()
         }
         CertificateError::UnknownIssuer => "its issuer is not trusted by this machine".to_owned(),
+        CertificateError::BadSignature => "it is not signed by the issuer it names".to_owned(),
         CertificateError::Revoked => "it is revoked".to_owned(),
         _ => words::shortened(&reason.to_string()),
     }
@@ -132,4 +133,54 @@ fn causes<'a>(failure: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 
         };
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_names_for_a_failure_become_ours() {
+        use io::ErrorKind as Kind;
+        for (kind, expected) in [
+            (Kind::ConnectionRefused, Some(Unreachable::ConnectRefused)),
+            (Kind::NetworkUnreachable, Some(Unreachable::NoRoute)),
+            (Kind::HostUnreachable, Some(Unreachable::NoRoute)),
+            (Kind::NetworkDown, Some(Unreachable::NoRoute)),
+            (Kind::AddrNotAvailable, Some(Unreachable::NoRoute)),
+            (Kind::PermissionDenied, Some(Unreachable::NoRoute)),
+            (Kind::ConnectionReset, Some(Unreachable::Reset)),
+            (Kind::BrokenPipe, Some(Unreachable::Reset)),
+            (Kind::UnexpectedEof, Some(Unreachable::Reset)),
+            (Kind::InvalidData, None),
+        ] {
+            assert_eq!(by_kind(kind), expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_distrusted_certificate_says_why_and_other_faults_of_encryption_do_not_accuse_it() {
+        use rustls::{AlertDescription, Error};
+        for (failure, expected) in [
+            (
+                Error::InvalidCertificate(CertificateError::UnknownIssuer),
+                "its issuer is not trusted by this machine",
+            ),
+            (Error::InvalidCertificate(CertificateError::Revoked), "it is revoked"),
+            (Error::InvalidCertificate(CertificateError::NotValidForName), "it is for another host"),
+            (Error::NoCertificatesPresented, "it shows no certificate"),
+        ] {
+            assert_eq!(encryption(&failure), Answer::Suspect(Suspect::Certificate(expected.to_owned())));
+        }
+        for failure in [Error::AlertReceived(AlertDescription::HandshakeFailure), Error::DecryptError] {
+            assert_eq!(encryption(&failure), Answer::Unreachable(Unreachable::Tls));
+        }
+    }
+
+    #[test]
+    fn what_an_io_error_wraps_is_found() {
+        let inner = rustls::Error::InvalidCertificate(CertificateError::Revoked);
+        let outer = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, inner.clone()));
+        assert!(causes(&outer).iter().any(|cause| cause.downcast_ref::<rustls::Error>() == Some(&inner)));
+    }
 }

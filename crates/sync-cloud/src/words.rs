@@ -5,7 +5,7 @@ use serde_json::Value;
 /// The longest text that is kept of anything the other side says, in characters.
 const LONGEST: usize = 500;
 /// Fields are not looked for deeper than this.
-const DEEPEST: usize = 4;
+const DEEPEST: usize = 8;
 
 /// What a refusal's body says: `error`, `detail`, `message`, or fields with their faults; empty where there is nothing.
 pub(crate) fn of_body(body: &[u8], is_page: bool) -> String {

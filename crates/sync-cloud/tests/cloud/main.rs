@@ -1,0 +1,10 @@
+//! The client against real sockets, files and processes on this machine.
+#![cfg(test)]
+
+mod answers;
+mod credential;
+mod encryption;
+mod loopback;
+mod proxy;
+mod requests;
+mod way_there;
