@@ -84,19 +84,16 @@ pub(super) async fn converse(socket: UnixStream, server: Arc<Server>) {
         }
     };
     let refused = problem.is_some();
-    if let Some(problem) = problem
-        && let Err(error) = timeout(limits::LINGER_TIME, socket.write_all(&raw(&problem))).await
-    {
-        debug!(%error, "a client does not take its answer");
+    if let Some(problem) = problem {
+        write(&mut socket, &problem).await;
     }
     linger(socket, refused || begun || turn.unread.load(Ordering::Relaxed), &stop).await;
 }
 
-/// Tells a client why it is not served. Does not wait: a client that cannot be told is just closed on.
-pub(super) fn turn_away(socket: &UnixStream, problem: &Problem) {
-    if let Err(error) = socket.try_write(&raw(problem)) {
-        debug!(%error, "a client that is turned away cannot be told why");
-    }
+/// Tells a client why it is not served, whatever it wants.
+pub(super) async fn turn_away(mut socket: UnixStream, problem: Problem) {
+    write(&mut socket, &problem).await;
+    linger(socket, true, &CancellationToken::new()).await;
 }
 
 /// Why a client is turned away once the daemon stops.
@@ -141,6 +138,14 @@ fn last_words(error: &hyper::Error, refused: Option<StatusCode>, begun: bool) ->
         None => return None,
     };
     Some(Problem { status: status.as_u16(), ..Problem::new(ProblemCode::BadRequest, detail) })
+}
+
+async fn write(socket: &mut UnixStream, problem: &Problem) {
+    match timeout(limits::LINGER_TIME, socket.write_all(&raw(problem))).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%error, "a client cannot be told why it is refused"),
+        Err(_elapsed) => debug!("a client does not take its answer"),
+    }
 }
 
 /// An answer as it goes over the socket, for those who never became a request.

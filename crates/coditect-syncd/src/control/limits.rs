@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Most connections at a time; one more is told so and closed.
 pub(super) const CONNECTIONS: usize = 256;
+/// Most clients at a time that are told why they are not served; any more are just closed on.
+pub(super) const TURNED_AWAY: usize = 64;
 /// Largest head of a request, in bytes.
 pub(super) const HEAD: usize = 16 * 1024;
 /// Most header fields of a request.

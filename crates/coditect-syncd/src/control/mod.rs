@@ -25,5 +25,5 @@ mod stream;
 #[cfg(test)]
 mod yaml;
 
-pub use listen::{BindError, Bound, bind};
-pub use serve::{Error, serve};
+pub use listen::bind;
+pub use serve::serve;

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_wire::Problem;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Sleep, sleep};
@@ -51,7 +52,7 @@ pub async fn serve(
     let look = bound.look_again();
     let server = Arc::new(Server { engine, version, stop: stop.clone() });
     let mut post = Post::take(bound).map_err(Error::Listen)?;
-    let mut connections = JoinSet::new();
+    let mut clients = Clients::default();
     loop {
         let event = tokio::select! {
             () = stop.cancelled() => break,
@@ -60,15 +61,13 @@ pub async fn serve(
             () = nap(&mut post.retry) => Event::Look,
             () = post.guard.changed() => Event::Look,
             () = look.notified() => Event::Look,
-            Some(ended) = connections.join_next() => Event::Ended(ended),
+            Some(ended) = clients.served.join_next() => Event::Ended(ended),
+            Some(ended) = clients.turned_away.join_next() => Event::Ended(ended),
         };
         match event {
             Event::Accepted(Ok((socket, _))) => {
                 post.accept_pause = limits::ACCEPT_PAUSES.0;
-                while let Some(ended) = connections.try_join_next() {
-                    report(ended);
-                }
-                admit(socket, &server, &mut connections);
+                clients.admit(socket, &server);
                 post.look();
             }
             Event::Accepted(Err(error)) => post.accept_failed(&error),
@@ -77,23 +76,25 @@ pub async fn serve(
             Event::Ended(ended) => report(ended),
         }
     }
-    debug!(connections = connections.len(), "the control server takes no more connections");
+    debug!(connections = clients.served.len(), "the control server takes no more connections");
     // The socket stays in its place until the answers are out, so that no client mistakes it for a dead one.
     loop {
         tokio::select! {
             () = kill.cancelled() => break,
-            ended = connections.join_next() => match ended {
+            ended = clients.served.join_next() => match ended {
                 Some(ended) => report(ended),
                 None => break,
             },
             accepted = post.listener.accept(), if post.rest.is_none() => match accepted {
-                Ok((socket, _)) => connection::turn_away(&socket, &connection::shutting_down()),
+                Ok((socket, _)) => clients.turn_away(socket, connection::shutting_down()),
                 Err(error) => post.accept_failed(&error),
             },
             () = nap(&mut post.rest) => {}
+            Some(ended) = clients.turned_away.join_next() => report(ended),
         }
     }
-    connections.shutdown().await;
+    clients.served.shutdown().await;
+    clients.turned_away.shutdown().await;
     drop(post);
     Ok(())
 }
@@ -208,21 +209,41 @@ enum Unbound {
     Use(#[from] io::Error),
 }
 
-/// Serves a client when it is one of ours and there is room.
-fn admit(socket: UnixStream, server: &Arc<Server>, connections: &mut JoinSet<()>) {
-    let ours = rustix::process::geteuid().as_raw();
-    match socket.peer_cred().map(|peer| peer.uid()) {
-        Ok(user) if !admitted(user, ours) => {
-            warn!(peer.uid = user, "another user's connection to the control socket is refused");
+/// Everybody who is connected.
+#[derive(Default)]
+struct Clients {
+    served: JoinSet<()>,
+    turned_away: JoinSet<()>,
+}
+
+impl Clients {
+    /// Serves a client when it is one of ours and there is room.
+    fn admit(&mut self, socket: UnixStream, server: &Arc<Server>) {
+        while let Some(ended) = self.served.try_join_next() {
+            report(ended);
         }
-        Ok(_) if connections.len() >= limits::CONNECTIONS => {
-            debug!(connections = connections.len(), "a connection too many to the control socket");
-            connection::turn_away(&socket, &connection::too_many());
+        let ours = rustix::process::geteuid().as_raw();
+        match socket.peer_cred().map(|peer| peer.uid()) {
+            Ok(user) if !admitted(user, ours) => {
+                warn!(peer.uid = user, "another user's connection to the control socket is refused");
+            }
+            Ok(_) if self.served.len() >= limits::CONNECTIONS => {
+                debug!(connections = self.served.len(), "a connection too many to the control socket");
+                self.turn_away(socket, connection::too_many());
+            }
+            Ok(_) => {
+                self.served.spawn(connection::converse(socket, Arc::clone(server)));
+            }
+            Err(error) => {
+                warn!(%error, "a connection to the control socket is refused: its user is not known");
+            }
         }
-        Ok(_) => {
-            connections.spawn(connection::converse(socket, Arc::clone(server)));
+    }
+
+    fn turn_away(&mut self, socket: UnixStream, why: Problem) {
+        if self.turned_away.len() < limits::TURNED_AWAY {
+            self.turned_away.spawn(connection::turn_away(socket, why));
         }
-        Err(error) => warn!(%error, "a connection to the control socket is refused: its user is not known"),
     }
 }
 
