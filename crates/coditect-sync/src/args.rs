@@ -1,5 +1,6 @@
 //! The arguments as they are typed; their doc comments are the help.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -129,7 +130,7 @@ pub(crate) struct Register {
     #[arg(long)]
     pub(crate) force: bool,
     /// Wait until the cloud has it, at most this long [default with the flag alone: 30s]
-    #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "30s", value_parser = wait)]
     pub(crate) wait: Option<Duration>,
 }
 
@@ -180,7 +181,7 @@ pub(crate) struct ProjectsList {
     pub(crate) language: Option<String>,
     /// At most this many
     #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    pub(crate) limit: Option<NonZeroUsize>,
 }
 
 /// `queue`
@@ -206,7 +207,7 @@ pub(crate) enum QueueCommand {
         state: Option<ItemState>,
         /// At most this many
         #[arg(long, value_name = "N")]
-        limit: Option<usize>,
+        limit: Option<NonZeroUsize>,
     },
     /// Show all that is known of one entry
     Show {
@@ -231,7 +232,7 @@ pub(crate) enum QueueCommand {
     /// Send all that waits now, whatever the pauses say
     Flush {
         /// Wait until all is sent, at most this long [default with the flag alone: 1m]
-        #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "1m", value_parser = duration)]
+        #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "1m", value_parser = wait)]
         wait: Option<Duration>,
     },
 }
@@ -242,7 +243,7 @@ pub(crate) struct Scan {
     /// Where to look [default: the configured roots]
     pub(crate) paths: Vec<PathBuf>,
     /// Wait for the end of it, at most this long [default with the flag alone: 5m]
-    #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "5m", value_parser = duration)]
+    #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "5m", value_parser = wait)]
     pub(crate) wait: Option<Duration>,
 }
 
@@ -309,6 +310,15 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads how long the daemon is to wait.
+fn wait(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_mins(10);
+    match duration(text)? {
+        short if short <= LONGEST => Ok(short),
+        _ => Err("the daemon waits 10m at most".to_owned()),
+    }
+}
+
 /// Reads a duration in which something can happen.
 fn patience(text: &str) -> Result<Duration, String> {
     match duration(text)? {
@@ -346,6 +356,7 @@ mod tests {
         ] {
             assert_eq!(duration(text).ok(), millis.map(Duration::from_millis), "{text}");
         }
-        assert!(patience("0ms").is_err());
+        assert!(patience("0ms").is_err() && patience("1ms").is_ok());
+        assert!(wait("11m").is_err() && wait("10m").is_ok() && wait("0s").is_ok());
     }
 }

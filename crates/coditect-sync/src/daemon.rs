@@ -1,6 +1,6 @@
 //! The daemon as the commands see it: something to be asked, whose silence is explained.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,14 +66,49 @@ impl Daemon {
     }
 }
 
-/// A path as the daemon has to be told it: absolute, and without links and dots where it exists.
+/// A path as the daemon has to be told it: absolute, and without links and dots as far as it exists. What does not exist
+/// may be asked about all the same: a project that has gone.
 pub(crate) fn sent_path(path: &Path) -> Result<PathBuf, Failure> {
-    match path.canonicalize() {
-        Ok(canonical) => Ok(canonical),
-        // What does not exist may be asked about all the same: a project that has gone.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => std::path::absolute(path).map_err(|error| {
-            Failure::new(Exit::Usage, "usage", format!("cannot use the path `{}`: {error}", path.display()))
-        }),
-        Err(error) => Err(Failure::failed(format!("cannot use the path `{}`: {error}", path.display()))),
+    let unusable = |exit, error: io::Error| {
+        let message = format!("cannot use the path `{}`: {error}", path.display());
+        Failure::new(exit, if exit == Exit::Usage { "usage" } else { "failed" }, message)
+    };
+    let absolute = std::path::absolute(path).map_err(|error| unusable(Exit::Usage, error))?;
+    for existing in absolute.ancestors() {
+        match existing.canonicalize() {
+            Ok(canonical) => {
+                let rest = absolute.strip_prefix(existing).unwrap_or(Path::new(""));
+                // Joining nothing would add a slash.
+                return Ok(if rest.as_os_str().is_empty() { canonical } else { canonical.join(rest) });
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(unusable(Exit::Failed, error)),
+        }
+    }
+    Ok(absolute)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_sent_without_links_as_far_as_it_exists() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let base = directory.path().canonicalize().expect("it exists");
+        std::fs::create_dir(base.join("real")).expect("made");
+        std::os::unix::fs::symlink(base.join("real"), base.join("link")).expect("made");
+        std::os::unix::fs::symlink(base.join("loop"), base.join("loop")).expect("made");
+        for (given, expected) in [
+            ("real", "real"),
+            ("link/", "real"),
+            ("real/../link/.", "real"),
+            ("link/gone/api", "real/gone/api"),
+            ("gone", "gone"),
+        ] {
+            assert_eq!(sent_path(&base.join(given)).expect("a path"), base.join(expected), "{given}");
+        }
+        assert_eq!(sent_path(&base.join("loop")).expect_err("it has no end").exit, Exit::Failed);
+        assert_eq!(sent_path(Path::new("")).expect_err("it is nothing").exit, Exit::Usage);
     }
 }

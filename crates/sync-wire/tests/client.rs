@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
 use sync_wire::{Client, ClientError, FlushRequest, ProblemCode};
 
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -179,11 +178,12 @@ fn a_daemon_that_is_not_well_says_so_and_that_is_an_answer() {
     let place = Place::new();
     let server = place.serve(1, |mut stream, _| {
         request(&mut stream);
-        answer(&mut stream, "503 Unavailable", r#"{"healthy":false,"why":"the disk is full"}"#);
+        let well = r#"{"healthy":false,"why":"the disk is full"}"#;
+        answer(&mut stream, "503 Unavailable\r\ncontent-type: application/json; charset=utf-8", well);
         request(&mut stream);
         answer(
             &mut stream,
-            "503 Unavailable",
+            "503 Unavailable\r\ncontent-type: application/problem+json",
             r#"{"type":"x","title":"t","status":503,"code":"starting","detail":"d"}"#,
         );
     });
@@ -236,6 +236,8 @@ fn a_directory_of_somebody_else_is_not_an_absent_daemon() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_daemon_that_accepts_nobody_is_busy_and_does_not_hang_its_clients() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+
     let place = Place::new();
     let listener =
         socket(AddressFamily::UNIX, SocketType::STREAM, None).expect("a socket without a queue to speak of");

@@ -78,3 +78,10 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Answer, Failur
 fn millis(wait: Option<Duration>) -> Option<u64> {
     wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
+
+/// How many to ask the daemon for when so many are left to be had; nothing where it may give whole pages.
+fn page_limit(left: usize) -> Option<u32> {
+    /// Less than the daemon gives at once.
+    const PAGE: u32 = 100;
+    u32::try_from(left).ok().filter(|left| *left < PAGE)
+}

@@ -1,5 +1,6 @@
 //! `projects`: what is known on this machine.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use sync_wire::{Call, Project, ProjectState, ProjectsPage, ProjectsQuery, Subjec
 use uuid::Uuid;
 
 use super::project::text;
-use super::{Context, resolve};
+use super::{Context, page_limit, resolve};
 use crate::args::{Projects, ProjectsCommand, ProjectsList};
 use crate::daemon::Daemon;
 use crate::exit::Exit;
@@ -31,7 +32,7 @@ fn list(wanted: &ProjectsList, context: &Context) -> Result<Answer, Failure> {
         language: wanted.language.clone(),
         ..ProjectsQuery::default()
     };
-    let limit = wanted.limit.unwrap_or(usize::MAX);
+    let limit = wanted.limit.map_or(usize::MAX, NonZeroUsize::get);
     let (projects, documents) = all(&mut context.daemon()?, query, limit)?;
     let document = json!({"projects": documents, "next_cursor": null}).to_string().into_bytes();
     if projects.is_empty() {
@@ -89,7 +90,7 @@ fn all(
     let (mut projects, mut documents) = (Vec::new(), Vec::new());
     loop {
         let left = limit - projects.len();
-        query.limit = (limit < usize::MAX).then(|| u32::try_from(left).unwrap_or(u32::MAX));
+        query.limit = page_limit(left);
         let (page, document) = daemon.ask_for::<ProjectsPage>(&Call::projects(&query))?;
         projects.extend(page.projects.into_iter().take(left));
         documents.extend(elements(&document, "projects").into_iter().take(left));

@@ -1,5 +1,7 @@
 //! `queue`: what waits to be sent, and what was refused for good.
 
+use std::num::NonZeroUsize;
+
 use serde_json::{Map, Value, json};
 use sync_wire::{
     AskedBy, Call, FlushAnswer, FlushRequest, ItemState, QueueCounts, QueueItem, QueueItemsPage,
@@ -8,7 +10,7 @@ use sync_wire::{
 
 use super::project::field;
 use super::projects::elements;
-use super::{Context, millis};
+use super::{Context, millis, page_limit};
 use crate::args::{Queue, QueueCommand};
 use crate::daemon::Daemon;
 use crate::human::{Tone, clean, count, elapsed, next, relative};
@@ -19,7 +21,9 @@ use crate::table::Table;
 pub(super) fn run(queue: &Queue, context: &Context) -> Result<Answer, Failure> {
     match &queue.command {
         None | Some(QueueCommand::Status) => status(context),
-        Some(QueueCommand::List { state, limit }) => list(*state, limit.unwrap_or(usize::MAX), context),
+        Some(QueueCommand::List { state, limit }) => {
+            list(*state, limit.map_or(usize::MAX, NonZeroUsize::get), context)
+        }
         Some(QueueCommand::Show { id }) => show(*id, context),
         Some(QueueCommand::Retry { dead: true, .. }) => retry_dead(context),
         Some(QueueCommand::Retry { ids, dead: false }) => each(ids, Call::retry_item, "retried", context),
@@ -156,7 +160,7 @@ fn all(
     let (mut items, mut documents) = (Vec::new(), Vec::new());
     loop {
         let left = limit - items.len();
-        query.limit = (limit < usize::MAX).then(|| u32::try_from(left).unwrap_or(u32::MAX));
+        query.limit = page_limit(left);
         let (page, document) = daemon.ask_for::<QueueItemsPage>(&Call::queue_items(&query))?;
         items.extend(page.items.into_iter().take(left));
         documents.extend(elements(&document, "items").into_iter().take(left));

@@ -113,6 +113,7 @@ fn wrong_usage_is_two() {
         &["status", "--timeout=never"],
         &["status", "-q", "-v"],
         &["scan", "--wait=1"],
+        &["projects", "--limit=0"],
     ] {
         let run = home.run(arguments);
         assert_eq!((run.exit, run.stdout.as_str()), (2, ""), "{arguments:?}");

@@ -137,7 +137,11 @@ fn registering_says_what_became_of_it() {
     assert!(asked[0].starts_with(r#"POST /v1/projects {"root_path":"/"#), "{asked:?}");
     check_verbatim("register quietly", &["register", "-q"], &[result(true, "registered", false)]);
     check_verbatim("register cached", &["register", "--wait=5s"], &[result(true, "cached", false)]);
-    check_verbatim("register error", &["register"], &[result(false, "error", false)]);
+    let refused = Reply {
+        status: "422 No\r\ncontent-type: application/json",
+        body: result(false, "error", false).body,
+    };
+    check_verbatim("register error", &["register", "-q"], &[refused]);
     for (name, state) in [("queued", "offline"), ("refused", "auth_required"), ("forbidden", "forbidden")] {
         let replies = [result(true, "queued", true), status(state, &[])];
         check_verbatim(&format!("register waited {name}"), &["register", "--wait=5s"], &replies);

@@ -11,7 +11,7 @@ mod read;
 
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -94,16 +94,17 @@ impl Client {
     /// # Errors
     /// When there is no whole answer in time.
     pub fn send(&mut self, call: &Call) -> Result<Response, ClientError> {
+        let first_byte = patient::now() + self.timeout + call.wait;
         if let Some(connection) = self.connection.take() {
-            match self.exchange(connection, call) {
+            match self.exchange(connection, call, first_byte) {
                 // The daemon may close a connection that rests; it did not read this call then.
                 Err(Fault::Closed) => {}
                 other => return other.map_err(|fault| self.explain(fault, call)),
             }
         }
-        let deadline = patient::now() + self.timeout + call.wait;
-        let stream = connect::connect(&self.socket, deadline)?;
-        self.exchange(BufReader::new(Patient::new(stream)), call).map_err(|fault| self.explain(fault, call))
+        let stream = connect::connect(&self.socket, patient::now() + self.timeout)?;
+        let connection = BufReader::new(Patient::new(stream));
+        self.exchange(connection, call, first_byte).map_err(|fault| self.explain(fault, call))
     }
 
     /// Makes a call that is to be done: a problem is an error.
@@ -114,8 +115,12 @@ impl Client {
         self.send(call)?.or_problem()
     }
 
-    fn exchange(&mut self, mut connection: BufReader<Patient>, call: &Call) -> Result<Response, Fault> {
-        let first_byte = patient::now() + self.timeout + call.wait;
+    fn exchange(
+        &mut self,
+        mut connection: BufReader<Patient>,
+        call: &Call,
+        first_byte: Instant,
+    ) -> Result<Response, Fault> {
         connection.get_mut().begin(first_byte, self.timeout * WHOLE_ANSWER);
         let sent = connection.get_mut().write_all(&call.bytes());
         let received = match (sent, read::response(&mut connection)) {
@@ -153,12 +158,12 @@ impl Client {
 
     /// `GET /v1/health`. A daemon that is not well says so in its answer, which is no error here.
     pub fn health(&mut self) -> Result<Health, ClientError> {
-        self.send(&Call::health())?.even_if_unavailable()
+        self.accomplish(&Call::health())?.json()
     }
 
     /// `GET /v1/ready`. A daemon that is not ready says so in its answer, which is no error here.
     pub fn ready(&mut self) -> Result<Ready, ClientError> {
-        self.send(&Call::ready())?.even_if_unavailable()
+        self.accomplish(&Call::ready())?.json()
     }
 
     /// `GET /v1/resolve`.
@@ -176,7 +181,7 @@ impl Client {
         self.accomplish(&Call::project(local))?.json()
     }
 
-    /// `POST /v1/projects`.
+    /// `POST /v1/projects`. A project that cannot be registered is a result without success, which is no error here.
     pub fn register(&mut self, request: &RegisterRequest) -> Result<SyncResult, ClientError> {
         self.accomplish(&Call::register(request))?.json()
     }
@@ -233,22 +238,20 @@ impl Response {
         })
     }
 
-    /// The response if it tells of success.
+    /// The response if it is the route's own answer, of whatever status: one that is not well says so with 503 and
+    /// its own document, a project that cannot be registered with 422 and its result.
     ///
     /// # Errors
     /// The problem that it is otherwise.
     pub fn or_problem(self) -> Result<Self, ClientError> {
-        match self.status {
-            200..=299 => Ok(self),
-            _ => Err(self.problem()),
-        }
-    }
-
-    fn even_if_unavailable<T: DeserializeOwned>(self) -> Result<T, ClientError> {
-        match self.status {
-            200..=299 => self.json(),
-            503 => self.json().map_err(|_not_the_document: ClientError| self.problem()),
-            _ => Err(self.problem()),
+        match (self.status, self.content_type.as_deref()) {
+            (200..=299, _) => Ok(self),
+            (_, Some(kind))
+                if kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json") =>
+            {
+                Ok(self)
+            }
+            (_, _) => Err(self.problem()),
         }
     }
 
