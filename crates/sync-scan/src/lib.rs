@@ -1,1 +1,47 @@
-//! Turns folders into sightings of projects, and notices changes.
+//! Turns folders into sightings of projects, and notices when folders change.
+//!
+//! [`survey()`] reads everything under the configured roots, [`look()`] only what is around a few paths; both block and
+//! are asked between folders whether to stop. A [`Watcher`] says where something came to rest. Nothing here knows the
+//! database, the cloud, identities or the daemon's clock: a survey is compared with what is known elsewhere.
+
+mod busy;
+mod content;
+mod covered;
+mod debounce;
+mod error;
+mod events;
+mod exclude;
+mod listing;
+mod look;
+mod manifest;
+mod platform;
+mod problem;
+mod root;
+pub mod rules;
+mod survey;
+mod vcs;
+mod walk;
+mod watch;
+mod worktree;
+
+use std::path::PathBuf;
+
+pub use covered::Covered;
+pub use error::Error;
+pub use look::look;
+pub use problem::{Problem, ProblemKind};
+pub use survey::{RootReport, RootState, Survey, Worktree, survey};
+pub use watch::{DirtyState, WatchReport, Watcher};
+
+/// Where to look for projects, and where not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Absolute paths; they may overlap, be links, or not be there.
+    pub roots: Vec<PathBuf>,
+    /// Patterns as in a `.gitignore` in each root, on top of the built-in list.
+    pub exclude: Vec<String>,
+    /// How many levels of folders below a root are read.
+    pub max_depth: u32,
+    /// Whether a link to a folder is read like a folder.
+    pub follow_symlinks: bool,
+}

@@ -1,0 +1,66 @@
+//! Remembers how far a survey saw, so that what it did not report can be told from what it could not see.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::exclude::is_always_pruned;
+
+/// The part of the disk a survey can speak for.
+#[derive(Clone, Debug, Default)]
+pub struct Covered {
+    /// Everything below these was looked at, but for `blind`.
+    pub(crate) scopes: Vec<PathBuf>,
+    /// Exactly these were looked at.
+    pub(crate) points: BTreeSet<PathBuf>,
+    /// At these and below them nothing is known.
+    pub(crate) blind: BTreeSet<PathBuf>,
+    /// The survey was told to stop and speaks for nothing.
+    pub(crate) stopped: bool,
+}
+
+impl Covered {
+    /// Whether a project at `path` would have been seen.
+    ///
+    /// True as well below a place that is known not to be there. False below what could not be read, vanished while it
+    /// was read, is excluded, is mounted from elsewhere or lies too deep.
+    pub fn has(&self, path: &Path) -> bool {
+        !self.stopped
+            && (self.points.contains(path) || self.scopes.iter().any(|scope| self.seen_below(scope, path)))
+    }
+
+    fn seen_below(&self, scope: &Path, path: &Path) -> bool {
+        let Ok(relative) = path.strip_prefix(scope) else { return false };
+        !relative.iter().any(is_always_pruned)
+            && !path
+                .ancestors()
+                .take_while(|above| above.starts_with(scope))
+                .any(|above| self.blind.contains(above))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_survey_speaks_only_for_what_it_saw() {
+        let mut covered = Covered {
+            scopes: vec![PathBuf::from("/r"), PathBuf::from("/gone")],
+            points: BTreeSet::from([PathBuf::from("/dot")]),
+            blind: BTreeSet::from([PathBuf::from("/r/locked"), PathBuf::from("/")]),
+            stopped: false,
+        };
+        let check = |path: &str, expected| assert_eq!(covered.has(Path::new(path)), expected, "{path}");
+        check("/r", true);
+        check("/r/a/b", true);
+        check("/r/locked", false);
+        check("/r/locked/a", false);
+        check("/r/a/node_modules/b", false);
+        check("/rest", false);
+        check("/gone/a", true);
+        check("/dot", true);
+        check("/dot/a", false);
+        covered.stopped = true;
+        assert!(!covered.has(Path::new("/r/a")));
+    }
+}

@@ -1,0 +1,212 @@
+//! Says which place an event of the system is about, and which events are about none.
+//!
+//! Places are project roots, and folders between projects. Told what each watched folder is; asks the disk only
+//! whether something that appeared between projects is a folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use notify::EventKind;
+use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
+
+use crate::manifest;
+
+/// What a watched folder is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    /// A project's root.
+    Project,
+    /// The version-control folder of the project with this root.
+    Control(PathBuf),
+    /// A folder between projects.
+    Frontier,
+    /// Watched only for what is waited for below it.
+    Outlook,
+}
+
+/// The watched folders and the folders that are not there yet.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    pub(crate) roles: BTreeMap<PathBuf, Role>,
+    pub(crate) awaited: BTreeSet<PathBuf>,
+}
+
+/// The entries of version-control folders that say something about the project.
+const TELLING: &[&str] = &[
+    "index",
+    "HEAD",
+    "packed-refs",
+    "refs",
+    "dirstate",
+    "branch",
+    "bookmarks",
+    "wc.db",
+    "working_copy",
+    "repo",
+];
+
+impl Watched {
+    /// The places an event at `path` is about.
+    pub(crate) fn places(&self, kind: EventKind, path: &Path) -> Vec<PathBuf> {
+        if !matters(kind) {
+            return Vec::new();
+        }
+        let awaited = self.awaited.iter().filter(|folder| folder.starts_with(path)).cloned();
+        awaited.chain(self.place(kind, path)).collect()
+    }
+
+    /// The watched folders that an event at `path` takes away from us.
+    pub(crate) fn lost(&self, kind: EventKind, path: &Path) -> Vec<PathBuf> {
+        if !takes_away(kind) {
+            return Vec::new();
+        }
+        self.below(path).map(|(folder, _)| folder.clone()).collect()
+    }
+
+    fn place(&self, kind: EventKind, path: &Path) -> Option<PathBuf> {
+        let name = path.file_name()?;
+        match path.parent().and_then(|parent| Some((parent, self.roles.get(parent)?))) {
+            Some((_, Role::Control(project))) if TELLING.iter().any(|own| OsStr::new(own) == name) => {
+                return Some(project.clone());
+            }
+            Some((parent, Role::Project)) => return Some(parent.to_path_buf()),
+            Some((parent, Role::Frontier)) => {
+                return between_projects(kind, path, parent, || self.below(path).next().is_some());
+            }
+            Some((_, Role::Control(_) | Role::Outlook)) | None => {}
+        }
+        // The folder itself went, and nobody watches the one it was in.
+        match self.roles.get(path).filter(|_| takes_away(kind))? {
+            Role::Project | Role::Frontier => Some(path.to_path_buf()),
+            Role::Control(project) => Some(project.clone()),
+            Role::Outlook => None,
+        }
+    }
+
+    fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a PathBuf, &'a Role)> {
+        self.roles.range(path.to_path_buf()..).take_while(move |(folder, _)| folder.starts_with(path))
+    }
+}
+
+/// What an event in a folder between projects is about: a folder in it, or by a manifest the folder itself.
+fn between_projects(
+    kind: EventKind,
+    path: &Path,
+    parent: &Path,
+    was_watched: impl Fn() -> bool,
+) -> Option<PathBuf> {
+    let name = path.file_name()?;
+    let makes_project = name == ".git" || name.to_str().is_some_and(manifest::is_manifest);
+    if makes_project {
+        return Some(parent.to_path_buf());
+    }
+    let is_folder = match kind {
+        EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder) => true,
+        EventKind::Create(CreateKind::File)
+        | EventKind::Remove(RemoveKind::File)
+        | EventKind::Modify(ModifyKind::Data(_)) => false,
+        EventKind::Any
+        | EventKind::Access(_)
+        | EventKind::Create(_)
+        | EventKind::Modify(_)
+        | EventKind::Remove(_)
+        | EventKind::Other => path.is_dir() || (takes_away(kind) && was_watched()),
+    };
+    is_folder.then(|| path.to_path_buf())
+}
+
+fn matters(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(_) => false,
+        EventKind::Any
+        | EventKind::Create(_)
+        | EventKind::Modify(_)
+        | EventKind::Remove(_)
+        | EventKind::Other => true,
+    }
+}
+
+fn takes_away(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From | RenameMode::Any))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{AccessKind, AccessMode, DataChange, MetadataKind};
+
+    use super::*;
+
+    const WRITTEN: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+    const FOLDER_MADE: EventKind = EventKind::Create(CreateKind::Folder);
+    const FILE_MADE: EventKind = EventKind::Create(CreateKind::File);
+    const RENAMED_AWAY: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::From));
+    const RENAMED_HERE: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+
+    fn watched() -> Watched {
+        let roles = [
+            ("/r", Role::Frontier),
+            ("/r/p", Role::Project),
+            ("/r/p/.git", Role::Control(PathBuf::from("/r/p"))),
+            ("/r/p2", Role::Frontier),
+            ("/kept/p.git", Role::Control(PathBuf::from("/r/p"))),
+            ("/o", Role::Outlook),
+        ];
+        Watched {
+            roles: roles.into_iter().map(|(path, role)| (PathBuf::from(path), role)).collect(),
+            awaited: BTreeSet::from([PathBuf::from("/o/later/root")]),
+        }
+    }
+
+    fn check(kind: EventKind, path: &str, expected: &[&str]) {
+        let expected: Vec<_> = expected.iter().map(PathBuf::from).collect();
+        assert_eq!(watched().places(kind, Path::new(path)), expected, "{kind:?} {path}");
+    }
+
+    #[test]
+    fn an_event_is_about_the_project_it_is_in_or_the_folder_that_appeared() {
+        check(WRITTEN, "/r/p/README", &["/r/p"]);
+        check(RENAMED_HERE, "/r/p/.git/index", &["/r/p"]);
+        check(RENAMED_HERE, "/r/p/.git/HEAD", &["/r/p"]);
+        check(RENAMED_HERE, "/kept/p.git/HEAD", &["/r/p"]);
+        check(FOLDER_MADE, "/r/new", &["/r/new"]);
+        check(EventKind::Remove(RemoveKind::Folder), "/r/p", &["/r/p"]);
+        check(RENAMED_AWAY, "/r/p", &["/r/p"]);
+        check(FILE_MADE, "/r/package.json", &["/r"]);
+        check(FOLDER_MADE, "/r/.git", &["/r"]);
+        check(WRITTEN, "/r/p2/Cargo.toml", &["/r/p2"]);
+        check(EventKind::Remove(RemoveKind::Folder), "/kept/p.git", &["/r/p"]);
+    }
+
+    #[test]
+    fn reading_and_the_noise_of_tools_are_about_nothing() {
+        check(EventKind::Access(AccessKind::Open(AccessMode::Any)), "/r/p/README", &[]);
+        check(EventKind::Access(AccessKind::Close(AccessMode::Write)), "/r/p/README", &[]);
+        check(FILE_MADE, "/r/p/.git/index.lock", &[]);
+        check(WRITTEN, "/r/p/.git/FETCH_HEAD", &[]);
+        check(WRITTEN, "/r/notes.txt", &[]);
+        check(FILE_MADE, "/r/notes.txt", &[]);
+        check(RENAMED_AWAY, "/r/notes.txt", &[]);
+        check(RENAMED_HERE, "/r/notes.txt", &[]);
+        check(EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)), "/r/notes.txt", &[]);
+        check(FOLDER_MADE, "/elsewhere/x", &[]);
+    }
+
+    #[test]
+    fn what_is_waited_for_is_noticed_by_the_first_of_its_folders() {
+        check(FOLDER_MADE, "/o/later", &["/o/later/root"]);
+        check(FOLDER_MADE, "/o/later/root", &["/o/later/root"]);
+        check(FOLDER_MADE, "/o/other", &[]);
+        check(FOLDER_MADE, "/o/late", &[]);
+    }
+
+    #[test]
+    fn a_folder_that_goes_takes_its_watches_with_it() {
+        let lost = watched().lost(RENAMED_AWAY, Path::new("/r/p"));
+        assert_eq!(lost, [PathBuf::from("/r/p"), PathBuf::from("/r/p/.git")]);
+        assert_eq!(watched().lost(WRITTEN, Path::new("/r/p")), Vec::<PathBuf>::new());
+    }
+}

@@ -1,0 +1,123 @@
+//! One folder's entries, kept only as far as the walk needs them: one listing, no question asked about a file.
+
+use std::collections::BTreeSet;
+use std::ffi::{CStr, OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{AtFlags, Dir, FileType};
+
+use crate::{exclude, manifest};
+
+/// Most entries that are read of one folder.
+pub(crate) const MOST_ENTRIES: usize = 200_000;
+
+/// What a folder holds.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// Its folders, sorted.
+    pub(crate) folders: Vec<OsString>,
+    /// Its links, sorted.
+    pub(crate) links: Vec<OsString>,
+    /// Whether a file in it makes it a project where no version control does.
+    pub(crate) has_manifest: bool,
+    /// Whether something in it may be version control's.
+    pub(crate) has_marker: bool,
+    /// Whether there was more than is read.
+    pub(crate) cut: bool,
+    /// Short file names that matter to what is pruned.
+    files: BTreeSet<Box<str>>,
+}
+
+impl Listing {
+    /// Reads the entries of an opened folder.
+    pub(crate) fn read(folder: File) -> io::Result<Self> {
+        let mut listing = Self::default();
+        let mut entries = Dir::new(folder)?;
+        let mut seen = 0;
+        while let Some(entry) = entries.read() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            seen += 1;
+            if seen > MOST_ENTRIES {
+                listing.cut = true;
+                break;
+            }
+            let told = entry.file_type();
+            let kind = if told == FileType::Unknown { kind_of(&entries, name) } else { told };
+            listing.take(&entries, name, kind);
+        }
+        listing.folders.sort_unstable();
+        listing.links.sort_unstable();
+        Ok(listing)
+    }
+
+    /// Whether the folder has an entry of this name, for names of manifests and folders.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.files.contains(name)
+            || self.folders.binary_search_by(|folder| folder.as_os_str().cmp(OsStr::new(name))).is_ok()
+    }
+
+    /// Whether this is the inside of a git folder that has no work tree around it.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.files.contains("HEAD") && self.has("objects") && self.has("refs")
+    }
+
+    fn take(&mut self, folder: &Dir, name: &CStr, kind: FileType) {
+        let bytes = name.to_bytes();
+        if matches!(bytes, b".git" | b".hg" | b".jj" | b".svn") {
+            self.has_marker = true;
+        }
+        let owned = || OsStr::from_bytes(bytes).to_owned();
+        match kind {
+            FileType::Directory => {
+                self.has_manifest |= bytes == manifest::FOLDER.as_bytes();
+                self.folders.push(owned());
+            }
+            FileType::Symlink => {
+                self.take_file(folder, name, true);
+                self.links.push(owned());
+            }
+            FileType::RegularFile => self.take_file(folder, name, false),
+            FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => {}
+        }
+    }
+
+    fn take_file(&mut self, folder: &Dir, name: &CStr, is_link: bool) {
+        let Ok(text) = name.to_str() else { return };
+        let makes_project = manifest::is_manifest(text);
+        let matters = makes_project || text == "HEAD" || exclude::is_maker(text);
+        if matters && (!is_link || leads_to_file(folder, name)) {
+            self.has_manifest |= makes_project;
+            self.files.insert(text.into());
+        }
+    }
+}
+
+fn kind_of(folder: &Dir, name: &CStr) -> FileType {
+    stat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+fn leads_to_file(folder: &Dir, name: &CStr) -> bool {
+    stat(folder, name, AtFlags::empty()) == FileType::RegularFile
+}
+
+/// Unknown when it cannot be told: such an entry is neither a folder nor a manifest.
+fn stat(folder: &Dir, name: &CStr, flags: AtFlags) -> FileType {
+    folder
+        .fd()
+        .and_then(|descriptor| rustix::fs::statat(descriptor, name, flags))
+        .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
+}

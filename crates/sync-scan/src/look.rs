@@ -1,0 +1,183 @@
+//! Looks only around a few paths: after a change there, or because somebody named them.
+//!
+//! Finds the project each path is in from the disk alone, by the rules of the walk, so that looking at every part gives
+//! what a survey of the whole gives.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use crate::listing::Listing;
+use crate::problem::{Problem, is_absent};
+use crate::root::{Found, as_far_as_there};
+use crate::survey::{Ground, Survey};
+use crate::walk::{Enclosed, Step, Tree, tree_at};
+use crate::{Options, platform, vcs};
+
+/// Examines the project around each path again, and walks a path that is in none. Blocks like
+/// [`survey`](crate::survey()).
+///
+/// Paths need not be below a root. One that is not there any more is covered by the result all the same.
+pub fn look(options: &Options, paths: &[PathBuf], stop: &AtomicBool) -> Survey {
+    let ground = Ground::new(options);
+    let mut aim = Aim::nowhere(&ground);
+    for path in paths {
+        if let Err(error) = aim.at(path) {
+            aim.problems.push(Problem::from_io(path, &error));
+            aim.blind.insert(as_far_as_there(path));
+        }
+    }
+    aim.carry_out(options, stop)
+}
+
+/// Where the looks go.
+struct Aim<'a> {
+    ground: &'a Ground,
+    /// What is to be walked.
+    starts: Vec<Step>,
+    /// Roots that are work trees around a path: examined, not walked.
+    around: Vec<Tree>,
+    /// Projects around what is walked.
+    enclosing: BTreeSet<PathBuf>,
+    scopes: BTreeSet<PathBuf>,
+    blind: BTreeSet<PathBuf>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Aim<'a> {
+    fn nowhere(ground: &'a Ground) -> Self {
+        Self {
+            ground,
+            starts: Vec::new(),
+            around: Vec::new(),
+            enclosing: BTreeSet::new(),
+            scopes: BTreeSet::new(),
+            blind: BTreeSet::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn at(&mut self, asked: &Path) -> io::Result<()> {
+        let (target, is_there) = match platform::true_path(asked) {
+            Ok(path) if path.metadata()?.is_dir() => (path, true),
+            Ok(path) => (path.parent().unwrap_or(&path).to_path_buf(), true),
+            Err(error) if is_absent(&error) => (as_far_as_there(asked), false),
+            Err(error) => return Err(error),
+        };
+        let folder = target.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/")).to_path_buf();
+        let roots = self.ground.roots.iter().filter(|root| matches!(root.found, Found::Folder(_)));
+        let innermost = roots
+            .filter(|root| folder.starts_with(&root.path))
+            .max_by_key(|root| root.path.as_os_str().len());
+        let start = match innermost.map(|root| root.path.clone()) {
+            Some(root) => self.within(&root, &folder, is_there)?,
+            None => self.outside(&folder, is_there)?,
+        };
+        if let Some(step) = start {
+            self.scopes.insert(step.path.clone());
+            self.starts.push(step);
+        }
+        self.scopes.insert(target);
+        Ok(())
+    }
+
+    /// Where to start for a folder below a root: the outermost work tree, else the outermost manifest, else itself.
+    fn within(&mut self, root: &Path, folder: &Path, is_there: bool) -> io::Result<Option<Step>> {
+        let root_tree = tree_at(root)?;
+        let mut enclosed = if root_tree.is_some() { Enclosed::ByRoot } else { Enclosed::No };
+        let mut manifest = None;
+        let mut depth = 0;
+        for (level, path) in downwards(root, folder).into_iter().enumerate() {
+            if path != root && !self.ground.is_open(path.parent().unwrap_or(root), &path) {
+                self.blind.insert(path);
+                self.note_enclosing(folder)?;
+                return Ok(manifest);
+            }
+            depth = u32::try_from(level).unwrap_or(u32::MAX);
+            let step = Step { path: path.clone(), depth, device: None, enclosed };
+            if path != root && vcs::detect(&path)?.is_some() {
+                self.note_enclosing(&path)?;
+                return Ok(Some(step));
+            }
+            if enclosed == Enclosed::No && has_manifest(&path)? {
+                enclosed = Enclosed::ByManifest;
+                manifest = Some(step);
+            }
+        }
+        self.note_enclosing(folder)?;
+        if let Some(tree) = root_tree {
+            self.around.push(tree);
+        }
+        let itself = Step { path: folder.to_path_buf(), depth, device: None, enclosed };
+        Ok(manifest.or(is_there.then_some(itself)))
+    }
+
+    /// Where to start for a folder outside all roots: the work tree it is in, or the superproject of that; else the
+    /// nearest manifest; else itself. A folder that holds a root is too wide to be meant.
+    fn outside(&self, folder: &Path, is_there: bool) -> io::Result<Option<Step>> {
+        let too_wide =
+            |path: &Path| path != folder && self.ground.roots.iter().any(|root| root.path.starts_with(path));
+        let step =
+            |path: &Path| Step { path: path.to_path_buf(), depth: 0, device: None, enclosed: Enclosed::No };
+        let above = || folder.ancestors().take_while(|path| path.parent().is_some() && !too_wide(path));
+        let mut trees = above().filter_map(|path| Some((path, vcs::detect(path).ok()??)));
+        if let Some((mut path, mut control)) = trees.next() {
+            for (outer, outer_control) in trees {
+                if !vcs::is_submodule(path, &control, outer) {
+                    break;
+                }
+                (path, control) = (outer, outer_control);
+            }
+            return Ok(Some(step(path)));
+        }
+        for path in above() {
+            if has_manifest(path)? {
+                return Ok(Some(step(path)));
+            }
+        }
+        Ok(is_there.then(|| step(folder)))
+    }
+
+    /// Notes the projects around `path`, told by the same rules from the outermost root down.
+    fn note_enclosing(&mut self, path: &Path) -> io::Result<()> {
+        let roots = self.ground.roots.iter().filter(|root| path.starts_with(&root.path));
+        let Some(top) = roots.min_by_key(|root| root.path.as_os_str().len()) else { return Ok(()) };
+        let mut enclosed = false;
+        for above in downwards(&top.path, path.parent().unwrap_or(path)) {
+            if vcs::detect(&above)?.is_some() || (!enclosed && has_manifest(&above)?) {
+                enclosed = true;
+                self.enclosing.insert(above);
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(mut self, options: &Options, stop: &AtomicBool) -> Survey {
+        let mut walk = self.ground.walk(options, stop);
+        self.starts.sort_by(|left, right| left.path.cmp(&right.path));
+        for step in self.starts {
+            walk.from(step);
+        }
+        walk.blind.append(&mut self.blind);
+        walk.problems.append(&mut self.problems);
+        let points = self.around.iter().map(|tree| tree.root.clone()).collect();
+        walk.trees.append(&mut self.around);
+        let scopes = self.scopes.into_iter().collect();
+        let mut survey = self.ground.assemble(walk, scopes, &self.enclosing, stop);
+        survey.covered.points = points;
+        survey
+    }
+}
+
+/// The folders from `top` to `path`, both included.
+fn downwards(top: &Path, path: &Path) -> Vec<PathBuf> {
+    let mut steps: Vec<_> =
+        path.ancestors().take_while(|above| above.starts_with(top)).map(Path::to_path_buf).collect();
+    steps.reverse();
+    steps
+}
+
+fn has_manifest(folder: &Path) -> io::Result<bool> {
+    Ok(Listing::read(platform::open_folder(folder)?)?.has_manifest)
+}

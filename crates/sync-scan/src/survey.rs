@@ -1,0 +1,308 @@
+//! A survey: what projects there are, what could not be read, and what to watch from now on.
+//!
+//! Walk first, then choose among linked work trees, then examine each project and those inside it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sync_core::{Place, ProjectKind, Sighting, Vcs, folder_name};
+
+use crate::content::{Examined, examine};
+use crate::covered::Covered;
+use crate::exclude::{Exclude, is_version_control};
+use crate::problem::{Problem, ProblemKind};
+use crate::root::{Found, Root, resolve_all};
+use crate::walk::{Enclosed, Step, Tree, Walk, tree_at};
+use crate::{Options, worktree};
+
+/// How deep projects inside projects inside projects are followed.
+const DEEPEST_NESTING: u32 = 16;
+
+/// What was found, and how far the search could see.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// The projects, by path; no place on disk twice.
+    pub sightings: Vec<Sighting>,
+    /// What could not be read, by path.
+    pub problems: Vec<Problem>,
+    /// How the configured roots stand, in the order of their paths; empty after a look.
+    pub roots: Vec<RootReport>,
+    /// What this survey can speak for.
+    pub covered: Covered,
+    /// The folders whose changes matter, by path: those outside projects, each project's root and its version-control
+    /// folder, and roots that are not there yet.
+    pub folders: Vec<PathBuf>,
+    /// Work trees that are listed with the project whose git folder they share, by path.
+    pub worktrees: Vec<Worktree>,
+}
+
+impl Survey {
+    /// The folders to watch after this survey, when `before` were watched: those it does not speak for stay.
+    pub fn watched_after(&self, before: &[PathBuf]) -> Vec<PathBuf> {
+        let kept = before.iter().filter(|folder| !self.covered.has(project_side(folder)));
+        let all: BTreeSet<_> = kept.chain(&self.folders).cloned().collect();
+        all.into_iter().collect()
+    }
+}
+
+/// One configured root.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RootReport {
+    /// As configured.
+    pub path: PathBuf,
+    /// Whether it can be read.
+    pub state: RootState,
+    /// How many projects are in it, itself included.
+    pub projects: usize,
+}
+
+/// Whether a root can be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RootState {
+    /// It was read.
+    Ready,
+    /// There is no such folder.
+    Missing,
+    /// It cannot be reached or read.
+    Denied,
+}
+
+/// A linked work tree, which is no project of its own.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Worktree {
+    /// Its root.
+    pub path: PathBuf,
+    /// The root of the project it is listed with.
+    pub of: PathBuf,
+}
+
+/// Reads everything under all roots. Blocks; asks `stop` between folders and projects.
+pub fn survey(options: &Options, stop: &AtomicBool) -> Survey {
+    let ground = Ground::new(options);
+    let mut walk = ground.walk(options, stop);
+    for root in &ground.roots {
+        if matches!(root.found, Found::Folder(_)) {
+            walk.from(Step { path: root.path.clone(), depth: 0, device: None, enclosed: Enclosed::No });
+        }
+    }
+    let scopes = ground.roots.iter().filter(|root| !matches!(root.found, Found::Hidden));
+    let scopes = scopes.map(|root| root.path.clone()).collect();
+    let mut survey = ground.assemble(walk, scopes, &BTreeSet::new(), stop);
+    survey.roots = ground.reports(&survey);
+    survey
+}
+
+/// What every survey starts from: the resolved roots and what is left out.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) roots: Vec<Root>,
+    pub(crate) exclude: Exclude,
+    problems: Vec<Problem>,
+}
+
+impl Ground {
+    pub(crate) fn new(options: &Options) -> Self {
+        let (roots, mut problems) = resolve_all(&options.roots);
+        let paths: Vec<_> = roots.iter().map(|root| root.path.clone()).collect();
+        let exclude = Exclude::new(&paths, &options.exclude);
+        problems.extend(exclude.refused().iter().map(|words| {
+            let message = format!("the pattern to exclude cannot be read: {words}");
+            Problem::new(Path::new("/"), ProblemKind::Unreadable, message)
+        }));
+        Self { roots, exclude, problems }
+    }
+
+    pub(crate) fn walk<'a>(&'a self, options: &Options, stop: &'a AtomicBool) -> Walk<'a> {
+        let places = self.roots.iter().filter_map(|root| match root.found {
+            Found::Folder(place) => Some(place),
+            Found::Nothing | Found::Hidden => None,
+        });
+        Walk::new(&self.exclude, options, places.collect(), stop)
+    }
+
+    /// Whether no folder between `top` and `path` is one that is never looked into.
+    pub(crate) fn is_open(&self, top: &Path, path: &Path) -> bool {
+        path.ancestors().take_while(|folder| *folder != top && folder.starts_with(top)).all(|folder| {
+            let (Some(name), Some(parent)) = (folder.file_name(), folder.parent()) else { return true };
+            !self.exclude.prunes(&|beside| parent.join(beside).exists(), name, folder)
+        })
+    }
+
+    /// Makes a survey of what a walk found. `enclosing` are projects around it that are not examined.
+    pub(crate) fn assemble(
+        &self,
+        walk: Walk<'_>,
+        scopes: Vec<PathBuf>,
+        enclosing: &BTreeSet<PathBuf>,
+        stop: &AtomicBool,
+    ) -> Survey {
+        let mut gathering = Gathering {
+            ground: self,
+            waiting: walk.trees.into_iter().map(|tree| (tree, 0)).collect(),
+            taken: BTreeSet::new(),
+            submodules: BTreeSet::new(),
+            sightings: BTreeMap::new(),
+            worktrees: BTreeSet::new(),
+            folders: walk.folders,
+            problems: walk.problems,
+        };
+        let stopped = gathering.examine_all(stop) || walk.stopped;
+        let awaited = self.roots.iter().filter(|root| matches!(root.found, Found::Nothing));
+        gathering.folders.extend(awaited.map(|root| root.path.clone()));
+        gathering.problems.extend(self.problems.iter().cloned());
+        let covered = Covered { scopes, points: BTreeSet::new(), blind: walk.blind, stopped };
+        gathering.finish(covered, enclosing)
+    }
+
+    fn reports(&self, survey: &Survey) -> Vec<RootReport> {
+        let report = |root: &Root| {
+            let is_unread =
+                |problem: &Problem| problem.path == root.path && problem.kind != ProblemKind::TooMany;
+            let state = match root.found {
+                Found::Folder(_) if survey.problems.iter().any(is_unread) => RootState::Denied,
+                Found::Folder(_) => RootState::Ready,
+                Found::Nothing => RootState::Missing,
+                Found::Hidden => RootState::Denied,
+            };
+            let within = survey.sightings.iter().filter(|sighting| sighting.root.starts_with(&root.path));
+            RootReport { path: root.given.clone(), state, projects: within.count() }
+        };
+        self.roots.iter().map(report).collect()
+    }
+}
+
+/// The examination of what a walk found.
+struct Gathering<'a> {
+    ground: &'a Ground,
+    /// Each with how many projects it was found inside of.
+    waiting: VecDeque<(Tree, u32)>,
+    taken: BTreeSet<Place>,
+    submodules: BTreeSet<Place>,
+    sightings: BTreeMap<PathBuf, Sighting>,
+    worktrees: BTreeSet<Worktree>,
+    folders: BTreeSet<PathBuf>,
+    problems: Vec<Problem>,
+}
+
+impl Gathering<'_> {
+    /// Whether it was told to stop.
+    fn examine_all(&mut self, stop: &AtomicBool) -> bool {
+        while let Some((tree, nesting)) = self.waiting.pop_front() {
+            if stop.load(Ordering::Relaxed) {
+                return true;
+            }
+            if self.is_listed_with_another(&tree, nesting) || !self.taken.insert(tree.place) {
+                continue;
+            }
+            self.folders.insert(tree.root.clone());
+            self.folders.extend(tree.control.as_ref().map(|control| control.folder.clone()));
+            let vcs = tree.control.as_ref().map_or(Vcs::None, |control| control.vcs);
+            let examined = self.examine(&tree.root, vcs, stop);
+            for inner in &examined.submodules {
+                self.take_inner(inner, &tree.root, nesting, true);
+            }
+            for inner in &examined.nested {
+                self.take_inner(inner, &tree.root, nesting, false);
+            }
+            self.sightings.insert(tree.root.clone(), sighting(tree, vcs, examined));
+        }
+        stop.load(Ordering::Relaxed)
+    }
+
+    /// One project that makes the examination panic must not keep the others from being seen.
+    fn examine(&mut self, root: &Path, vcs: Vcs, stop: &AtomicBool) -> Examined {
+        let exclude = &self.ground.exclude;
+        catch_unwind(AssertUnwindSafe(|| examine(root, vcs, exclude, stop))).unwrap_or_else(|_| {
+            let message = "its examination broke off with a fault of this program";
+            self.problems.push(Problem::new(root, ProblemKind::Unreadable, message));
+            Examined { name: folder_name(root), warnings: vec![message.to_owned()], ..Examined::default() }
+        })
+    }
+
+    /// Whether the tree shares its git folder with the project that stands for both, which is then examined instead.
+    fn is_listed_with_another(&mut self, tree: &Tree, nesting: u32) -> bool {
+        let Some(shared) = tree.control.as_ref().and_then(|control| control.shared.as_deref()) else {
+            return false;
+        };
+        let ground = self.ground;
+        let reachable = |path: &Path| {
+            ground.roots.iter().any(|root| path.starts_with(&root.path) && ground.is_open(&root.path, path))
+        };
+        let Some(of) = worktree::keeper(shared, &reachable).filter(|of| *of != tree.root) else {
+            return false;
+        };
+        match tree_at(&of) {
+            Ok(Some(keeper)) => self.waiting.push_back((keeper, nesting)),
+            Ok(None) => return false,
+            Err(error) => self.problems.push(Problem::from_io(&of, &error)),
+        }
+        self.worktrees.insert(Worktree { path: tree.root.clone(), of });
+        true
+    }
+
+    fn take_inner(&mut self, inner: &Path, outer: &Path, nesting: u32, is_submodule: bool) {
+        if nesting >= DEEPEST_NESTING {
+            let message = "projects inside projects are not followed any deeper";
+            self.problems.push(Problem::new(inner, ProblemKind::TooDeep, message));
+            return;
+        }
+        if !self.ground.is_open(outer, inner) && !is_submodule {
+            return;
+        }
+        match tree_at(inner) {
+            Ok(Some(tree)) => {
+                if is_submodule {
+                    self.submodules.insert(tree.place);
+                }
+                self.waiting.push_back((tree, nesting + 1));
+            }
+            Ok(None) => {}
+            Err(error) => self.problems.push(Problem::from_io(inner, &error)),
+        }
+    }
+
+    fn finish(mut self, covered: Covered, enclosing: &BTreeSet<PathBuf>) -> Survey {
+        let roots: BTreeSet<_> = self.sightings.keys().chain(enclosing).cloned().collect();
+        for sighting in self.sightings.values_mut() {
+            sighting.parent_root =
+                sighting.root.ancestors().skip(1).find(|above| roots.contains(*above)).map(Path::to_path_buf);
+            if self.submodules.contains(&sighting.place) {
+                sighting.kind = ProjectKind::Submodule;
+            }
+        }
+        self.problems.sort();
+        self.problems.dedup();
+        Survey {
+            sightings: self.sightings.into_values().collect(),
+            problems: self.problems,
+            roots: Vec::new(),
+            covered,
+            folders: self.folders.into_iter().collect(),
+            worktrees: self.worktrees.into_iter().collect(),
+        }
+    }
+}
+
+fn sighting(tree: Tree, vcs: Vcs, examined: Examined) -> Sighting {
+    Sighting {
+        root: tree.root,
+        place: tree.place,
+        vcs_place: tree.control.map(|control| control.place),
+        vcs,
+        name: examined.name,
+        language: examined.language,
+        framework: examined.framework,
+        content_hash: examined.content_hash,
+        kind: examined.kind,
+        parent_root: None,
+        warnings: examined.warnings,
+    }
+}
+
+/// The part of a watched folder's path that belongs to the project: what is before `.git` and the like.
+fn project_side(folder: &Path) -> &Path {
+    let inside = folder.ancestors().filter(|above| above.file_name().is_some_and(is_version_control));
+    inside.last().and_then(Path::parent).unwrap_or(folder)
+}

@@ -1,0 +1,214 @@
+//! Tells whether a folder is a work tree, of which version control, and where that keeps its own folder.
+//!
+//! Only looks for a few names and reads two small files; no repository is opened and nothing of its configuration
+//! is obeyed.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use sync_core::{Place, Vcs};
+
+use crate::platform;
+use crate::problem::is_absent;
+
+/// Longest `.git` file, `commondir` or configuration that is read.
+const LONGEST_FILE: u64 = 64 * 1024;
+
+/// The version control of a work tree.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Control {
+    pub(crate) vcs: Vcs,
+    /// Its own folder: `.git` or what a `.git` file points to, `.hg`, `.jj`, `.svn`.
+    pub(crate) folder: PathBuf,
+    /// Where that folder is.
+    pub(crate) place: Place,
+    /// The git folder that this linked work tree shares with others; `None` when it has one of its own.
+    pub(crate) shared: Option<PathBuf>,
+}
+
+/// The version control of the folder at `root`, if it is a work tree.
+///
+/// # Errors
+/// When it cannot be told, because something there cannot be read.
+pub(crate) fn detect(root: &Path) -> io::Result<Option<Control>> {
+    if let Some(control) = detect_git(root)? {
+        return Ok(Some(control));
+    }
+    for (vcs, name, signs) in [
+        (Vcs::Hg, ".hg", &["requires", "store", "00changelog.i"][..]),
+        (Vcs::Jj, ".jj", &["repo"][..]),
+        (Vcs::Svn, ".svn", &["wc.db", "entries"][..]),
+    ] {
+        let folder = root.join(name);
+        let Some(metadata) = present(fs::metadata(&folder))?.filter(fs::Metadata::is_dir) else { continue };
+        for sign in signs {
+            if present(fs::symlink_metadata(folder.join(sign)))?.is_some() {
+                let place = platform::place(&metadata);
+                return Ok(Some(Control { vcs, folder, place, shared: None }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the work tree `root` is a submodule of the work tree `outer` around it, as far as files tell: its git
+/// folder lies among the other's modules, or the other declares it.
+pub(crate) fn is_submodule(root: &Path, control: &Control, outer: &Path) -> bool {
+    if control.vcs != Vcs::Git {
+        return false;
+    }
+    let kept_by_another = control
+        .folder
+        .ancestors()
+        .skip(1)
+        .filter(|above| above.file_name().is_some_and(|name| name == "modules"))
+        .filter_map(Path::parent)
+        .any(|git| matches!(is_git_folder(git), Ok(true)));
+    kept_by_another || root.strip_prefix(outer).is_ok_and(|relative| declares(outer, relative))
+}
+
+/// The value of a key in a git configuration file, without includes; the last one counts.
+pub(crate) fn setting(config: &str, section: &str, key: &str) -> Option<String> {
+    let mut inside = false;
+    let mut value = None;
+    for line in config.lines().map(str::trim) {
+        if let Some(header) = line.strip_prefix('[') {
+            inside = header.trim_end_matches(']').trim().eq_ignore_ascii_case(section);
+        } else if inside
+            && let Some((name, text)) = line.split_once('=')
+            && name.trim().eq_ignore_ascii_case(key)
+        {
+            value = Some(text.trim().trim_matches('"').to_owned());
+        }
+    }
+    value
+}
+
+/// A small file's bytes; `None` when there is none or it is too long to be what was looked for.
+pub(crate) fn small_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = present(platform::open_file(path))? else { return Ok(None) };
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() > LONGEST_FILE {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST_FILE).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// The path that a file holds, relative to `base` when it is not absolute.
+pub(crate) fn path_in(bytes: &[u8], base: &Path) -> PathBuf {
+    let text = bytes.trim_ascii_end();
+    base.join(std::ffi::OsString::from_vec(text.to_vec()))
+}
+
+fn detect_git(root: &Path) -> io::Result<Option<Control>> {
+    let dot_git = root.join(".git");
+    let Some(metadata) = present(fs::metadata(&dot_git))? else { return Ok(None) };
+    if metadata.is_dir() {
+        return Ok(is_git_folder(&dot_git)?.then(|| Control {
+            vcs: Vcs::Git,
+            folder: dot_git,
+            place: platform::place(&metadata),
+            shared: None,
+        }));
+    }
+    let Some(bytes) = small_file(&dot_git)? else { return Ok(None) };
+    let Some(target) = bytes.strip_prefix(b"gitdir:") else { return Ok(None) };
+    let target = path_in(target.trim_ascii_start(), root);
+    if target == root || !is_git_folder(&target)? {
+        return Ok(None);
+    }
+    let Some(folder) = present(target.canonicalize())? else { return Ok(None) };
+    let shared = match small_file(&folder.join("commondir"))? {
+        Some(bytes) => match present(path_in(&bytes, &folder).canonicalize())? {
+            // A linked work tree whose repository is gone is none.
+            None => return Ok(None),
+            found => found,
+        },
+        None => None,
+    };
+    let place = platform::place(&fs::metadata(&folder)?);
+    Ok(Some(Control { vcs: Vcs::Git, folder, place, shared }))
+}
+
+/// Whether the folder has a `HEAD`, and objects of its own or another's.
+fn is_git_folder(folder: &Path) -> io::Result<bool> {
+    if present(fs::symlink_metadata(folder.join("HEAD")))?.is_none() {
+        return Ok(false);
+    }
+    Ok(present(fs::metadata(folder.join("objects")))?.is_some_and(|objects| objects.is_dir())
+        || present(fs::metadata(folder.join("commondir")))?.is_some_and(|common| common.is_file()))
+}
+
+fn declares(outer: &Path, relative: &Path) -> bool {
+    let Ok(Some(bytes)) = small_file(&outer.join(".gitmodules")) else { return false };
+    String::from_utf8_lossy(&bytes).lines().any(|line| {
+        line.split_once('=').is_some_and(|(key, value)| {
+            key.trim() == "path" && Path::new(value.trim().trim_matches('"')) == relative
+        })
+    })
+}
+
+fn present<T>(answer: io::Result<T>) -> io::Result<Option<T>> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repository(folder: &Path) {
+        fs::create_dir_all(folder.join("objects")).unwrap();
+        fs::write(folder.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    }
+
+    #[test]
+    fn a_work_tree_is_told_by_what_its_folder_of_version_control_holds() {
+        let check = |expected: Option<Vcs>, make: fn(&Path)| {
+            let home = tempfile::tempdir().unwrap();
+            make(home.path());
+            assert_eq!(detect(home.path()).unwrap().map(|control| control.vcs), expected);
+        };
+        check(Some(Vcs::Git), |root| repository(&root.join(".git")));
+        check(None, |root| fs::create_dir(root.join(".git")).unwrap());
+        check(None, |root| fs::write(root.join(".git"), "gitdir: nowhere\n").unwrap());
+        check(None, |root| fs::write(root.join(".git"), "something else").unwrap());
+        check(None, |root| fs::write(root.join(".git"), "gitdir: \n").unwrap());
+        check(None, |root| {
+            repository(&root.join("kept"));
+            fs::write(root.join("kept/commondir"), "../gone\n").unwrap();
+            fs::write(root.join(".git"), "gitdir: kept\n").unwrap();
+        });
+        check(Some(Vcs::Git), |root| {
+            repository(&root.join("kept"));
+            fs::write(root.join(".git"), "gitdir: kept\n").unwrap();
+        });
+        check(None, |root| fs::create_dir(root.join(".hg")).unwrap());
+        check(Some(Vcs::Hg), |root| fs::create_dir_all(root.join(".hg/store")).unwrap());
+        check(Some(Vcs::Jj), |root| fs::create_dir_all(root.join(".jj/repo")).unwrap());
+        check(Some(Vcs::Svn), |root| {
+            fs::create_dir(root.join(".svn")).unwrap();
+            fs::write(root.join(".svn/wc.db"), "").unwrap();
+        });
+        check(Some(Vcs::Git), |root| {
+            repository(&root.join(".git"));
+            fs::create_dir_all(root.join(".jj/repo")).unwrap();
+        });
+    }
+
+    #[test]
+    fn settings_are_read_from_their_section_only() {
+        let config = "[core]\n\tbare = false\n\tworktree = \"../../a\"\n[remote \"origin\"]\n\turl = x\n";
+        assert_eq!(setting(config, "core", "worktree").as_deref(), Some("../../a"));
+        assert_eq!(setting(config, "core", "url"), None);
+        assert_eq!(setting(config, "remote \"origin\"", "url").as_deref(), Some("x"));
+        assert_eq!(setting("", "core", "worktree"), None);
+    }
+}

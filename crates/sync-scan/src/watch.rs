@@ -1,0 +1,391 @@
+//! Watches folders, each by itself, and says which places changed and came to rest.
+//!
+//! One thread of the notify library receives what the system tells and sorts it into places; everything is decided
+//! when the owner asks. A wake carries nothing, and none is given for a place that is waited for already. The
+//! system's limit on watches is part of a report, never an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use notify::{Config, ErrorKind, Event, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use crate::busy::busy;
+use crate::debounce::{Debounce, Patience};
+use crate::error::Error;
+use crate::events::{Role, Watched};
+use crate::listing::Listing;
+use crate::{platform, vcs};
+
+/// Most places that are kept apart between two questions; beyond that everything is to be surveyed.
+const MOST_PLACES: usize = 16_384;
+
+/// By how much the time stamps of files may lag behind the clock.
+const STAMP_LAG: Duration = Duration::from_secs(1);
+
+/// Watches folders. Dropping it ends the watching.
+pub struct Watcher {
+    system: RecommendedWatcher,
+    inbox: Arc<Mutex<Inbox>>,
+    debounce: Debounce,
+    /// When what was watched was last known to be looked at: changes after that in folders not watched then count.
+    looked_at: SystemTime,
+    /// Folders whose role may have changed since they were classified.
+    reported: BTreeSet<PathBuf>,
+}
+
+/// What is watched after [`Watcher::watch`].
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct WatchReport {
+    /// How many folders are watched.
+    pub watches: usize,
+    /// Folders that cannot be, by path; a periodic survey finds what changes there.
+    pub refused: Vec<PathBuf>,
+    /// What to do about the system's limit, for people, when that was the reason.
+    pub limit_hint: Option<String>,
+}
+
+/// What changed and came to rest.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DirtyState {
+    /// The places to look at, by path: roots of projects, and folders that appeared or went.
+    pub paths: Vec<PathBuf>,
+    /// When to ask again, on the clock of the question; `None` when nothing waits for rest.
+    pub next: Option<u64>,
+    /// Whether notices were lost, so that everything has to be surveyed.
+    pub overflow: bool,
+}
+
+/// What the system told since the last question.
+#[derive(Debug, Default)]
+struct Inbox {
+    watched: Watched,
+    /// Places, and when they were first and last touched.
+    touched: BTreeMap<PathBuf, (Instant, Instant)>,
+    /// Places the owner knows to wait for.
+    waited_for: BTreeSet<PathBuf>,
+    /// Folders whose watch is gone.
+    lost: BTreeSet<PathBuf>,
+    overflow: bool,
+}
+
+impl Watcher {
+    /// Starts to watch nothing yet. `on_change` is called from another thread when there is reason to ask
+    /// [`Watcher::dirty`] sooner than agreed; it must not block.
+    ///
+    /// # Errors
+    /// When the system gives no notices, for example because too many programs watch already.
+    pub fn start(on_change: Box<dyn Fn() + Send>) -> Result<Self, Error> {
+        let inbox = Arc::new(Mutex::new(Inbox::default()));
+        let receiving = Arc::clone(&inbox);
+        let receive = move |told: notify::Result<Event>| {
+            let is_news = lock(&receiving).take(told, moment());
+            if is_news {
+                on_change();
+            }
+        };
+        let config = Config::default().with_event_kinds(EventKindMask::CORE).with_follow_symlinks(false);
+        let system = RecommendedWatcher::new(receive, config).map_err(|error| Error::NoNotices {
+            reason: error.to_string(),
+            hint: "raise fs.inotify.max_user_instances, or rely on the periodic scan".to_owned(),
+        })?;
+        Ok(Self {
+            system,
+            inbox,
+            debounce: Debounce::default(),
+            looked_at: wall_clock(),
+            reported: BTreeSet::new(),
+        })
+    }
+
+    /// Makes the watched folders equal to `folders`, which are not watched recursively.
+    ///
+    /// A folder that is not there is waited for in the nearest one above it that is. What changed in a newly watched
+    /// folder since the last question of [`Watcher::dirty`] (or the start) counts as an event, so that nothing falls between
+    /// a survey and the watching of what it found. To be called after every survey and look; the first survey comes
+    /// after the start.
+    pub fn watch(&mut self, folders: &[PathBuf]) -> WatchReport {
+        let plan = Plan::new(folders, &mut lock(&self.inbox), &self.reported);
+        self.reported.clear();
+        for folder in &plan.old {
+            if let Err(error) = self.system.unwatch(folder) {
+                tracing::trace!(folder = %folder.display(), %error, "was not watched any more");
+            }
+        }
+        let mut report = WatchReport::default();
+        let mut awaited = BTreeSet::new();
+        for folder in &plan.new {
+            if report.limit_hint.is_some() {
+                report.refused.push(folder.clone());
+                continue;
+            }
+            let Err(error) = self.system.watch(folder, RecursiveMode::NonRecursive) else { continue };
+            match Refusal::of(&error) {
+                Refusal::Absent => {
+                    awaited.insert(folder.clone());
+                }
+                Refusal::Limit => {
+                    report.limit_hint = Some(platform::watch_limit_hint());
+                    report.refused.push(folder.clone());
+                }
+                Refusal::Other => {
+                    tracing::debug!(folder = %folder.display(), %error, "cannot be watched");
+                    report.refused.push(folder.clone());
+                }
+            }
+        }
+        let without: BTreeSet<_> = report.refused.iter().chain(&awaited).cloned().collect();
+        lock(&self.inbox).watched.roles.retain(|folder, _| !without.contains(folder));
+        self.wait_for(awaited, &mut report);
+        self.catch_up(plan.new.iter().filter(|folder| !without.contains(*folder)));
+        report.refused.sort();
+        report.watches = lock(&self.inbox).watched.roles.len();
+        report
+    }
+
+    /// What changed and came to rest until `now_ms` (milliseconds since 1970): quiet for `quiet_ms`, or waited for since
+    /// `most_ms`; held while git locks the index or a clone arrives.
+    pub fn dirty(&mut self, now_ms: u64, quiet_ms: u64, most_ms: u64) -> DirtyState {
+        let asked_at = wall_clock();
+        let moment = moment();
+        let mut inbox = lock(&self.inbox);
+        let touched = std::mem::take(&mut inbox.touched);
+        if std::mem::take(&mut inbox.overflow) {
+            self.debounce.clear();
+            inbox.waited_for.clear();
+            self.looked_at = asked_at;
+            return DirtyState { overflow: true, ..DirtyState::default() };
+        }
+        let at = |instant: Instant| {
+            let age = moment.saturating_duration_since(instant);
+            now_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
+        };
+        for (place, (first, last)) in touched {
+            inbox.waited_for.insert(place.clone());
+            self.debounce.touched(place, at(first), at(last));
+        }
+        // The inbox stays closed meanwhile: what arrives for a place that is due now must give a wake.
+        let rest = self.debounce.rest(now_ms, Patience { quiet_ms, most_ms }, &busy);
+        for place in &rest.due {
+            inbox.waited_for.remove(place);
+        }
+        drop(inbox);
+        if !rest.due.is_empty() {
+            self.looked_at = asked_at;
+            self.reported.extend(rest.due.iter().cloned());
+        }
+        DirtyState { paths: rest.due, next: rest.next, overflow: false }
+    }
+
+    /// Watches, for each folder that is not there, the nearest one above it that is.
+    fn wait_for(&mut self, awaited: BTreeSet<PathBuf>, report: &mut WatchReport) {
+        let outlooks: BTreeSet<_> = awaited
+            .iter()
+            .filter_map(|folder| {
+                folder.ancestors().skip(1).find(|above| above.is_dir()).map(Path::to_path_buf)
+            })
+            .collect();
+        let new: Vec<_> = {
+            let mut inbox = lock(&self.inbox);
+            inbox.watched.awaited = awaited;
+            let roles = &mut inbox.watched.roles;
+            let new = outlooks.into_iter().filter(|folder| !roles.contains_key(folder)).collect::<Vec<_>>();
+            roles.extend(new.iter().map(|folder| (folder.clone(), Role::Outlook)));
+            new
+        };
+        for folder in new {
+            if let Err(error) = self.system.watch(&folder, RecursiveMode::NonRecursive) {
+                tracing::debug!(folder = %folder.display(), %error, "cannot be watched");
+                lock(&self.inbox).watched.roles.remove(&folder);
+                report.refused.push(folder);
+            }
+        }
+        // One of them may have appeared while its outlook was not yet watched.
+        let mut inbox = lock(&self.inbox);
+        let appeared: Vec<_> =
+            inbox.watched.awaited.iter().filter(|folder| folder.is_dir()).cloned().collect();
+        for folder in appeared {
+            inbox.touch(folder, moment());
+        }
+    }
+
+    /// Counts as touched what changed in these folders before they were watched and after the last look.
+    fn catch_up<'a>(&self, folders: impl Iterator<Item = &'a PathBuf>) {
+        let since = self.looked_at.checked_sub(STAMP_LAG).unwrap_or(self.looked_at);
+        for folder in folders {
+            if !changed_since(folder, since) {
+                continue;
+            }
+            let mut inbox = lock(&self.inbox);
+            let place = match inbox.watched.roles.get(folder) {
+                Some(Role::Control(project)) => project.clone(),
+                Some(Role::Project | Role::Frontier) => folder.clone(),
+                Some(Role::Outlook) | None => continue,
+            };
+            inbox.touch(place, moment());
+        }
+    }
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Watcher").field("debounce", &self.debounce).finish_non_exhaustive()
+    }
+}
+
+impl Inbox {
+    /// Sorts in what the system told; whether the owner has to be woken.
+    fn take(&mut self, told: notify::Result<Event>, at: Instant) -> bool {
+        let event = match told {
+            Ok(event) if !event.need_rescan() => event,
+            Ok(_) => return self.overflows(),
+            Err(error) => {
+                tracing::debug!(%error, "a notice of change was lost");
+                return self.overflows();
+            }
+        };
+        let mut is_news = false;
+        for path in &event.paths {
+            for place in self.watched.places(event.kind, path) {
+                is_news |= self.touch(place, at);
+            }
+            self.lost.extend(self.watched.lost(event.kind, path));
+        }
+        is_news
+    }
+
+    /// Whether the owner does not know yet that this place has to be waited for.
+    fn touch(&mut self, place: PathBuf, at: Instant) -> bool {
+        if self.touched.len() >= MOST_PLACES {
+            return self.overflows();
+        }
+        let is_news = !self.waited_for.contains(&place) && !self.touched.contains_key(&place);
+        self.touched.entry(place).or_insert((at, at)).1 = at;
+        is_news
+    }
+
+    fn overflows(&mut self) -> bool {
+        self.touched.clear();
+        !std::mem::replace(&mut self.overflow, true)
+    }
+}
+
+/// What has to be done to watch other folders.
+struct Plan {
+    old: Vec<PathBuf>,
+    new: Vec<PathBuf>,
+}
+
+impl Plan {
+    /// Compares what is watched with what is to be, and classifies what is new before its first event can arrive.
+    fn new(folders: &[PathBuf], inbox: &mut Inbox, reported: &BTreeSet<PathBuf>) -> Self {
+        let wanted: BTreeSet<_> = folders.iter().cloned().collect();
+        let lost = std::mem::take(&mut inbox.lost);
+        let roles = &mut inbox.watched.roles;
+        let stays = |folder: &PathBuf, role: &Role| {
+            wanted.contains(folder) && !lost.contains(folder) && *role != Role::Outlook
+        };
+        let old: Vec<_> = roles
+            .iter()
+            .filter(|(folder, role)| !stays(folder, role))
+            .map(|(folder, _)| folder.clone())
+            .collect();
+        roles.retain(|folder, role| stays(folder, role));
+        let new: Vec<_> = wanted.iter().filter(|folder| !roles.contains_key(*folder)).cloned().collect();
+        let doubtful =
+            reported.iter().filter(|folder| roles.contains_key(*folder)).cloned().collect::<Vec<_>>();
+        let mut controls = BTreeMap::new();
+        for folder in new.iter().chain(&doubtful) {
+            roles.insert(folder.clone(), role(folder, &mut controls));
+        }
+        for (control, project) in controls {
+            if let Some(role) = roles.get_mut(&control) {
+                *role = Role::Control(project);
+            }
+        }
+        Self { old, new }
+    }
+}
+
+/// What a folder is; a project's version-control folder is noted in `controls`.
+fn role(folder: &Path, controls: &mut BTreeMap<PathBuf, PathBuf>) -> Role {
+    if let Ok(Some(control)) = vcs::detect(folder) {
+        controls.insert(control.folder, folder.to_path_buf());
+        return Role::Project;
+    }
+    let has_manifest =
+        platform::open_folder(folder).and_then(Listing::read).is_ok_and(|listing| listing.has_manifest);
+    if has_manifest { Role::Project } else { Role::Frontier }
+}
+
+/// Why a folder is not watched.
+enum Refusal {
+    Absent,
+    Limit,
+    Other,
+}
+
+impl Refusal {
+    fn of(error: &notify::Error) -> Self {
+        match &error.kind {
+            ErrorKind::PathNotFound => Self::Absent,
+            ErrorKind::MaxFilesWatch => Self::Limit,
+            ErrorKind::Io(source) if crate::problem::is_absent(source) => Self::Absent,
+            ErrorKind::Io(source) if source.kind() == std::io::ErrorKind::StorageFull => Self::Limit,
+            ErrorKind::Io(_)
+            | ErrorKind::Generic(_)
+            | ErrorKind::WatchNotFound
+            | ErrorKind::InvalidConfig(_) => Self::Other,
+        }
+    }
+}
+
+fn changed_since(folder: &Path, since: SystemTime) -> bool {
+    folder.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|changed| changed >= since)
+}
+
+/// A panic elsewhere leaves the inbox as good as it was.
+fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
+    inbox.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the age of an event, a duration, on the library's thread")]
+fn moment() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "compared with time stamps of files, which are the system's")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_limit_is_told_from_a_folder_that_is_gone() {
+        let io = |errno: rustix::io::Errno| notify::Error::io(errno.into());
+        assert!(matches!(Refusal::of(&notify::Error::new(ErrorKind::MaxFilesWatch)), Refusal::Limit));
+        assert!(matches!(Refusal::of(&io(rustix::io::Errno::NOSPC)), Refusal::Limit));
+        assert!(matches!(Refusal::of(&notify::Error::path_not_found()), Refusal::Absent));
+        assert!(matches!(Refusal::of(&io(rustix::io::Errno::NOENT)), Refusal::Absent));
+        assert!(matches!(Refusal::of(&io(rustix::io::Errno::ACCESS)), Refusal::Other));
+    }
+
+    #[test]
+    fn lost_notices_and_too_many_places_ask_for_a_survey_once() {
+        let mut inbox = Inbox::default();
+        assert!(inbox.take(Err(notify::Error::generic("lost")), moment()));
+        assert!(!inbox.take(Err(notify::Error::generic("lost")), moment()));
+        let mut inbox = Inbox::default();
+        for number in 0..MOST_PLACES {
+            assert!(inbox.touch(PathBuf::from(number.to_string()), moment()));
+        }
+        assert!(!inbox.overflow);
+        assert!(inbox.touch(PathBuf::from("one more"), moment()));
+        assert!(inbox.overflow && inbox.touched.is_empty());
+    }
+}

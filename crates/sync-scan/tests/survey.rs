@@ -1,0 +1,183 @@
+//! What belongs together: submodules, nested repositories, linked work trees; and what a look at a part tells.
+
+#[cfg(test)]
+mod walk_support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use sync_core::ProjectKind;
+use sync_scan::{Worktree, look, survey};
+use walk_support::{Home, committed, git, sighting};
+
+#[test]
+fn submodules_and_nested_repositories_are_projects_with_a_parent() {
+    let home = Home::new();
+    let library = Home::new();
+    committed(&library.at("library"));
+    let app = home.at("app");
+    committed(&app);
+    let source = library.at("library");
+    git(&app, &["submodule", "--quiet", "add", source.to_str().unwrap(), "libs/one"]);
+    git(&app, &["submodule", "--quiet", "add", source.to_str().unwrap(), "libs/absent"]);
+    git(&app, &["commit", "--quiet", "-m", "libraries"]);
+    git(&app, &["submodule", "--quiet", "deinit", "-f", "libs/absent"]);
+    committed(&app.join("scratch/nested"));
+    let survey = home.expect(&["app", "app/libs/one", "app/scratch/nested"]);
+
+    let submodule = sighting(&survey, &app.join("libs/one"));
+    assert_eq!(
+        (submodule.kind, submodule.parent_root.as_deref()),
+        (ProjectKind::Submodule, Some(app.as_path()))
+    );
+    let nested = sighting(&survey, &app.join("scratch/nested"));
+    assert_eq!((nested.kind, nested.parent_root.as_deref()), (ProjectKind::Standalone, Some(app.as_path())));
+    assert_eq!(sighting(&survey, &app).parent_root, None);
+    for watched in ["app", "app/.git", "app/libs/one", "app/.git/modules/libs/one", "app/scratch/nested/.git"]
+    {
+        assert!(survey.folders.contains(&home.at(watched)), "{watched}: {:?}", survey.folders);
+    }
+
+    // A look inside any of them tells the same of all.
+    for inside in ["app/README", "app/libs/one", "app/libs/one/README", "app/scratch/nested/.git"] {
+        assert_eq!(home.look(&[inside]).sightings, survey.sightings, "{inside}");
+    }
+}
+
+#[test]
+fn linked_work_trees_are_listed_with_their_project() {
+    let home = Home::new();
+    let main = home.at("z-main");
+    committed(&main);
+    for name in ["../a-linked", "inside/linked"] {
+        git(&main, &["worktree", "add", "--quiet", "--detach", name]);
+    }
+    let survey = home.expect(&["z-main"]);
+    let mut expected = ["a-linked", "z-main/inside/linked"]
+        .map(|linked| Worktree { path: home.at(linked), of: main.clone() })
+        .to_vec();
+    expected.sort();
+    assert!(survey.worktrees.contains(&expected[0]), "{:?}", survey.worktrees);
+    assert_eq!(home.names(&home.look(&["a-linked"])), ["z-main"]);
+
+    // Without the main work tree the first of the others stands for all.
+    let bare = Home::new();
+    git(
+        &home.path,
+        &["clone", "--quiet", "--bare", main.to_str().unwrap(), bare.at("store").to_str().unwrap()],
+    );
+    for name in ["two", "one"] {
+        git(&bare.at("store"), &["worktree", "add", "--quiet", "--detach", bare.at(name).to_str().unwrap()]);
+    }
+    let survey = bare.expect(&["one"]);
+    assert_eq!(survey.worktrees, [Worktree { path: bare.at("two"), of: bare.at("one") }]);
+    assert_eq!(bare.names(&bare.look(&["two"])), ["one"]);
+}
+
+#[test]
+fn a_look_examines_the_project_a_path_is_in() {
+    let home = Home::new();
+    home.repository("a");
+    home.file("a/src/main.rs", "");
+    home.file("m/package.json", "{}");
+    home.file("m/src/x.js", "");
+    home.repository("m/tool");
+    home.repository("b/c");
+    home.repository("b/d");
+    let check = |asked: &[&str], expected: &[&str]| {
+        let look = home.look(asked);
+        assert_eq!(home.names(&look), expected, "{asked:?}");
+        assert!(look.problems.is_empty(), "{:?}", look.problems);
+    };
+    check(&["a/src/main.rs"], &["a"]);
+    check(&["a/src/not/there"], &["a"]);
+    check(&["a/.git/index"], &["a"]);
+    check(&["m/src"], &["m", "m/tool"]);
+    check(&["m/tool"], &["m/tool"]);
+    check(&["b"], &["b/c", "b/d"]);
+    check(&["b/gone"], &[]);
+    check(&["a", "b/c"], &["a", "b/c"]);
+    check(&[""], &["a", "b/c", "b/d", "m", "m/tool"]);
+    let tool = home.look(&["m/tool"]);
+    assert_eq!(tool.sightings[0].parent_root.as_deref(), Some(home.at("m").as_path()));
+}
+
+#[test]
+fn a_look_outside_all_roots_finds_what_was_meant() {
+    let home = Home::new();
+    let other = Home::new();
+    other.repository("p");
+    other.file("p/src/x", "");
+    other.file("m/Cargo.toml", "");
+    other.file("m/src/x", "");
+    let check = |asked: &str, expected: &[&str]| {
+        let look = look(&home.options, &[other.at(asked)], &AtomicBool::new(false));
+        assert_eq!(other.names(&look), expected, "{asked}");
+        assert!(!look.covered.has(&home.at("x")), "{asked}");
+    };
+    check("p/src", &["p"]);
+    check("m/src", &["m"]);
+    check("", &["m", "p"]);
+    check("gone", &[]);
+}
+
+#[test]
+fn what_is_gone_is_covered_and_what_was_not_looked_at_is_not() {
+    let home = Home::new();
+    let gone = home.repository("a/gone");
+    home.repository("b");
+    let before = home.survey();
+    fs::remove_dir_all(&gone).unwrap();
+    let look = home.look(&["a/gone"]);
+    assert!(look.sightings.is_empty() && look.covered.has(&gone));
+    assert!(!look.covered.has(&home.at("b")) && !look.covered.has(&home.at("a/other")));
+
+    let watched = look.watched_after(&before.folders);
+    let expected: Vec<PathBuf> = ["", "a", "b", "b/.git"].map(|name| home.at(name)).into();
+    assert_eq!(watched, expected);
+    assert_eq!(home.survey().folders, expected);
+}
+
+#[test]
+fn a_root_that_is_gone_is_covered_and_waited_for() {
+    let mut home = Home::new();
+    home.options.roots = vec![home.at("later/root"), home.at("a-file")];
+    home.file("a-file", "");
+    let survey = home.survey();
+    assert!(survey.covered.has(&home.at("later/root/x")));
+    assert_eq!(survey.folders, [home.at("a-file"), home.at("later/root")]);
+    assert_eq!(survey.problems.len(), 1, "{:?}", survey.problems);
+    assert!(survey.problems[0].message.contains("not a folder"));
+}
+
+#[test]
+fn a_survey_that_is_stopped_speaks_for_nothing() {
+    let home = Home::new();
+    home.repository("a");
+    let stopped = survey(&home.options, &AtomicBool::new(true));
+    assert!(stopped.sightings.is_empty());
+    assert!(!stopped.covered.has(&home.at("a")) && !stopped.covered.has(Path::new("/")));
+}
+
+#[test]
+fn a_moved_project_keeps_its_places() {
+    let home = Home::new();
+    let old = home.repository("old");
+    let before = home.survey();
+    fs::rename(old, home.at("new")).unwrap();
+    let after = home.survey();
+    assert_eq!(before.sightings[0].place, after.sightings[0].place);
+    assert_eq!(before.sightings[0].vcs_place, after.sightings[0].vcs_place);
+    assert_ne!(before.sightings[0].place, before.sightings[0].vcs_place.unwrap());
+}
+
+#[test]
+fn a_pattern_that_cannot_be_read_is_a_problem_and_no_more() {
+    let mut home = Home::new();
+    home.options.exclude = vec!["{a".to_owned()];
+    home.repository("p");
+    let survey = home.expect(&["p"]);
+    assert_eq!(survey.problems.len(), 1);
+    assert!(survey.problems[0].message.contains("{a"), "{:?}", survey.problems);
+}
