@@ -1,0 +1,122 @@
+//! The content hash: the id of the tree that `git add -A && git write-tree` would make, starting from the index.
+//!
+//! The only part that knows gix. Nothing is written and no program is run, whatever a repository's configuration
+//! says. Outside git the folder is taken as it would be right after `git init`, with the exclude list.
+
+mod blob;
+mod gitlink;
+mod index;
+mod listing;
+mod object;
+mod open;
+#[cfg(test)]
+mod oracle;
+mod patterns;
+mod walk;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use gix::ObjectId;
+use sync_core::Vcs;
+
+pub(super) use gitlink::git_folder;
+pub(super) use object::Mode;
+pub(super) use open::Surroundings;
+pub(super) use patterns::Marks;
+
+use crate::exclude::Exclude;
+use open::Settings;
+use walk::{Ground, Mentions, walk};
+
+/// A file or link of the tree.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// From the root, in bytes.
+    pub(super) path: Vec<u8>,
+    /// What it is.
+    pub(super) mode: Mode,
+    /// Its blob.
+    #[expect(dead_code, reason = "a cache of what was told of each blob goes by it")]
+    pub(super) id: ObjectId,
+    /// Bytes on disk.
+    pub(super) size: u64,
+    /// What attributes say of its language.
+    pub(super) marks: Option<Box<Marks>>,
+}
+
+/// What was seen while hashing.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Lower-case hex; empty when it could not be told.
+    pub(super) id: String,
+    /// Every file and link of the tree, folder by folder.
+    pub(super) entries: Vec<Entry>,
+    /// Submodules that are checked out, absolute.
+    pub(super) submodules: Vec<PathBuf>,
+    /// Other repositories inside, absolute.
+    pub(super) nested: Vec<PathBuf>,
+    /// In words.
+    pub(super) warnings: Vec<String>,
+    unread: Mentions,
+    unfiltered: Mentions,
+}
+
+/// Hashes the project at `root`.
+pub(super) fn hash(
+    root: &Path,
+    vcs: Vcs,
+    exclude: &Exclude,
+    stop: &AtomicBool,
+    surroundings: Surroundings,
+) -> Found {
+    let mut found = Found::default();
+    let id = match vcs {
+        Vcs::Git => match of_repository(root, stop, surroundings, &mut found) {
+            Ok(id) => id,
+            Err(words) => {
+                found.warnings.push(words);
+                // The files can still be told apart, only the id cannot.
+                of_folder(root, exclude, stop, &mut found);
+                None
+            }
+        },
+        Vcs::None | Vcs::Hg | Vcs::Jj | Vcs::Svn => of_folder(root, exclude, stop, &mut found),
+    };
+    found.id = id.map_or_else(String::new, |id| id.to_string());
+    let mentions = [
+        found.unread.warning("partial: what could not be read is as in the index or left out"),
+        found.unfiltered.warning("filtered: a conversion of the repository was left out"),
+    ];
+    found.warnings.extend(mentions.into_iter().flatten());
+    found
+}
+
+fn of_repository(
+    root: &Path,
+    stop: &AtomicBool,
+    surroundings: Surroundings,
+    found: &mut Found,
+) -> Result<Option<ObjectId>, String> {
+    let git_folder = git_folder(root).ok_or("there is no repository in .git")?;
+    let repository = open::open(&git_folder, surroundings)?;
+    let settings = Settings::of(&repository, surroundings);
+    let index = index::read(&repository.index_path(), settings.kind)?;
+    let ground = Ground {
+        root,
+        settings: &settings,
+        index: &index,
+        repository: Some(&repository),
+        exclude: None,
+        stop,
+    };
+    Ok(walk(&ground, found))
+}
+
+fn of_folder(root: &Path, exclude: &Exclude, stop: &AtomicBool, found: &mut Found) -> Option<ObjectId> {
+    let settings = Settings::of_new_repository();
+    let index = gix::index::State::new(settings.kind);
+    let ground =
+        Ground { root, settings: &settings, index: &index, repository: None, exclude: Some(exclude), stop };
+    walk(&ground, found)
+}

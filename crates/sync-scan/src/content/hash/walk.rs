@@ -1,0 +1,512 @@
+//! Walks a work tree beside its index and builds the tree that adding everything would make.
+//!
+//! One pass: each folder is listed once and merged with what the index has of it. A folder in which nothing differs
+//! and whose id the index remembers gets that id; any other is built from its entries, from the bottom up. Nothing
+//! recurses on the program's stack, however deep the folders are.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gix::ObjectId;
+use gix::index::State;
+use gix::index::extension::Tree;
+
+use super::blob::{Blobs, shown};
+use super::gitlink::{Nested, git_folder, nested};
+use super::index::{self, Indexed};
+use super::listing::{Kind, Listing};
+use super::object::{Mode, TreeEntry, tree_id};
+use super::open::Settings;
+use super::patterns::{LONGEST_PATTERNS, Patterns};
+use super::{Entry, Found};
+use crate::content::read;
+use crate::exclude::Exclude;
+
+/// What the walk goes by.
+pub(super) struct Ground<'a> {
+    pub(super) root: &'a Path,
+    pub(super) settings: &'a Settings,
+    pub(super) index: &'a State,
+    pub(super) repository: Option<&'a gix::Repository>,
+    /// What is left out of a folder that git does not answer for.
+    pub(super) exclude: Option<&'a Exclude>,
+    pub(super) stop: &'a AtomicBool,
+}
+
+/// The id of the root's tree, and everything seen on the way; no id when it was stopped or could not be told.
+pub(super) fn walk(ground: &Ground<'_>, found: &mut Found) -> Option<ObjectId> {
+    let patterns = Patterns::new(ground.settings, &mut found.warnings);
+    let blobs = Blobs::new(ground.settings, ground.repository, ground.stop);
+    let mut walk =
+        Walk { ground, patterns, blobs, found, path: Vec::new(), frames: Vec::new(), finished: None };
+    let listing = walk.list();
+    if matches!(listing, Listing::Absent | Listing::Unreadable) {
+        walk.found.warnings.push("the project's folder cannot be read".to_owned());
+        return None;
+    }
+    walk.enter(listing, 0..ground.index.entries().len(), ground.index.tree(), false);
+    while walk.step() {
+        if ground.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+    }
+    walk.finished
+}
+
+struct Walk<'a, 'g> {
+    ground: &'g Ground<'a>,
+    patterns: Patterns,
+    blobs: Blobs<'g>,
+    found: &'g mut Found,
+    /// The path of what is looked at, from the root.
+    path: Vec<u8>,
+    frames: Vec<Frame<'g>>,
+    finished: Option<ObjectId>,
+}
+
+/// A folder that is being walked.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one folder")]
+struct Frame<'g> {
+    /// How much of the path is the folder's, its slash counted.
+    depth: usize,
+    children: std::vec::IntoIter<Child>,
+    entries: Vec<TreeEntry>,
+    /// Nothing so far differs from the index.
+    as_indexed: bool,
+    /// How many entries the index has below.
+    indexed: usize,
+    remembered: Option<&'g Tree>,
+    remembered_below: Vec<&'g Tree>,
+    unreadable: bool,
+    /// What is not tracked here is ignored.
+    ignored: bool,
+    pushed_ignores: bool,
+    pushed_attributes: bool,
+}
+
+struct Child {
+    indexed: Indexed,
+    on_disk: Option<Kind>,
+}
+
+impl<'g> Walk<'_, 'g> {
+    /// Looks at the next name of the innermost folder, or leaves it. False when the root was left.
+    fn step(&mut self) -> bool {
+        let Some(frame) = self.frames.last_mut() else { return false };
+        self.path.truncate(frame.depth);
+        match frame.children.next() {
+            Some(child) => self.visit(child),
+            None => self.leave(),
+        }
+        true
+    }
+
+    fn absolute(&self) -> PathBuf {
+        self.ground.root.join(OsStr::from_bytes(&self.path))
+    }
+
+    fn list(&self) -> Listing {
+        let path = self.absolute();
+        let listing = Listing::read(&path);
+        match self.ground.exclude {
+            Some(exclude) => listing.without(exclude, &path),
+            None => listing,
+        }
+    }
+
+    fn differs(&mut self) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.as_indexed = false;
+        }
+    }
+
+    /// Begins with the folder whose path, slash included, is the current one.
+    fn enter(&mut self, listing: Listing, range: Range<usize>, remembered: Option<&'g Tree>, ignored: bool) {
+        let depth = self.path.len();
+        let indexed_below = range.len();
+        let indexed = index::children(self.ground.index, range, depth);
+        let pushed_ignores = !ignored && self.enter_patterns(&listing, &indexed, b".gitignore");
+        let pushed_attributes = self.enter_patterns(&listing, &indexed, b".gitattributes");
+        let unreadable = matches!(listing, Listing::Unreadable);
+        if unreadable {
+            self.found.partial(&self.path);
+        }
+        let mut remembered_below: Vec<&Tree> =
+            remembered.map_or_else(Vec::new, |tree| tree.children.iter().collect());
+        remembered_below.sort_by(|left, right| left.name.cmp(&right.name));
+        self.frames.push(Frame {
+            depth,
+            children: merge(listing, indexed).into_iter(),
+            entries: Vec::new(),
+            as_indexed: true,
+            indexed: indexed_below,
+            remembered,
+            remembered_below,
+            unreadable,
+            ignored,
+            pushed_ignores,
+            pushed_attributes,
+        });
+    }
+
+    /// Reads the folder's own rules: the file that is there, else the one of a sparse checkout's index.
+    fn enter_patterns(&mut self, listing: &Listing, indexed: &[Indexed], name: &[u8]) -> bool {
+        let content = if listing.kind_of(name) == Some(Kind::File) {
+            read::whole(&self.absolute().join(OsStr::from_bytes(name)), LONGEST_PATTERNS).unwrap_or_default()
+        } else {
+            let at = indexed.binary_search_by(|child| child.name.as_slice().cmp(name)).ok();
+            let entry = at.and_then(|at| indexed[at].entry).map(|at| &self.ground.index.entries()[at]);
+            entry
+                .filter(|entry| index::stays_without_file(entry))
+                .and_then(|entry| self.ground.repository?.try_find_object(entry.id).ok().flatten())
+                .map(|mut object| std::mem::take(&mut object.data))
+        };
+        let Some(content) = content else { return false };
+        match name {
+            b".gitignore" => self.patterns.enter_ignores(&self.path, &content, &mut self.found.warnings),
+            _ => self.patterns.enter_attributes(&self.path, &content, &mut self.found.warnings),
+        }
+    }
+
+    fn leave(&mut self) {
+        let Some(mut frame) = self.frames.pop() else { return };
+        self.patterns.leave(frame.pushed_ignores, frame.pushed_attributes);
+        let remembered = frame.remembered.filter(|tree| {
+            frame.as_indexed && tree.num_entries.is_some_and(|count| count as usize == frame.indexed)
+        });
+        let id = match remembered {
+            Some(tree) => Some(tree.id),
+            None => tree_id(self.ground.settings.kind, &mut frame.entries).ok(),
+        };
+        let Some(parent) = self.frames.last_mut() else {
+            self.finished = id;
+            return;
+        };
+        if frame.entries.is_empty() {
+            parent.as_indexed &= frame.indexed == 0;
+            return;
+        }
+        parent.as_indexed &= frame.as_indexed;
+        let name = self.path[parent.depth..frame.depth - 1].to_vec();
+        match id {
+            Some(id) => parent.entries.push(TreeEntry { name, mode: Mode::Tree, id }),
+            None => self.found.partial(&self.path),
+        }
+    }
+
+    fn visit(&mut self, child: Child) {
+        let Child { indexed, on_disk } = child;
+        self.path.extend_from_slice(&indexed.name);
+        let unreadable = self.frames.last().is_some_and(|frame| frame.unreadable);
+        if unreadable {
+            if let Some(at) = indexed.entry {
+                self.keep(at);
+            }
+            if let Some(range) = indexed.below {
+                self.enter_tracked(Listing::Unreadable, range);
+            }
+            return;
+        }
+        match on_disk {
+            Some(Kind::Folder) => self.visit_folder(indexed),
+            Some(Kind::File | Kind::Link) => {
+                if indexed.below.is_some() {
+                    self.differs();
+                }
+                match indexed.entry {
+                    Some(at) => self.visit_tracked_file(at),
+                    None => self.visit_untracked_file(),
+                }
+            }
+            Some(Kind::Other) | None => self.visit_missing(indexed),
+        }
+    }
+
+    fn visit_missing(&mut self, indexed: Indexed) {
+        if let Some(at) = indexed.entry {
+            if index::stays_without_file(&self.ground.index.entries()[at]) {
+                self.keep(at);
+            } else {
+                self.differs();
+            }
+        }
+        if let Some(range) = indexed.below {
+            let first = &self.ground.index.entries()[range.start];
+            if index::is_folder(first) {
+                self.add(Mode::Tree, first.id);
+            } else {
+                self.enter_tracked(Listing::Absent, range);
+            }
+        }
+    }
+
+    fn visit_folder(&mut self, indexed: Indexed) {
+        if let Some(at) = indexed.entry {
+            let entry = &self.ground.index.entries()[at];
+            if entry.mode == gix::index::entry::Mode::COMMIT {
+                let path = self.absolute();
+                let id = match nested(&path) {
+                    Nested::At(id) => id,
+                    Nested::Unborn | Nested::No => entry.id,
+                };
+                if git_folder(&path).is_some() {
+                    self.found.submodules.push(path);
+                }
+                if id != entry.id || index::is_open_question(entry) {
+                    self.differs();
+                }
+                self.add(Mode::Gitlink, id);
+                return;
+            }
+            self.differs();
+        }
+        match indexed.below {
+            Some(range) => {
+                if index::is_folder(&self.ground.index.entries()[range.start]) {
+                    self.found.partial(&self.path);
+                    self.add(Mode::Tree, self.ground.index.entries()[range.start].id);
+                    return;
+                }
+                let listing = self.list_below();
+                if listing.kind_of(b".git").is_some() && git_folder(&self.absolute()).is_some() {
+                    self.found.nested.push(self.absolute());
+                }
+                self.path.pop();
+                self.enter_tracked(listing, range);
+            }
+            None => self.visit_untracked_folder(),
+        }
+    }
+
+    /// Lists the folder at the current path, to which a slash is added.
+    fn list_below(&mut self) -> Listing {
+        self.path.push(b'/');
+        self.list()
+    }
+
+    fn enter_tracked(&mut self, listing: Listing, range: Range<usize>) {
+        let Some(parent) = self.frames.last() else { return };
+        let name = &self.path[parent.depth..];
+        let remembered = parent
+            .remembered_below
+            .binary_search_by(|tree| tree.name.as_slice().cmp(name))
+            .ok()
+            .map(|at| parent.remembered_below[at]);
+        let ignored = parent.ignored || self.patterns.ignores(&self.path, true);
+        self.path.push(b'/');
+        self.enter(listing, range, remembered, ignored);
+    }
+
+    fn visit_untracked_folder(&mut self) {
+        if self.is_ignored(true) {
+            if git_folder(&self.absolute()).is_some() {
+                self.found.nested.push(self.absolute());
+            }
+            return;
+        }
+        let path = self.absolute();
+        let listing = self.list_below();
+        if listing.kind_of(b".git").is_some() || self.ground.exclude.is_some() {
+            let repository = nested(&path);
+            if repository != Nested::No {
+                self.found.nested.push(path);
+                self.path.pop();
+                if let Nested::At(id) = repository {
+                    self.differs();
+                    self.add(Mode::Gitlink, id);
+                }
+                return;
+            }
+        }
+        self.enter(listing, 0..0, None, false);
+    }
+
+    fn visit_untracked_file(&mut self) {
+        if self.is_ignored(false) {
+            return;
+        }
+        let path = self.absolute();
+        match std::fs::symlink_metadata(&path).and_then(|metadata| self.read(&path, &metadata, None)) {
+            Ok(Some((mode, id, size))) => {
+                self.differs();
+                self.add_file(mode, id, size);
+            }
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(_) => self.found.partial(&self.path),
+        }
+    }
+
+    fn visit_tracked_file(&mut self, at: usize) {
+        let ground = self.ground;
+        let entry = &ground.index.entries()[at];
+        if !index::is_open_question(entry) && index::is_taken_on_trust(entry, ground.settings) {
+            self.keep(at);
+            return;
+        }
+        let path = self.absolute();
+        let metadata = match std::fs::symlink_metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == ErrorKind::NotFound => return self.differs(),
+            Err(_) => {
+                self.found.partial(&self.path);
+                return self.keep(at);
+            }
+        };
+        if !index::is_open_question(entry)
+            && index::is_unchanged(ground.index, entry, &metadata, ground.settings)
+        {
+            let mode = mode_of(entry.mode);
+            return self.add_file(mode, entry.id, metadata.size());
+        }
+        match self.read(&path, &metadata, Some(at)) {
+            Ok(Some((mode, id, size))) => {
+                if id != entry.id || mode != mode_of(entry.mode) || index::is_open_question(entry) {
+                    self.differs();
+                }
+                self.add_file(mode, id, size);
+            }
+            Ok(None) => self.differs(),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.differs(),
+            Err(_) => {
+                self.found.partial(&self.path);
+                self.keep(at);
+            }
+        }
+    }
+
+    /// Reads the file or link at `path`; nothing for what is neither.
+    fn read(
+        &mut self,
+        path: &Path,
+        metadata: &std::fs::Metadata,
+        indexed: Option<usize>,
+    ) -> std::io::Result<Option<(Mode, ObjectId, u64)>> {
+        let settings = self.ground.settings;
+        let entry = indexed.map(|at| &self.ground.index.entries()[at]);
+        if metadata.is_symlink() {
+            return Ok(Some((Mode::Link, self.blobs.of_link(path)?, metadata.size())));
+        }
+        if !metadata.is_file() {
+            return Ok(None);
+        }
+        let before = entry.map(|entry| mode_of(entry.mode));
+        let mode = match before {
+            Some(Mode::Link) if !settings.symlinks => Mode::Link,
+            Some(mode @ (Mode::File | Mode::Executable)) if !settings.file_mode => mode,
+            _ if settings.file_mode && metadata.mode() & 0o100 != 0 => Mode::Executable,
+            _ => Mode::File,
+        };
+        let known = entry.filter(|entry| !entry.flags.contains(gix::index::entry::Flags::INTENT_TO_ADD));
+        let blob = self.blobs.of_file(path, &self.path, &mut self.patterns, known.map(|entry| entry.id))?;
+        if blob.filtered {
+            self.found.filtered(&self.path);
+        }
+        Ok(Some((mode, blob.id, metadata.size())))
+    }
+
+    fn is_ignored(&self, is_folder: bool) -> bool {
+        self.frames.last().is_some_and(|frame| frame.ignored) || self.patterns.ignores(&self.path, is_folder)
+    }
+
+    /// Takes what the index has, unseen.
+    fn keep(&mut self, at: usize) {
+        let entry = &self.ground.index.entries()[at];
+        if index::is_open_question(entry) {
+            return self.differs();
+        }
+        match mode_of(entry.mode) {
+            mode @ (Mode::File | Mode::Executable | Mode::Link) => {
+                self.add_file(mode, entry.id, u64::from(entry.stat.size));
+            }
+            mode @ (Mode::Gitlink | Mode::Tree) => self.add(mode, entry.id),
+        }
+    }
+
+    fn add_file(&mut self, mode: Mode, id: ObjectId, size: u64) {
+        self.add(mode, id);
+        let marks = self.patterns.marks(&self.path);
+        self.found.entries.push(Entry { path: self.path.clone(), mode, id, size, marks });
+    }
+
+    fn add(&mut self, mode: Mode, id: ObjectId) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.entries.push(TreeEntry { name: self.path[frame.depth..].to_vec(), mode, id });
+        }
+    }
+}
+
+impl Found {
+    fn partial(&mut self, path: &[u8]) {
+        self.unread.note(path);
+    }
+
+    fn filtered(&mut self, path: &[u8]) {
+        self.unfiltered.note(path);
+    }
+}
+
+/// A few of the paths something is to be said of, and how many there are.
+#[derive(Debug, Default)]
+pub(super) struct Mentions {
+    first: Vec<String>,
+    count: usize,
+}
+
+impl Mentions {
+    const SHOWN: usize = 3;
+
+    fn note(&mut self, path: &[u8]) {
+        self.count += 1;
+        if self.first.len() < Self::SHOWN {
+            self.first.push(if path.is_empty() { ".".to_owned() } else { shown(path) });
+        }
+    }
+
+    /// `words`, how many paths, and the first of them; nothing when there are none.
+    pub(super) fn warning(&self, words: &str) -> Option<String> {
+        (self.count > 0).then(|| {
+            let more = if self.count > self.first.len() { ", …" } else { "" };
+            format!("{words} ({}): {}{more}", self.count, self.first.join(", "))
+        })
+    }
+}
+
+fn mode_of(mode: gix::index::entry::Mode) -> Mode {
+    use gix::index::entry::Mode as Indexed;
+    match mode {
+        Indexed::FILE_EXECUTABLE => Mode::Executable,
+        Indexed::SYMLINK => Mode::Link,
+        Indexed::COMMIT => Mode::Gitlink,
+        Indexed::DIR => Mode::Tree,
+        _ => Mode::File,
+    }
+}
+
+/// Puts what is on disk and what the index has side by side, by name; both are in byte order.
+fn merge(listing: Listing, indexed: Vec<Indexed>) -> Vec<Child> {
+    let listed = match listing {
+        Listing::Of(listed) => listed,
+        Listing::Absent | Listing::Unreadable => Vec::new(),
+    };
+    let mut children = Vec::with_capacity(listed.len().max(indexed.len()));
+    let mut indexed = indexed.into_iter().peekable();
+    for (name, kind) in listed {
+        while let Some(gone) = indexed.next_if(|other| other.name < name) {
+            children.push(Child { indexed: gone, on_disk: None });
+        }
+        if name.eq_ignore_ascii_case(b".git") {
+            continue;
+        }
+        let indexed =
+            indexed.next_if(|other| other.name == name).unwrap_or(Indexed { name, entry: None, below: None });
+        children.push(Child { indexed, on_disk: Some(kind) });
+    }
+    children.extend(indexed.map(|gone| Child { indexed: gone, on_disk: None }));
+    children
+}

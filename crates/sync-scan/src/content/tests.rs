@@ -1,0 +1,204 @@
+//! Whole projects, looked at as the survey does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+
+use sync_core::{ProjectKind, Vcs};
+use tempfile::TempDir;
+
+use super::{Examined, Surroundings, examine_in};
+use crate::exclude::Exclude;
+
+struct Project {
+    _place: TempDir,
+    root: PathBuf,
+}
+
+fn project(files: &[(&str, &str)]) -> Project {
+    let place = TempDir::new().unwrap();
+    let root = place.path().canonicalize().unwrap().join("the-folder");
+    fs::create_dir(&root).unwrap();
+    for (name, content) in files {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    Project { _place: place, root }
+}
+
+fn examined(root: &Path, vcs: Vcs) -> Examined {
+    examine_in(root, vcs, &Exclude::new(&[], &[]), &AtomicBool::new(false), Surroundings::Bare)
+}
+
+/// Name, language, framework and kind of a folder with these files.
+fn check(files: &[(&str, &str)], expected: (&str, &str, &str, ProjectKind)) {
+    let project = project(files);
+    let found = examined(&project.root, Vcs::None);
+    let told = (found.name.as_str(), found.language.as_str(), found.framework.as_str(), found.kind);
+    assert_eq!(told, expected, "{files:?}: {:?}", found.warnings);
+    assert_eq!(found.content_hash.len(), 40);
+    assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+}
+
+const ROUTES: &str = "export default function Page() { return null }\n";
+
+#[test]
+fn a_project_is_told_by_its_manifest_and_its_files() {
+    let next = r#"{"name": "shop", "dependencies": {"next": "15", "react": "19"}}"#;
+    check(
+        &[("package.json", next), ("app/page.tsx", ROUTES), ("styles.css", "a {}")],
+        ("shop", "TypeScript", "nextjs", ProjectKind::Standalone),
+    );
+    check(
+        &[
+            ("Cargo.toml", "[package]\nname = \"served\"\n[dependencies]\naxum = \"0.8\"\n"),
+            ("src/main.rs", "fn main() {}\n"),
+        ],
+        ("served", "Rust", "axum", ProjectKind::Standalone),
+    );
+    check(
+        &[("a.py", "x = 1\n"), ("README.md", "much longer than the code\n")],
+        ("the-folder", "Python", "", ProjectKind::Standalone),
+    );
+    check(&[], ("the-folder", "", "", ProjectKind::Standalone));
+}
+
+#[test]
+fn a_monorepo_has_two_packages_that_are_there() {
+    let root = ("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\n");
+    let member = "[package]\nname = \"x\"\n";
+    let code = ("crates/a/src/lib.rs", "// code\n");
+    check(
+        &[root, ("crates/a/Cargo.toml", member), ("crates/b/Cargo.toml", member), code],
+        ("the-folder", "Rust", "", ProjectKind::Monorepo),
+    );
+    check(
+        &[root, ("crates/a/Cargo.toml", member), code],
+        ("the-folder", "Rust", "", ProjectKind::Standalone),
+    );
+}
+
+#[test]
+fn without_a_manifest_in_the_root_the_folders_below_must_agree() {
+    let django = ("api/requirements.txt", "django\n");
+    let code = ("api/manage.py", "import os\n");
+    check(&[django, code], ("the-folder", "Python", "django", ProjectKind::Standalone));
+    let vue = ("web/package.json", r#"{"dependencies": {"vue": "3"}}"#);
+    check(&[django, code, vue], ("the-folder", "Python", "", ProjectKind::Standalone));
+}
+
+#[test]
+fn attributes_overrule_what_paths_tell() {
+    let attributes = "*.xyz linguist-language=Rust\nlib/** linguist-vendored\nvendor/** -linguist-vendored\n*.rb linguist-detectable=false\n";
+    let long = "x".repeat(500);
+    check(
+        &[
+            (".gitattributes", attributes),
+            ("a.xyz", "0123456789"),
+            ("lib/a.c", &long),
+            ("b.rb", &long),
+            ("vendor/a.go", "0123"),
+        ],
+        ("the-folder", "Rust", "", ProjectKind::Standalone),
+    );
+    check(
+        &[(".gitattributes", "vendor/** -linguist-vendored"), ("vendor/a.go", "0123"), ("a.c", "0")],
+        ("the-folder", "Go", "", ProjectKind::Standalone),
+    );
+}
+
+#[test]
+fn a_manifest_that_cannot_be_understood_is_named_and_the_rest_is_told() {
+    let project = project(&[
+        ("package.json", "{\"name\": "),
+        ("Cargo.toml", "[package]\nname = \"thing\"\n"),
+        ("a.rs", "fn a() {}\n"),
+    ]);
+    fs::write(project.root.join("composer.json"), vec![b' '; (1 << 20) + 1]).unwrap();
+    let found = examined(&project.root, Vcs::None);
+    assert_eq!((found.name.as_str(), found.language.as_str()), ("thing", "Rust"));
+    for file in ["package.json", "composer.json"] {
+        assert!(found.warnings.iter().any(|warning| warning.contains(file)), "{:?}", found.warnings);
+    }
+}
+
+#[test]
+fn a_repository_that_cannot_be_opened_still_has_a_language() {
+    let project = project(&[
+        ("a.rs", "fn a() {}\n"),
+        (".git/HEAD", "ref: refs/heads/main\n"),
+        (".git/config", "[core\n"),
+    ]);
+    for folder in ["objects", "refs"] {
+        fs::create_dir(project.root.join(".git").join(folder)).unwrap();
+    }
+    let found = examined(&project.root, Vcs::Git);
+    assert_eq!((found.language.as_str(), found.content_hash.as_str()), ("Rust", ""));
+    assert_eq!(found.warnings.len(), 1, "{:?}", found.warnings);
+}
+
+#[test]
+fn a_submodule_is_one_whatever_it_declares() {
+    let project = project(&[("sub/a.rs", "fn a() {}\n"), ("module/HEAD", "ref: refs/heads/main\n")]);
+    let modules = project.root.join(".git/modules");
+    fs::create_dir_all(&modules).unwrap();
+    fs::rename(project.root.join("module"), modules.join("sub")).unwrap();
+    for folder in ["objects", "refs"] {
+        fs::create_dir(modules.join("sub").join(folder)).unwrap();
+    }
+    fs::write(project.root.join("sub/.git"), "gitdir: ../.git/modules/sub\n").unwrap();
+    assert_eq!(examined(&project.root.join("sub"), Vcs::Git).kind, ProjectKind::Submodule);
+}
+
+#[test]
+fn names_that_are_not_text_do_no_harm() {
+    use std::os::unix::ffi::OsStrExt;
+    let project = project(&[("a.rs", "fn a() {}\n")]);
+    fs::write(project.root.join(std::ffi::OsStr::from_bytes(b"\xff.c")), "x".repeat(99)).unwrap();
+    assert_eq!(examined(&project.root, Vcs::None).language, "Rust");
+}
+
+/// Cost beside `git status` on ten thousand files; run by hand with `--ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, reason = "measures time")]
+fn cost_beside_git_status() {
+    use std::time::Instant;
+    let project = project(&[]);
+    for at in 0..10_000 {
+        let path = project.root.join(format!("src/m{}/n{}/file{at}.rs", at % 37, at % 11));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, format!("// {at}\nfn f() {{}}\n")).unwrap();
+    }
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command
+            .current_dir(&project.root)
+            .args(["-c", "user.name=x", "-c", "user.email=x@example.org"])
+            .args(arguments);
+        assert!(command.env("GIT_OPTIONAL_LOCKS", "0").output().unwrap().status.success());
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "-A"]);
+    git(&["commit", "--quiet", "-m", "x"]);
+    for _ in 0..3 {
+        let start = Instant::now();
+        git(&["status"]);
+        let theirs = start.elapsed();
+        let start = Instant::now();
+        let found = super::hash::hash(
+            &project.root,
+            Vcs::Git,
+            &Exclude::new(&[], &[]),
+            &AtomicBool::new(false),
+            Surroundings::Bare,
+        );
+        let hash = start.elapsed();
+        let start = Instant::now();
+        let all = examined(&project.root, Vcs::Git);
+        eprintln!("git status {theirs:?}, hash {hash:?}, all {:?}", start.elapsed());
+        assert_eq!(found.id, all.content_hash);
+    }
+}

@@ -1,0 +1,250 @@
+//! Reads the manifests of a project's root into one shape and tells what they depend on.
+//!
+//! Given names and bytes. A file that cannot be understood is a problem in words that names it, and the others hold.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+mod dependency;
+mod xml;
+
+pub use dependency::{Dependency, Ecosystem};
+pub use xml::Element;
+
+/// How lines of code are read.
+pub(in crate::rules) mod dependency_words {
+    pub(in crate::rules) use super::dependency::{quoted, without_major};
+}
+
+/// Longest manifest that is read, in bytes.
+pub const LONGEST_MANIFEST: u64 = 1 << 20;
+
+/// Deepest nesting of a manifest that is understood.
+const DEEPEST: usize = 96;
+
+/// What a manifest says.
+#[derive(Debug)]
+enum Content {
+    /// JSON, TOML or YAML.
+    Tree(Value),
+    /// XML.
+    Xml(Element),
+    /// Code or lines, read as text.
+    Text,
+}
+
+/// The manifests of one folder.
+#[derive(Debug, Default)]
+pub struct Manifests {
+    contents: BTreeMap<String, Content>,
+    texts: BTreeMap<String, String>,
+    problems: Vec<String>,
+}
+
+impl Manifests {
+    /// Reads files given by name and content. Files that are no manifests are kept as text.
+    pub fn read(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let mut manifests = Self::default();
+        for (name, bytes) in files {
+            let text =
+                String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes)).into_owned();
+            match understand(&name, &text) {
+                Ok(content) => {
+                    manifests.contents.insert(name.clone(), content);
+                }
+                Err(reason) => manifests.problems.push(format!("{name} cannot be understood: {reason}")),
+            }
+            manifests.texts.insert(name, text);
+        }
+        manifests
+    }
+
+    /// Whether `name` is a file worth reading.
+    pub fn is_wanted(name: &str) -> bool {
+        format_of(name).is_some()
+    }
+
+    /// What could not be understood.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Whether there is none at all.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// The JSON, TOML or YAML of the file `name`.
+    pub fn tree(&self, name: &str) -> Option<&Value> {
+        match self.contents.get(name)? {
+            Content::Tree(value) => Some(value),
+            Content::Xml(_) | Content::Text => None,
+        }
+    }
+
+    /// The value of the file `name` under a path of keys.
+    pub fn value(&self, name: &str, keys: &[&str]) -> Option<&Value> {
+        keys.iter().try_fold(self.tree(name)?, |value, key| value.get(key))
+    }
+
+    /// The text of the file `name` under a path of keys, when it is there and not empty.
+    pub fn words(&self, name: &str, keys: &[&str]) -> Option<&str> {
+        self.value(name, keys)?.as_str().filter(|words| !words.is_empty())
+    }
+
+    /// The root element of the XML file `name`.
+    pub fn xml(&self, name: &str) -> Option<&Element> {
+        match self.contents.get(name)? {
+            Content::Xml(element) => Some(element),
+            Content::Tree(_) | Content::Text => None,
+        }
+    }
+
+    /// The file `name` as it is.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.texts.get(name).map(String::as_str)
+    }
+
+    /// The names of the files.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.texts.keys().map(String::as_str)
+    }
+
+    /// Everything the manifests depend on, tests and optional things left out.
+    pub fn dependencies(&self) -> Vec<Dependency> {
+        dependency::all(self)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Format {
+    Json,
+    Toml,
+    Yaml,
+    Xml,
+    Text,
+}
+
+const FORMATS: &[(&str, Format)] = &[
+    ("package.json", Format::Json),
+    ("composer.json", Format::Json),
+    ("lerna.json", Format::Json),
+    ("rush.json", Format::Json),
+    ("deno.json", Format::Json),
+    ("deno.jsonc", Format::Json),
+    ("angular.json", Format::Json),
+    ("Cargo.toml", Format::Toml),
+    ("pyproject.toml", Format::Toml),
+    ("Pipfile", Format::Toml),
+    ("pubspec.yaml", Format::Yaml),
+    ("pnpm-workspace.yaml", Format::Yaml),
+    ("melos.yaml", Format::Yaml),
+    ("pom.xml", Format::Xml),
+    ("go.mod", Format::Text),
+    ("go.work", Format::Text),
+    ("Gemfile", Format::Text),
+    ("setup.cfg", Format::Text),
+    ("setup.py", Format::Text),
+    ("build.gradle", Format::Text),
+    ("build.gradle.kts", Format::Text),
+    ("settings.gradle", Format::Text),
+    ("settings.gradle.kts", Format::Text),
+    ("mix.exs", Format::Text),
+    ("build.sbt", Format::Text),
+    ("Package.swift", Format::Text),
+    ("Project.toml", Format::Toml),
+    ("_config.yml", Format::Text),
+    ("project.godot", Format::Text),
+];
+
+fn format_of(name: &str) -> Option<Format> {
+    let known = FORMATS.iter().find(|(known, _)| *known == name).map(|(_, format)| *format);
+    known.or_else(|| match name.rsplit_once('.') {
+        Some((_, "csproj" | "fsproj" | "vbproj")) => Some(Format::Xml),
+        Some((stem, "txt")) if stem.starts_with("requirements") => Some(Format::Text),
+        Some((_, "gemspec" | "cabal" | "tf")) => Some(Format::Text),
+        _ => None,
+    })
+}
+
+fn understand(name: &str, text: &str) -> Result<Content, String> {
+    match format_of(name) {
+        Some(Format::Json) => json(text).map(Content::Tree),
+        Some(Format::Toml) => toml::from_str(text).map(Content::Tree).map_err(|error| first_line(&error)),
+        Some(Format::Yaml) => {
+            serde_saphyr::from_str(text).map(Content::Tree).map_err(|error| first_line(&error))
+        }
+        Some(Format::Xml) => xml::read(text, DEEPEST).map(Content::Xml),
+        Some(Format::Text) | None => Ok(Content::Text),
+    }
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    if nesting(text) > DEEPEST {
+        return Err(format!("nested deeper than {DEEPEST}"));
+    }
+    serde_json::from_str(text).or_else(|strict| {
+        jsonc_parser::parse_to_serde_value(text, &jsonc_parser::ParseOptions::default())
+            .map_err(|_lenient| first_line(&strict))
+    })
+}
+
+/// How deep brackets are nested outside quoted text.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn first_line(error: &impl std::fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, content: &str, understood: bool) {
+        let manifests = Manifests::read([(name.to_owned(), content.as_bytes().to_vec())]);
+        assert_eq!(manifests.problems().is_empty(), understood, "{name}: {:?}", manifests.problems());
+        assert!(manifests.problems().iter().all(|problem| problem.contains(name)));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_names_the_file() {
+        check("package.json", "{\"name\": \"a\"}", true);
+        check("package.json", "// said before\n{\"name\": \"a\",}", true);
+        check("package.json", "\u{feff}{}", true);
+        check("package.json", "{\"name\": ", false);
+        check("package.json", &"[".repeat(100_000), false);
+        check("Cargo.toml", "[package]\nname = \"a\"", true);
+        check("Cargo.toml", "[package\n", false);
+        check("Cargo.toml", &format!("a = {}", "[".repeat(100_000)), false);
+        check("pubspec.yaml", "name: a\n", true);
+        check("pubspec.yaml", "name: [a\n", false);
+        check("pubspec.yaml", &"[".repeat(100_000), false);
+        check("pom.xml", "<project><name>a</name></project>", true);
+        check("pom.xml", "<project><name></project>", false);
+        check("pom.xml", &"<a>".repeat(100_000), false);
+        check("go.mod", "anything", true);
+    }
+
+    #[test]
+    fn brackets_in_quotes_are_no_nesting() {
+        assert_eq!(nesting(r#"{"a": "[[[[", "b": "\"[[" }"#), 1);
+        assert_eq!(nesting("[[{}]]"), 3);
+    }
+}
