@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(parent) => TempDir::new_in(PathBuf::from(parent))?,
         None => TempDir::new()?,
     };
-    let rows: u128 = arguments.next().and_then(|rows| rows.to_str()?.parse().ok()).unwrap_or(1_000);
+    let rows: u64 = arguments.next().and_then(|rows| rows.to_str()?.parse().ok()).unwrap_or(1_000);
     let limits = Limits { max_items: u64::MAX };
     let opened = Store::open(&folder.path().join("sync.db"), limits, NOW, Uuid::from_u128(1)).await?;
     let store = opened.store;
@@ -45,9 +45,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         )?;
     }
 
-    while next < rows {
-        let wishes = (0..2_000).map(|one| wish(next + one)).collect();
-        next += 2_000;
+    let present = store.outbox().counts(scope, NOW).await?.ready;
+    for thousand in present / 1_000..rows / 1_000 {
+        let first = next + u128::from(thousand) * 1_000;
+        let wishes = (first..first + 1_000).map(wish).collect();
         store.outbox().enqueue(scope, wishes, NOW).await?;
     }
     let started = started();
@@ -55,7 +56,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         store.outbox().heads(scope, NOW, 50, &[]).await?;
     }
     let each = started.elapsed() / 200;
-    writeln!(out, "the next 50 of {next} rows: {} µs", each.as_micros())?;
+    writeln!(out, "the next 50 of {rows} or more rows: {} µs", each.as_micros())?;
     let started = self::started();
     let counts = store.outbox().counts(scope, NOW).await?;
     writeln!(out, "counting {} waiting: {} µs", counts.ready, started.elapsed().as_micros())?;

@@ -44,6 +44,7 @@ crate::sql::statements! {
     // Roots that are swapped within one scan would collide on the way.
     LIFT = "update project set presence = 1 where local in (select unhex(w.value ->> 'local') from json_each(?1) as w)";
     PUT = "\
+        with w as materialized (select value from json_each(?1))
         insert into project (
             local, root, device, inode, vcs_device, vcs_inode, vcs, name, language, framework, content_hash, kind,
             parent, presence, asked, first_seen_at, seen_at
@@ -55,7 +56,7 @@ crate::sql::statements! {
             cast(unhex(w.value ->> 'framework') as text), cast(unhex(w.value ->> 'content_hash') as text),
             w.value ->> 'kind', unhex(w.value ->> 'parent'), w.value ->> 'presence', w.value ->> 'asked',
             w.value ->> 'first_seen_at', w.value ->> 'seen_at'
-        from json_each(?1) as w
+        from w
         where true
         on conflict (local) do update set
             root = excluded.root, device = excluded.device, inode = excluded.inode,

@@ -455,6 +455,7 @@ crate::sql::statements! {
         where standing < 2";
     // Text goes as hexadecimal too: a zero byte inside a name would end it otherwise.
     PUT = "\
+        with w as materialized (select value from json_each(?1))
         insert into outbox (
             scope, operation, local, machine, name, root, language, framework, content_hash, kind, parent, hash,
             bytes, revision, asked, standing, attempts, due, enqueued_at, changed_at
@@ -466,7 +467,7 @@ crate::sql::statements! {
             cast(unhex(w.value ->> 'content_hash') as text), w.value ->> 'kind', unhex(w.value ->> 'parent'),
             unhex(w.value ->> 'hash'), w.value ->> 'bytes', w.value ->> 'revision', w.value ->> 'asked', 0, 0,
             w.value ->> 'now', w.value ->> 'now', w.value ->> 'now'
-        from json_each(?1) as w
+        from w
         where true
         on conflict (scope, operation, local) do update set
             machine = excluded.machine, name = excluded.name, root = excluded.root, language = excluded.language,
@@ -476,6 +477,7 @@ crate::sql::statements! {
             changed_at = excluded.changed_at, failure_code = null, failure_message = null, failure_at = null
         returning scope, local, id";
     TOUCH = "\
+        with w as materialized (select value from json_each(?1))
         update outbox
         set
             asked = case when w.value ->> 'by_user' then 0 else asked end,
@@ -485,7 +487,7 @@ crate::sql::statements! {
             failure_code = case when w.value ->> 'revive' then null else failure_code end,
             failure_message = case when w.value ->> 'revive' then null else failure_message end,
             failure_at = case when w.value ->> 'revive' then null else failure_at end
-        from json_each(?1) as w
+        from w
         where outbox.scope = w.value ->> 'scope' and outbox.operation = 0
             and outbox.local = unhex(w.value ->> 'local')";
 }

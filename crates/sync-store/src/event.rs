@@ -41,11 +41,12 @@ crate::sql::statements! {
         limit ?2";
     LATEST = "select coalesce(max(id), 0) from event";
     APPEND = "\
+        with w as materialized (select key, value from json_each(?1))
         insert into event (at, kind, local, message)
         select
             w.value ->> 'at', w.value ->> 'kind', unhex(w.value ->> 'local'),
             cast(unhex(w.value ->> 'message') as text)
-        from json_each(?1) as w
+        from w
         order by w.key";
     TRIM = "delete from event where id <= (select max(id) from event) - ?1";
 }

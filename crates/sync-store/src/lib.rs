@@ -115,6 +115,11 @@ impl Store {
         self.inner.writer.close().await
     }
 
+    /// Moves the write-ahead log into the file and empties it, as far as no reader holds it; for quiet moments.
+    pub async fn checkpoint(&self) -> Result<(), Error> {
+        self.inner.writer.checkpoint().await
+    }
+
     /// The scopes.
     pub fn scope(&self) -> Scopes<'_> {
         Scopes { store: self }

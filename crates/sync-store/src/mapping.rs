@@ -49,12 +49,13 @@ crate::sql::statements! {
         from mapping
         where scope = ?1";
     PUT = "\
+        with w as materialized (select value from json_each(?2))
         insert into mapping (scope, local, cloud, tenant, status, sent, revision, cached_at, expires_at, refresh_at)
         select
             ?1, unhex(w.value ->> 'local'), unhex(w.value ->> 'cloud'), cast(unhex(w.value ->> 'tenant') as text),
             cast(unhex(w.value ->> 'status') as text), unhex(w.value ->> 'sent'), w.value ->> 'revision',
             w.value ->> 'cached_at', w.value ->> 'expires_at', w.value ->> 'refresh_at'
-        from json_each(?2) as w
+        from w
         where true
         on conflict (scope, local) do update set
             cloud = excluded.cloud, tenant = excluded.tenant, status = excluded.status, sent = excluded.sent,

@@ -66,7 +66,12 @@ pub(crate) async fn open(path: &Path, now: Timestamp, fresh_id: Uuid) -> Result<
     let beside = read_instance(path)?;
     let found = match fs::metadata(path) {
         Ok(_) => judge(look(path).await?, beside),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Found::Empty,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if beside.is_some() {
+                tracing::warn!(file = %path.display(), "the database is gone; a new one is made");
+            }
+            Found::Empty
+        }
         Err(error) => return Err(Error::file("look at the database", path)(error)),
     };
     let (set_aside, unclean, instance) = match found {

@@ -167,6 +167,10 @@ crate::sql::statements! {
         update outbox
         set due = ?2
         where scope = ?1 and standing = 0 and asked in (0, 1) and due > ?2";
+    PULL_IN = "\
+        update outbox
+        set due = ?3 + abs(id * 7919 + ?5) % ?4
+        where scope = ?1 and standing = ?2 and asked in (0, 1) and due > ?3 + ?4";
     DROP = "delete from outbox where id in (select value from json_each(?1))";
     TRIM_DEAD = "\
         delete from outbox
@@ -405,6 +409,34 @@ impl Outbox<'_> {
             .write(move |connection| {
                 Box::pin(async move {
                     let query = sqlx::query(HURRY).bind(scope.0).bind(now.0);
+                    Ok(query.execute(connection).await?.rows_affected())
+                })
+            })
+            .await
+    }
+
+    /// Brings back entries whose due time lies further ahead than `cap`, the longest wait there is: the clock was set
+    /// back. They become due within `cap`, spread by `dice`. Says how many there were.
+    pub async fn pull_in(
+        &self,
+        scope: ScopeId,
+        standing: Standing,
+        cap: Duration,
+        dice: u64,
+        now: Timestamp,
+    ) -> Result<u64, Error> {
+        let cap = now.after(cap).0.saturating_sub(now.0).max(1);
+        // Small enough that adding to it cannot overflow.
+        let offset = i64::from(u32::try_from(dice >> 32).unwrap_or(0));
+        self.store
+            .write(move |connection| {
+                Box::pin(async move {
+                    let query = sqlx::query(PULL_IN)
+                        .bind(scope.0)
+                        .bind(standing_number(standing))
+                        .bind(now.0)
+                        .bind(cap)
+                        .bind(offset);
                     Ok(query.execute(connection).await?.rows_affected())
                 })
             })

@@ -42,6 +42,7 @@ crate::sql::statements! {
         delete from outbox
         where (id, revision) in (select w.value ->> 0, w.value ->> 1 from json_each(?1) as w)";
     CHANGE = "\
+        with w as materialized (select value from json_each(?1))
         update outbox
         set
             standing = coalesce(w.value ->> 'standing', standing),
@@ -53,7 +54,7 @@ crate::sql::statements! {
                 else cast(unhex(w.value ->> 'message') as text)
             end,
             failure_at = coalesce(w.value ->> 'at', failure_at)
-        from json_each(?1) as w
+        from w
         where outbox.id = w.value ->> 'id' and outbox.revision = w.value ->> 'revision'";
 }
 

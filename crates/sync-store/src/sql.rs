@@ -2,7 +2,8 @@
 //!
 //! A statement is a constant of the file whose function runs it, and [`statements!`] also puts it on that file's
 //! list, so that the test of query plans cannot miss one. Many rows go as one JSON text through `json_each`, with
-//! blobs in hexadecimal.
+//! blobs in hexadecimal. Where many columns are taken from a row it is `materialized` first: `json_each` would write
+//! the row's text anew for each of them.
 
 use std::path::{Path, PathBuf};
 
@@ -37,12 +38,11 @@ impl Hex {
 impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let text: String = self
-            .0
-            .iter()
-            .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
-            .map(char::from)
-            .collect();
+        let mut text = String::with_capacity(self.0.len() * 2);
+        for byte in &self.0 {
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
         serializer.serialize_str(&text)
     }
 }

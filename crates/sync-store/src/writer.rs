@@ -60,6 +60,7 @@ pub(crate) struct Counters {
 enum Job {
     Enqueue { call: Call, answer: oneshot::Sender<OneAnswer> },
     Work(Work),
+    Checkpoint(oneshot::Sender<Result<(), Error>>),
     Close(oneshot::Sender<Result<(), Error>>),
 }
 
@@ -147,6 +148,13 @@ impl Writer {
         told.await.map_err(closed)?
     }
 
+    /// Moves the log into the file and empties it, as far as no reader holds it.
+    pub(crate) async fn checkpoint(&self) -> Result<(), Error> {
+        let (answer, told) = oneshot::channel();
+        self.jobs.send(Job::Checkpoint(answer)).await.map_err(closed)?;
+        told.await.map_err(closed)?
+    }
+
     /// Finishes what was accepted, moves the log into the file, and marks a clean end.
     pub(crate) async fn close(&self) -> Result<(), Error> {
         let (answer, told) = oneshot::channel();
@@ -197,6 +205,7 @@ impl Owner {
         let mut closing = None;
         while waiting.recv_many(&mut group, LARGEST_GROUP).await > 0 {
             let mut steps = Vec::new();
+            let mut checkpoints = Vec::new();
             for job in group.drain(..) {
                 match job {
                     Job::Enqueue { call, answer } => match steps.last_mut() {
@@ -204,6 +213,7 @@ impl Owner {
                         Some(Step::Work(_)) | None => steps.push(Step::Enqueues(vec![(call, answer)])),
                     },
                     Job::Work(work) => steps.push(Step::Work(work)),
+                    Job::Checkpoint(answer) => checkpoints.push(answer),
                     Job::Close(answer) => {
                         // What was accepted until here is still done.
                         waiting.close();
@@ -213,6 +223,13 @@ impl Owner {
             }
             if !steps.is_empty() {
                 self.commit_together(steps).await;
+            }
+            if !checkpoints.is_empty() {
+                let outcome = self.checkpoint().await.map_err(|error| error.in_file(&self.file));
+                for answer in checkpoints {
+                    // A caller that stopped waiting is no failure.
+                    drop(answer.send(outcome.clone()));
+                }
             }
         }
         if let Some(answer) = closing {
@@ -241,10 +258,11 @@ impl Owner {
                 return Err(error);
             }
         };
+        let fence = if steps.len() == 1 { Fence::Transaction } else { Fence::Savepoint };
         let mut steps = steps.into_iter();
         let mut outcome = Ok(());
         for step in steps.by_ref() {
-            outcome = take(connection, step, limit, replies).await;
+            outcome = take(connection, step, fence, limit, replies).await;
             if outcome.is_err() {
                 break;
             }
@@ -272,13 +290,21 @@ impl Owner {
     }
 
     async fn begin(&mut self) -> Result<&mut SqliteConnection, Error> {
+        let connection = self.connected().await?;
+        execute(connection, BEGIN).await?;
+        Ok(connection)
+    }
+
+    async fn connected(&mut self) -> Result<&mut SqliteConnection, Error> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.options.connect().await?,
         };
-        let connection = self.connection.insert(connection);
-        execute(connection, BEGIN).await?;
-        Ok(connection)
+        Ok(self.connection.insert(connection))
+    }
+
+    async fn checkpoint(&mut self) -> Result<(), Error> {
+        execute(self.connected().await?, CHECKPOINT).await
     }
 
     async fn finish(&mut self) -> Result<(), Error> {
@@ -296,15 +322,52 @@ impl Owner {
     }
 }
 
-/// Takes one step between savepoints. A failure of its own undoes it and is its own answer; what is returned
+/// What a step that fails is undone back to. A step that is alone needs no savepoint inside its transaction.
+#[derive(Clone, Copy)]
+enum Fence {
+    Transaction,
+    Savepoint,
+}
+
+impl Fence {
+    async fn raise(self, connection: &mut SqliteConnection) -> Result<(), Error> {
+        match self {
+            Self::Transaction => Ok(()),
+            Self::Savepoint => execute(connection, SAVE).await,
+        }
+    }
+
+    async fn keep(self, connection: &mut SqliteConnection) -> Result<(), Error> {
+        match self {
+            Self::Transaction => Ok(()),
+            Self::Savepoint => execute(connection, RELEASE).await,
+        }
+    }
+
+    async fn undo(self, connection: &mut SqliteConnection) -> Result<(), Error> {
+        match self {
+            Self::Transaction => {
+                execute(connection, ROLLBACK).await?;
+                execute(connection, BEGIN).await
+            }
+            Self::Savepoint => {
+                execute(connection, BACK).await?;
+                execute(connection, RELEASE).await
+            }
+        }
+    }
+}
+
+/// Takes one step inside its fence. A failure of its own undoes it and is its own answer; what is returned
 /// concerns the whole group. Whatever happens, every caller of the step has a reply afterwards.
 async fn take(
     connection: &mut SqliteConnection,
     step: Step,
+    fence: Fence,
     limit: u64,
     replies: &mut Vec<Reply>,
 ) -> Result<(), Error> {
-    if let Err(error) = execute(connection, SAVE).await {
+    if let Err(error) = fence.raise(connection).await {
         replies.extend(unstarted(step));
         return Err(error);
     }
@@ -313,8 +376,8 @@ async fn take(
             let outcome = (work.run)(connection).await;
             replies.push(Reply::Work(work.answer));
             match outcome {
-                Outcome::Keep => execute(connection, RELEASE).await,
-                Outcome::Undo => undo(connection).await,
+                Outcome::Keep => fence.keep(connection).await,
+                Outcome::Undo => fence.undo(connection).await,
             }
         }
         Step::Enqueues(mut calls) => {
@@ -322,10 +385,10 @@ async fn take(
             match enqueue::place(connection, &wanted, limit).await {
                 Ok(results) => {
                     replies.extend(reply_each(calls, results));
-                    execute(connection, RELEASE).await
+                    fence.keep(connection).await
                 }
                 Err(error) => {
-                    let undone = undo(connection).await;
+                    let undone = fence.undo(connection).await;
                     if calls.len() == 1 || undone.is_err() {
                         let results = vec![Err(error); calls.len()];
                         replies.extend(reply_each(calls, results));
@@ -337,7 +400,10 @@ async fn take(
                     for half in [calls, second_half] {
                         let step = Step::Enqueues(half);
                         match outcome {
-                            Ok(()) => outcome = Box::pin(take(connection, step, limit, replies)).await,
+                            Ok(()) => {
+                                let taken = take(connection, step, Fence::Savepoint, limit, replies);
+                                outcome = Box::pin(taken).await;
+                            }
                             Err(_) => replies.extend(unstarted(step)),
                         }
                     }
@@ -353,11 +419,6 @@ fn reply_each(
     results: Vec<OneAnswer>,
 ) -> impl Iterator<Item = Reply> {
     calls.into_iter().zip(results).map(|((_, sender), result)| Reply::Enqueue { sender, result })
-}
-
-async fn undo(connection: &mut SqliteConnection) -> Result<(), Error> {
-    execute(connection, BACK).await?;
-    execute(connection, RELEASE).await
 }
 
 /// The replies of a step that was never taken: only the commit's failure can be told.
@@ -381,6 +442,7 @@ impl std::fmt::Debug for Job {
         f.write_str(match self {
             Self::Enqueue { .. } => "Enqueue",
             Self::Work(_) => "Work",
+            Self::Checkpoint(_) => "Checkpoint",
             Self::Close(_) => "Close",
         })
     }

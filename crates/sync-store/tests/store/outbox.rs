@@ -160,23 +160,58 @@ async fn a_full_queue_refuses_new_projects_and_takes_newer_content() {
 
 #[tokio::test]
 async fn the_queue_is_bounded_in_bytes_too() {
-    let (_home, store, scope) = store().await;
-    // 4 KiB of path each: 64 MiB are some 15,700 of them.
+    let (home, store, scope) = store().await;
+    enqueue(&store, scope, found(1, "a"), NOW).await;
+    // As if 64 MiB less 1,000 bytes waited.
+    run(&home, "update tally set bytes = 67107864 where standing = 0").await;
     let big = |number: u128| {
         let mut wish = found(number, "a");
-        wish.registration.root = format!("/{}/{number}", "x".repeat(4_000)).into();
+        wish.registration.root = format!("/{}/{number}", "x".repeat(900)).into();
         wish
     };
-    let mut taken = 0;
-    for chunk in 0..8_u128 {
-        let wishes = (0..2_500).map(|one| big(chunk * 2_500 + one + 1)).collect();
-        match store.outbox().enqueue(scope, wishes, NOW).await {
-            Ok(stored) => taken += stored.len(),
-            Err(Error::QueueFull { .. }) => break,
-            Err(other) => panic!("{other}"),
-        }
+    let refused = store.outbox().enqueue(scope, vec![big(2)], NOW).await;
+    assert!(matches!(refused, Err(Error::QueueFull { .. })), "{refused:?}");
+    enqueue(&store, scope, found(3, "small"), NOW).await;
+    assert!(matches!(enqueue(&store, scope, big(1), NOW).await, How::Replaced(..)));
+}
+
+/// Changes the database behind the store's back.
+async fn run(home: &Home, sql: &'static str) {
+    let mut connection = SqliteConnectOptions::new().filename(home.file()).connect().await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_bytes_that_wait_are_those_of_the_rows() {
+    let (home, store, scope) = store().await;
+    let wishes = (1..=9).map(|number| found(number, &"x".repeat(number as usize))).collect();
+    store.outbox().enqueue(scope, wishes, NOW).await.unwrap();
+    let mut flown = Vec::new();
+    for (number, fate) in [
+        (1, delivered(51)),
+        (2, Fate::Park { due: later(99), failure: failure("x") }),
+        (3, Fate::Bury(failure("y"))),
+    ] {
+        flown.push(settled(&store, scope, number, fate).await);
     }
-    assert_eq!(taken, 15_000);
+    store.outbox().settle(scope, flown, LIFE, 0, NOW).await.unwrap();
+    enqueue(&store, scope, found(4, "longer than it was"), NOW).await;
+    store.outbox().drop_entries(&[EntryId(5)]).await.unwrap();
+    store.close().await.unwrap();
+
+    let mut connection = SqliteConnectOptions::new().filename(home.file()).connect().await.unwrap();
+    let wrong: i64 = sqlx::query_scalar(
+        "select count(*) from tally t
+        where (t.rows, t.bytes) is not (
+            select count(*), coalesce(sum(o.bytes), 0) from outbox o
+            where o.scope = t.scope and o.standing = t.standing
+        )",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(wrong, 0);
 }
 
 #[tokio::test]
@@ -378,6 +413,23 @@ async fn counts_follow_every_change() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_set_back_does_not_hold_entries_for_ever() {
+    let (_home, store, scope) = store().await;
+    let year = NOW.after(Duration::from_hours(24 * 365));
+    for number in 1..=20 {
+        enqueue(&store, scope, found(number, "a"), if number == 1 { later(59) } else { year }).await;
+    }
+    let minute = Duration::from_mins(1);
+    let pulled = store.outbox().pull_in(scope, Standing::Ready, minute, u64::MAX, NOW).await.unwrap();
+    assert_eq!(pulled, 19);
+    let entries = store.outbox().list(scope, None, None, 50, NOW).await.unwrap();
+    assert_eq!(entries[0].due, later(59), "what lies within the cap stays");
+    assert!(entries.iter().all(|entry| entry.due >= NOW && entry.due < later(60)));
+    let distinct: std::collections::BTreeSet<_> = entries.iter().map(|entry| entry.due).collect();
+    assert!(distinct.len() > 15);
+}
+
+#[tokio::test]
 async fn only_the_newest_dead_are_kept() {
     let (_home, store, scope) = store().await;
     for number in 1..=4 {
@@ -430,9 +482,7 @@ async fn a_damaged_row_does_not_stop_the_others() {
     for number in 1..=3 {
         enqueue(&store, scope, found(number, &number.to_string()), NOW).await;
     }
-    let mut connection = SqliteConnectOptions::new().filename(home.file()).connect().await.unwrap();
-    sqlx::raw_sql("update outbox set name = 'other' where id = 1").execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    run(&home, "update outbox set name = 'other' where id = 1").await;
 
     assert!(matches!(
         store.outbox().waiting_for(scope, local(1)).await,

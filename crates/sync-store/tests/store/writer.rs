@@ -67,6 +67,17 @@ async fn closing_finishes_what_was_accepted() {
 }
 
 #[tokio::test]
+async fn a_checkpoint_empties_the_log() {
+    let (home, store, scope) = store().await;
+    store.outbox().enqueue(scope, vec![found(1, "a")], NOW).await.unwrap();
+    let log = home.folder.path().join("sync.db-wal");
+    assert!(std::fs::metadata(&log).unwrap().len() > 0);
+    store.checkpoint().await.unwrap();
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), 0);
+    assert_eq!(picture(&store, scope, NOW).await.len(), 1);
+}
+
+#[tokio::test]
 async fn events_are_numbered_and_trimmed() {
     let (_home, store, _scope) = store().await;
     assert_eq!(store.event().latest().await.unwrap(), 0);
