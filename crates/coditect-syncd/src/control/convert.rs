@@ -297,3 +297,135 @@ pub(super) fn scanned(scanned: api::Scanned) -> ScanAnswer {
         done: scanned.done,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use sync_core::{EntryId, LocalId, MachineId, Mapping, Registration, Revision, ScopeId, TenantId};
+    use sync_wire::ProblemCode;
+
+    use super::*;
+
+    #[test]
+    fn what_became_of_a_project_is_said_as_the_python_client_has_it() {
+        let check = |outcome, expected: (bool, Option<Uuid>, &str, bool, Option<&str>)| {
+            let result = registered(api::Registered { local: LocalId(Uuid::max()), outcome });
+            let error = result.error.as_deref();
+            assert_eq!((result.success, result.cloud_uuid, &*result.status, result.queued, error), expected);
+            assert_eq!(result.local_project_uuid, Uuid::max());
+        };
+        let cloud = mapping().cloud;
+        check(api::RegisterOutcome::Registered(mapping()), (true, Some(cloud.0), "registered", false, None));
+        check(api::RegisterOutcome::Cached(mapping()), (true, Some(cloud.0), "cached", false, None));
+        check(api::RegisterOutcome::Queued(None), (true, None, "queued", true, None));
+        check(api::RegisterOutcome::Queued(Some(cloud)), (true, Some(cloud.0), "queued", true, None));
+        check(api::RegisterOutcome::Failed(failure()), (false, None, "error", false, Some("no such parent")));
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_code_its_hint_and_the_entry_that_explains_it() {
+        let check = |standing, last_failure: Option<Failure>, state, next: Option<&str>| {
+            let refusal = api::Refusal {
+                code: ProblemCode::NotRegistered,
+                message: "`api` is not registered yet".to_owned(),
+                hint: Some("wait".to_owned()),
+                entry: Some(Box::new(Entry { standing, last_failure, ..entry() })),
+            };
+            let problem = Box::<Problem>::from(refusal);
+            assert_eq!((problem.code, problem.status), (ProblemCode::NotRegistered, 404));
+            assert_eq!(
+                (&*problem.detail, problem.hint.as_deref()),
+                ("`api` is not registered yet", Some("wait"))
+            );
+            let item = problem.queue_item.expect("the entry");
+            assert_eq!((item.id, item.state, item.next_attempt_at.as_deref()), (7, state, next));
+        };
+        let due = Some("1970-01-01T00:00:01Z");
+        check(Standing::Ready, None, ItemState::Ready, due);
+        check(Standing::Ready, Some(failure()), ItemState::Delayed, due);
+        check(Standing::Parked, Some(failure()), ItemState::Parked, due);
+        check(Standing::Dead, Some(failure()), ItemState::Dead, None);
+    }
+
+    #[test]
+    fn a_state_that_is_asked_for_is_the_one_that_is_shown() {
+        for state in
+            [ItemState::Ready, ItemState::Delayed, ItemState::InFlight, ItemState::Parked, ItemState::Dead]
+        {
+            assert_eq!(entry_state(asked_entry_state(state)), state);
+        }
+        for state in
+            [ProjectState::Registered, ProjectState::Pending, ProjectState::Missing, ProjectState::Rejected]
+        {
+            assert_eq!(project_state(asked_project_state(state)), state);
+        }
+        for kind in [ProjectType::Standalone, ProjectType::Submodule, ProjectType::Monorepo] {
+            assert_eq!(project_type(project_kind(kind)), kind);
+        }
+    }
+
+    #[test]
+    fn an_entry_in_the_air_has_no_next_attempt() {
+        for (state, expected) in [(api::EntryState::InFlight, false), (api::EntryState::Delayed, true)] {
+            let item = queue_item(api::EntryView { entry: entry(), state });
+            assert_eq!(item.next_attempt_at.is_some(), expected, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_uuid_is_answered_with_the_tenant_it_was_told_for() {
+        let answer = resolved(&api::Resolved {
+            mapping: mapping(),
+            tenant: TenantId::new("ours"),
+            from_cloud: true,
+            stale: false,
+        });
+        assert_eq!((answer.tenant_id.as_deref(), answer.source), (Some("acme"), Source::Cloud));
+    }
+
+    fn mapping() -> Mapping {
+        Mapping {
+            local: LocalId(Uuid::max()),
+            cloud: CloudId(Uuid::from_u128(5)),
+            tenant: TenantId::new("acme"),
+            status: "registered".to_owned(),
+            sent: None,
+            revision: Revision::FIRST,
+            cached_at: Timestamp(1_000),
+            expires_at: Timestamp(2_000),
+            refresh_at: Timestamp(1_900),
+        }
+    }
+
+    fn failure() -> Failure {
+        Failure { code: "http_422".to_owned(), message: "no such parent".to_owned(), at: Timestamp(0) }
+    }
+
+    fn entry() -> Entry {
+        let registration = Registration {
+            local: LocalId(Uuid::max()),
+            machine: MachineId(Uuid::nil()),
+            name: "api".to_owned(),
+            root: PathBuf::from("/home/u/api"),
+            language: String::new(),
+            framework: String::new(),
+            content_hash: String::new(),
+            kind: ProjectKind::Standalone,
+            parent: None,
+        };
+        Entry {
+            id: EntryId(7),
+            scope: ScopeId(1),
+            hash: registration.payload_hash(),
+            registration,
+            revision: Revision::FIRST,
+            asked: Asked::ByUser,
+            standing: Standing::Ready,
+            attempts: 0,
+            due: Timestamp(1_000),
+            enqueued_at: Timestamp(0),
+            last_failure: None,
+        }
+    }
+}

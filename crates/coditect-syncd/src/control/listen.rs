@@ -18,7 +18,7 @@ use tracing::debug;
 
 /// A socket that listens, and its name in the file system. Dropping it removes the name.
 #[derive(Debug)]
-pub struct Bound {
+pub(crate) struct Bound {
     // The name goes first: its inode cannot become another file's while the socket is open.
     pub(super) file: SocketFile,
     pub(super) listener: UnixListener,
@@ -27,7 +27,7 @@ pub struct Bound {
 
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
-pub enum BindError {
+pub(crate) enum BindError {
     /// The platform has no room for such a path.
     #[error(transparent)]
     TooLong(#[from] sync_wire::TooLong),
@@ -75,7 +75,7 @@ pub enum BindError {
 ///
 /// # Errors
 /// Anything else of that name, a directory others can write to, a path too long, or a refusal of the system.
-pub fn bind(path: &Path) -> Result<Bound, BindError> {
+pub(crate) fn bind(path: &Path) -> Result<Bound, BindError> {
     sync_wire::socket::fits(path.to_path_buf())?;
     keep_directory(directory_of(path))?;
     clear(path)?;
@@ -95,18 +95,8 @@ pub fn bind(path: &Path) -> Result<Bound, BindError> {
 }
 
 impl Bound {
-    /// Where it listens.
-    pub fn path(&self) -> &Path {
-        &self.file.path
-    }
-
-    /// Whether the name still leads to this socket.
-    pub fn still_ours(&self) -> bool {
-        self.file.still_ours()
-    }
-
     /// Makes the server look whether its name still leads to it, for those who are awake anyway.
-    pub fn look_again(&self) -> Arc<Notify> {
+    pub(crate) fn look_again(&self) -> Arc<Notify> {
         Arc::clone(&self.look)
     }
 }
@@ -288,7 +278,7 @@ mod tests {
         let bound = bind(&path).expect("a socket");
         let mode = |path: &Path| fs::metadata(path).expect("metadata").mode() & 0o7777;
         assert_eq!((mode(&path), mode(path.parent().expect("a parent"))), (0o600, 0o700));
-        assert!(bound.still_ours() && UnixStream::connect(&path).is_ok());
+        assert!(bound.file.still_ours() && UnixStream::connect(&path).is_ok());
         drop(bound);
         assert!(!path.exists());
     }
@@ -299,7 +289,7 @@ mod tests {
         let path = home.path().join("s");
         drop(UnixListener::bind(&path).expect("a socket that is left behind"));
         assert!(path.exists());
-        assert!(bind(&path).expect("a new one").still_ours());
+        assert!(bind(&path).expect("a new one").file.still_ours());
     }
 
     #[test]
@@ -386,9 +376,9 @@ mod tests {
         let path = home.path().join("s");
         let first = bind(&path).expect("the first");
         fs::rename(&path, home.path().join("moved")).expect("the name is taken away");
-        assert!(!first.still_ours());
+        assert!(!first.file.still_ours());
         let second = bind(&path).expect("the second");
         drop(first);
-        assert!(second.still_ours());
+        assert!(second.file.still_ours());
     }
 }

@@ -22,8 +22,9 @@ mod route;
 mod serve;
 mod status;
 mod stream;
+mod table;
 #[cfg(test)]
 mod yaml;
 
-pub use listen::bind;
-pub use serve::serve;
+pub(crate) use listen::bind;
+pub(crate) use serve::serve;

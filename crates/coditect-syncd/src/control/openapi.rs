@@ -8,7 +8,8 @@ use sync_wire::{Problem, ProblemCode};
 
 use super::limits;
 use super::read::Kind;
-use super::route::{Answer, Content, EVERYWHERE, Parameter, ROUTES, Route};
+use super::route::{Answer, Content, EVERYWHERE, Parameter, Route, WITH_A_BODY};
+use super::table::ROUTES;
 
 /// The whole document.
 pub(super) fn document() -> Value {
@@ -90,7 +91,8 @@ fn operation(route: &Route, asked: &mut SchemaGenerator, answered: &mut SchemaGe
 /// The problems of a route by their status.
 fn problems(route: &Route) -> BTreeMap<u16, Vec<ProblemCode>> {
     let mut problems: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
-    for code in EVERYWHERE.iter().chain(route.problems) {
+    let body = if route.body.is_some() { WITH_A_BODY } else { &[] };
+    for code in EVERYWHERE.iter().chain(body).chain(route.problems) {
         problems.entry(code.http_status()).or_default().push(*code);
     }
     problems

@@ -22,7 +22,7 @@ use crate::engine::Engine;
 
 /// Why the control server ended without being told to.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The runtime does not take the socket.
     #[error("listen on the control socket")]
     Listen(#[source] io::Error),
@@ -42,7 +42,7 @@ pub(super) struct Server {
 ///
 /// # Errors
 /// When the runtime does not take the socket.
-pub async fn serve(
+pub(crate) async fn serve(
     bound: Bound,
     engine: Engine,
     version: &'static str,
