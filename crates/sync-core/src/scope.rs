@@ -18,13 +18,9 @@ pub enum Tenant {
 }
 
 impl Tenant {
-    /// The tenant that applies: the configured one, else the token's claim, else the default of an opaque token.
-    pub fn of(configured: Option<TenantId>, credential: Option<Option<TenantId>>) -> Self {
-        match (configured, credential) {
-            (Some(name), _) | (None, Some(Some(name))) => Self::Named(name),
-            (None, Some(None)) => Self::Opaque,
-            (None, None) => Self::Unknown,
-        }
+    /// The tenant that applies: the configured one, else what the credential says, [`Tenant::Unknown`] without one.
+    pub fn of(configured: Option<TenantId>, credential: Self) -> Self {
+        configured.map_or(credential, Self::Named)
     }
 
     /// The tenant's name where it has one.
@@ -73,12 +69,13 @@ mod tests {
     #[test]
     fn the_configured_tenant_beats_the_tokens_claim() {
         let name = |text: &str| TenantId::new(text);
+        let named = |text: &str| Tenant::Named(name(text).unwrap());
         for (configured, credential, expected) in [
-            (name("a"), Some(name("b")), Tenant::Named(name("a").unwrap())),
-            (None, Some(name("b")), Tenant::Named(name("b").unwrap())),
-            (None, Some(None), Tenant::Opaque),
-            (None, None, Tenant::Unknown),
-            (name("a"), None, Tenant::Named(name("a").unwrap())),
+            (name("a"), named("b"), named("a")),
+            (None, named("b"), named("b")),
+            (None, Tenant::Opaque, Tenant::Opaque),
+            (None, Tenant::Unknown, Tenant::Unknown),
+            (name("a"), Tenant::Unknown, named("a")),
         ] {
             assert_eq!(Tenant::of(configured, credential), expected);
         }

@@ -1,0 +1,95 @@
+//! The daemon's flags.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use sync_config::{FlagValue, PlaceFlags};
+
+/// Finds projects on this machine and keeps the cloud's record of them true.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "coditect-syncd", version, about, max_term_width = 100)]
+pub struct Args {
+    /// Start a dev cloud inside and use it: no account and no network needed
+    #[arg(long)]
+    pub dev: bool,
+
+    /// Look for projects here instead of the configured roots (repeatable)
+    #[arg(long = "root", value_name = "DIR")]
+    pub roots: Vec<PathBuf>,
+
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The folder of the database, the lock, the logs and the socket
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// The control socket
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+
+    /// Log more (twice: everything)
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Log warnings and errors only
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// What to do instead of running
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the program can do besides running as a daemon.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Tell what would be registered for these paths, one JSON line each; registers and writes nothing
+    Inspect {
+        /// Accepted for symmetry: the answer is always JSON
+        #[arg(long)]
+        json: bool,
+        /// Folders: a project, or a folder of projects
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+}
+
+impl Args {
+    /// Where files are, as far as flags say it.
+    pub fn place_flags(&self) -> PlaceFlags {
+        PlaceFlags {
+            config: self.config.clone(),
+            state_dir: self.state_dir.clone(),
+            socket: self.socket.clone(),
+        }
+    }
+
+    /// The configuration values that flags replace.
+    pub fn values(&self) -> Vec<FlagValue> {
+        let mut values = Vec::new();
+        if !self.roots.is_empty() {
+            let roots = self.roots.iter().map(|root| root.to_string_lossy().into_owned());
+            values.push(FlagValue {
+                flag: "--root".to_owned(),
+                key: "sync_daemon.discovery.roots".to_owned(),
+                value: roots.collect::<Vec<_>>().into(),
+            });
+        }
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => Some(("--quiet", "warn")),
+            (false, 0) => None,
+            (false, 1) => Some(("--verbose", "debug")),
+            (false, _) => Some(("--verbose", "trace")),
+        };
+        if let Some((flag, level)) = level {
+            values.push(FlagValue {
+                flag: flag.to_owned(),
+                key: "sync_daemon.log.level".to_owned(),
+                value: level.into(),
+            });
+        }
+        values
+    }
+}

@@ -1,0 +1,251 @@
+//! The order of starting and of ending, nothing else.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync_config::{Config, Environment, Loaded, Origin, Places, read_environment};
+use sync_store::{Limits, Opened, Store};
+use sync_wire::LockInfo;
+use tokio::runtime::Builder;
+use tokio::sync::Notify;
+
+use crate::args::{Args, Command};
+use crate::clock::Clock;
+use crate::dice::Dice;
+use crate::engine::{Engine, Parts, Settings, deliver, discover};
+use crate::fatal::Fatal;
+use crate::lock::{Lock, LockError};
+use crate::logging::{self, Logging};
+use crate::service::Service;
+use crate::stop::Stop;
+use crate::supervisor::{Fault, Supervisor};
+use crate::{chain, control, dev, inspect, machine, places, signals};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Blocking work that does not look at the stop flag is not waited for longer than this.
+const RUNTIME_GRACE: Duration = Duration::from_secs(1);
+
+/// A whole life of the daemon, or of the other thing it was asked to do.
+///
+/// # Errors
+/// Why it ended otherwise than as asked.
+pub fn run(args: Args) -> Result<(), Fatal> {
+    // Everything that is made from here on is for this user alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let environment = read_environment();
+    let places = environment.places(&args.place_flags()).map_err(|problem| Fatal::from(vec![problem]))?;
+    let loaded = environment.load(&places.config_file, args.values())?;
+    if let Some(Command::Inspect { paths, .. }) = &args.command {
+        return inspect::run(&loaded.config, paths);
+    }
+    places::prepare(&places).map_err(|error| Fatal::config(&error))?;
+
+    let clock = Clock::System;
+    let dice = Dice::System;
+    let info = LockInfo {
+        pid: std::process::id(),
+        started_at: clock.now().to_rfc3339(),
+        socket: places.socket.display().to_string(),
+        version: VERSION.to_owned(),
+    };
+    let lock = Lock::take(&places.lock, &info).map_err(|error| match &error {
+        LockError::Held { .. } => Fatal::Locked(error.to_string()),
+        LockError::File { .. } => Fatal::Config(vec![error.to_string()]),
+    })?;
+    let logging = logging::start(&loaded.config.sync_daemon.log, &places.logs).map_err(|error| {
+        Fatal::Config(vec![format!("failed to log to `{}`: {error}", places.logs.display())])
+    })?;
+
+    let stop = Stop::default();
+    let reload = Arc::new(Notify::new());
+    let wish = Arc::clone(&reload);
+    let signals = signals::listen(stop.clone(), move || wish.notify_one())
+        .map_err(|error| Fatal::Fault(format!("failed to listen to signals: {error}")))?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .thread_keep_alive(Duration::from_secs(2))
+        .build()
+        .map_err(|error| Fatal::Fault(format!("failed to build the runtime: {error}")))?;
+    let life = Life { args, environment, places, loaded, clock, dice, stop, reload, logging };
+    let result = runtime.block_on(life.live());
+    runtime.shutdown_timeout(RUNTIME_GRACE);
+    // The socket is gone by now, so a successor's cannot be taken for ours.
+    lock.release();
+    signals.end();
+    result
+}
+
+struct Life {
+    args: Args,
+    environment: Environment,
+    places: Places,
+    loaded: Loaded,
+    clock: Clock,
+    dice: Dice,
+    stop: Stop,
+    reload: Arc<Notify>,
+    logging: Logging,
+}
+
+impl Life {
+    async fn live(self) -> Result<(), Fatal> {
+        let service = Service::new(self.environment.variable("NOTIFY_SOCKET"));
+        tracing::info!(version = VERSION, pid = std::process::id(), "starting");
+        for warning in &self.loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let machine = machine::identity(&self.places.machine_id, self.dice.id())
+            .map_err(|error| Fatal::config(&error))?;
+        // Bound before the database is opened: a client that knocks meanwhile waits instead of being refused.
+        let bound = control::bind(&self.places.socket).map_err(|error| Fatal::config(&error))?;
+        let store = open_store(&self.places.database, &self.loaded.config, &self.clock, &self.dice).await?;
+
+        let (dev_cloud, dev) = if self.args.dev {
+            let (cloud, settings) = dev::start(&self.places.state_dir)
+                .await
+                .map_err(|error| Fatal::Fault(format!("failed to start the dev cloud: {}", chain(&error))))?;
+            tracing::info!(url = %settings.url, "a dev cloud runs inside; nothing leaves this machine");
+            (Some(cloud), Some(settings))
+        } else {
+            (None, None)
+        };
+        let settings =
+            Settings { config: self.loaded.config.clone(), places: self.places.clone(), dev: dev.clone() };
+        say_where(&self.loaded, &self.places);
+        let grace = settings.config.sync_daemon.shutdown_grace;
+        let engine = Engine::new(Parts {
+            clock: self.clock.clone(),
+            dice: self.dice.clone(),
+            store: store.clone(),
+            machine,
+            settings,
+            stop: self.stop.clone(),
+        })
+        .await
+        .map_err(|error| Fatal::Fault(format!("failed to {}", chain(&error))))?;
+
+        let mut supervisor = Supervisor::new(self.stop.clone());
+        let (finish, drop_all) = (self.stop.finish_token(), self.stop.drop_token());
+        supervisor.start("control", control::serve(bound, engine.clone(), VERSION, finish, drop_all));
+        supervisor.start("deliver", deliver(engine.clone()));
+        supervisor.start("discover", discover(engine.clone()));
+        let telling = service.clone();
+        supervisor.start("service", tell_service(telling, engine.clone(), self.stop.clone()));
+        let stop = self.stop.clone();
+        supervisor.start("reload", self.follow_reloads(engine.clone(), dev));
+        let ended: Result<(), Fault> = supervisor.watch(grace).await;
+
+        service.stopping();
+        drop(engine);
+        if let Some(cloud) = dev_cloud
+            && let Err(error) = cloud.stop().await
+        {
+            tracing::warn!(reason = chain(&error), "the dev cloud did not end well");
+        }
+        if let Err(error) = store.close().await {
+            tracing::warn!(reason = chain(&error), "the database was not closed cleanly");
+        }
+        debug_assert!(stop.is_finishing() || ended.is_err(), "nothing ends without a reason");
+        match ended {
+            Ok(()) => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+            Err(fault) => {
+                tracing::error!(task = fault.task, "{fault}");
+                Err(fault.into())
+            }
+        }
+    }
+
+    /// Reads the configuration again when asked; one that is wrong changes nothing.
+    fn follow_reloads(
+        self,
+        engine: Engine,
+        dev: Option<crate::engine::DevSettings>,
+    ) -> impl Future<Output = Result<(), String>> + Send {
+        let Self { args, environment, places, stop, reload, logging, .. } = self;
+        async move {
+            loop {
+                tokio::select! {
+                    () = stop.finishing() => return Ok(()),
+                    () = reload.notified() => {}
+                    () = engine.reload_wanted() => {}
+                }
+                match environment.load(&places.config_file, args.values()) {
+                    Ok(loaded) => {
+                        for warning in &loaded.warnings {
+                            tracing::warn!("{warning}");
+                        }
+                        logging.follow(&loaded.config.sync_daemon.log);
+                        engine.follow(Settings {
+                            config: loaded.config,
+                            places: places.clone(),
+                            dev: dev.clone(),
+                        });
+                        tracing::info!(file = %places.config_file.display(), "configuration read again");
+                    }
+                    Err(problems) => {
+                        for problem in problems {
+                            tracing::error!("{problem}");
+                        }
+                        tracing::error!("the configuration was not changed: it has errors");
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn open_store(path: &Path, config: &Config, clock: &Clock, dice: &Dice) -> Result<Store, Fatal> {
+    let limits = Limits { max_items: u64::from(config.sync_daemon.queue_max_items) };
+    let opened = Store::open(path, limits, clock.now(), dice.id()).await;
+    let Opened { store, set_aside, unclean, instance } = opened.map_err(|error| Fatal::config(&error))?;
+    if let Some(aside) = set_aside {
+        tracing::error!(
+            kept_at = %aside.display(),
+            "the database was damaged and is set aside; projects are found again by looking"
+        );
+    }
+    tracing::debug!(unclean, %instance, "database opened");
+    Ok(store)
+}
+
+/// Tells where projects are looked for and how to change that.
+fn say_where(loaded: &Loaded, places: &Places) {
+    let discovery = &loaded.config.sync_daemon.discovery;
+    if !discovery.enabled {
+        tracing::info!("looking for projects is switched off (`sync_daemon.discovery.enabled`)");
+        return;
+    }
+    let roots: Vec<String> = discovery.roots.iter().map(|root| root.display().to_string()).collect();
+    let origin = loaded.origins.get("sync_daemon.discovery.roots").unwrap_or(&Origin::Default);
+    tracing::info!(
+        from = %origin,
+        "looking for projects in {} (change with `--root DIR` or `sync_daemon.discovery.roots` in {})",
+        if roots.is_empty() { "no folder".to_owned() } else { roots.join(", ") },
+        places.config_file.display()
+    );
+}
+
+async fn tell_service(service: Service, engine: Engine, stop: Stop) -> Result<(), String> {
+    service.ready();
+    tracing::info!(socket = %engine.socket().display(), "ready");
+    let mut line = String::new();
+    let mut progress = engine.progress();
+    loop {
+        progress.mark_unchanged();
+        let next = engine.one_line().await;
+        if next != line {
+            service.status(&next);
+            line = next;
+        }
+        tokio::select! {
+            () = stop.finishing() => return Ok(()),
+            changed = progress.changed() => changed.map_err(|gone| format!("follow the engine: {gone}"))?,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Answers which UUID a project has in the cloud, and lists projects.
+
+use std::time::Duration;
+
+use sync_core::{Freshness, LocalId, Mapping};
+use sync_wire::ProblemCode;
+use tokio::sync::oneshot;
+
+use super::api::{ProjectFilter, ProjectState, ProjectView, Refusal, Resolved, Which};
+use super::queue::view;
+use super::{CurrentScope, Engine, LookedUpFor, locked, refusal, store_refusal};
+
+impl Engine {
+    /// A project's UUID in the cloud. What is fresh or stale in the cache is answered at once; only a miss or
+    /// `refresh` waits for the cloud, at most for `wait`.
+    ///
+    /// # Errors
+    /// `not_registered` when the cloud does not have it (yet), `cloud_unreachable` when it could not be asked.
+    pub(crate) async fn resolve(
+        &self,
+        which: Which,
+        refresh: bool,
+        wait: Duration,
+    ) -> Result<Resolved, Refusal> {
+        let local = self.local(which).await?;
+        let scope = self.scope();
+        let cached = self.0.store.mapping().get(scope.id, local).await.map_err(store_refusal)?;
+        if let Some(mapping) = cached.clone().filter(|_| !refresh) {
+            let stale = match mapping.freshness(self.now()) {
+                Freshness::Fresh => false,
+                Freshness::DueForRefresh => {
+                    self.want_look_up(local, None);
+                    false
+                }
+                Freshness::Stale => {
+                    self.want_look_up(local, None);
+                    true
+                }
+            };
+            return Ok(resolved(mapping, &scope, false, stale));
+        }
+        let waiting = self.0.store.outbox().waiting_for(scope.id, local).await.map_err(store_refusal)?;
+        if waiting.is_some() && cached.is_none() {
+            // The cloud will know it when it has arrived; asking would only say no.
+            let arrived = self
+                .wait_for(wait, || async {
+                    self.0.store.mapping().get(scope.id, local).await.map_err(store_refusal)
+                })
+                .await?;
+            return match arrived {
+                Some(mapping) => Ok(resolved(mapping, &scope, true, false)),
+                None => Err(self.not_registered(&scope, local).await?),
+            };
+        }
+        let (done, answer) = oneshot::channel();
+        self.want_look_up(local, Some(done));
+        let looked_up = tokio::select! {
+            looked_up = tokio::time::timeout(wait, answer) => looked_up,
+            () = self.0.stop.finishing() => return Err(super::shutting_down()),
+        };
+        match looked_up {
+            Ok(Ok(LookedUpFor::Known)) => {
+                match self.0.store.mapping().get(scope.id, local).await.map_err(store_refusal)? {
+                    Some(mapping) => Ok(resolved(mapping, &scope, true, false)),
+                    None => Err(self.not_registered(&scope, local).await?),
+                }
+            }
+            Ok(Ok(LookedUpFor::Unknown)) => Err(self.not_registered(&scope, local).await?),
+            Ok(Ok(LookedUpFor::Unreachable(why))) => Err(unreachable(&why)),
+            Ok(Err(_)) => Err(unreachable("the question was dropped")),
+            Err(_) => Err(unreachable("it did not answer within the time allowed")),
+        }
+    }
+
+    /// Projects by their UUID, those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn projects(
+        &self,
+        filter: ProjectFilter,
+        after: Option<LocalId>,
+        limit: u32,
+    ) -> Result<Vec<ProjectView>, Refusal> {
+        let filter = sync_store::Filter {
+            state: filter.state.map(stored_state),
+            kind: filter.kind,
+            language: filter.language,
+        };
+        let found = self
+            .0
+            .store
+            .project()
+            .list(self.scope().id, &filter, after, limit)
+            .await
+            .map_err(store_refusal)?;
+        let in_flight = self.0.delivery.borrow().in_flight.clone();
+        let now = self.now();
+        Ok(found
+            .into_iter()
+            .map(|found| ProjectView {
+                state: state(found.state),
+                mapping: found.mapping,
+                entry: found.entry.map(|entry| view(entry, &in_flight, now)),
+                project: found.project,
+            })
+            .collect())
+    }
+
+    /// One project.
+    ///
+    /// # Errors
+    /// `not_found` when there is no such project on record.
+    pub(crate) async fn project(&self, local: LocalId) -> Result<ProjectView, Refusal> {
+        let store = &self.0.store;
+        let Some(project) = store.project().get(local).await.map_err(store_refusal)? else {
+            return Err(refusal(ProblemCode::NotFound, format!("no project {local} is known")));
+        };
+        let scope = self.scope().id;
+        let mapping = store.mapping().get(scope, local).await.map_err(store_refusal)?;
+        let entry = store.outbox().waiting_for(scope, local).await.map_err(store_refusal)?;
+        let in_flight = self.0.delivery.borrow().in_flight.clone();
+        let entry = entry.map(|entry| view(entry, &in_flight, self.now()));
+        Ok(ProjectView {
+            state: super::report::state_of(&project, mapping.as_ref(), entry.as_ref()),
+            project,
+            mapping,
+            entry,
+        })
+    }
+
+    async fn local(&self, which: Which) -> Result<LocalId, Refusal> {
+        let path = match which {
+            Which::Local(local) => return Ok(local),
+            Which::Path(path) => path,
+        };
+        super::Settings::check_paths(std::slice::from_ref(&path))?;
+        match self.0.store.project().at_or_above(&path).await.map_err(store_refusal)? {
+            Some(project) => Ok(project.local),
+            None => Err(Refusal {
+                hint: Some(format!("run `coditect-sync register {}`", path.display())),
+                ..refusal(
+                    ProblemCode::NotRegistered,
+                    format!("no project is known at `{}` or above it", path.display()),
+                )
+            }),
+        }
+    }
+
+    /// Asks the delivery loop to look a project up; many askers share one question.
+    pub(super) fn want_look_up(&self, local: LocalId, done: Option<oneshot::Sender<LookedUpFor>>) {
+        locked(&self.0.look_ups).entry(local).or_default().extend(done);
+        self.0.deliver_wake.wake();
+    }
+
+    async fn not_registered(&self, scope: &CurrentScope, local: LocalId) -> Result<Refusal, Refusal> {
+        let entry = self.0.store.outbox().waiting_for(scope.id, local).await.map_err(store_refusal)?;
+        let (message, hint) = match &entry {
+            Some(_) => (
+                format!("project {local} is on its way to the cloud and not there yet"),
+                "see `coditect-sync queue`, or `coditect-sync status` for the way to the cloud",
+            ),
+            None => (format!("the cloud does not know project {local}"), "run `coditect-sync register PATH`"),
+        };
+        Ok(Refusal {
+            hint: Some(hint.to_owned()),
+            entry: entry.map(Box::new),
+            ..refusal(ProblemCode::NotRegistered, message)
+        })
+    }
+}
+
+fn unreachable(why: &str) -> Refusal {
+    Refusal {
+        hint: Some("run `coditect-sync status`: it says since when and when it is tried again".to_owned()),
+        ..refusal(ProblemCode::CloudUnreachable, format!("the cloud could not be asked: {why}"))
+    }
+}
+
+fn resolved(mapping: Mapping, scope: &CurrentScope, from_cloud: bool, stale: bool) -> Resolved {
+    let tenant = mapping.tenant.clone().or_else(|| scope.scope.tenant.name().cloned());
+    Resolved { mapping, tenant, from_cloud, stale }
+}
+
+fn stored_state(state: ProjectState) -> sync_store::State {
+    match state {
+        ProjectState::Registered => sync_store::State::Registered,
+        ProjectState::Pending => sync_store::State::Pending,
+        ProjectState::Missing => sync_store::State::Missing,
+        ProjectState::Rejected => sync_store::State::Rejected,
+    }
+}
+
+fn state(state: sync_store::State) -> ProjectState {
+    match state {
+        sync_store::State::Registered => ProjectState::Registered,
+        sync_store::State::Pending => ProjectState::Pending,
+        sync_store::State::Missing => ProjectState::Missing,
+        sync_store::State::Rejected => ProjectState::Rejected,
+    }
+}

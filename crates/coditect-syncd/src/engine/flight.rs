@@ -1,0 +1,66 @@
+//! Everything that goes out to the world on behalf of the delivery loop, each as one future with one result.
+//!
+//! A flight never fails: whatever happens is an answer.
+
+use std::sync::Arc;
+
+use sync_cloud::{Cloud, Credential, CredentialError, LookUpReply, Outgoing, Reply, Source, Token};
+use sync_core::{Entry, Flight, LocalId, Scope, batch_key, idempotency_key};
+
+/// What came back.
+#[derive(Debug)]
+pub(super) enum Landing {
+    /// From a flight of registrations.
+    Flight(Flight, Reply),
+    /// From asking what became of an entry.
+    Entry(Box<Entry>, LookUpReply),
+    /// From asking for somebody, or to refresh a mapping.
+    LookUp(LocalId, LookUpReply),
+    /// From asking for the credential.
+    Credential(Result<Option<Credential>, CredentialError>),
+}
+
+/// What goes out, so that it can be judged even when its future panics.
+#[derive(Clone, Debug)]
+pub(super) enum Errand {
+    /// A flight of registrations.
+    Flight(Flight),
+    /// Asking what became of an entry.
+    Entry(Box<Entry>),
+    /// Asking for somebody.
+    LookUp(LocalId),
+    /// Asking for the credential.
+    Credential(Source),
+}
+
+/// Carries out one errand.
+pub(super) async fn fly(cloud: Arc<Cloud>, token: Option<Token>, scope: Scope, errand: Errand) -> Landing {
+    let token = token.as_ref();
+    match errand {
+        Errand::Flight(flight) => {
+            let outgoing: Vec<Outgoing> = flight
+                .entries
+                .iter()
+                .map(|entry| Outgoing {
+                    registration: entry.registration.clone(),
+                    key: idempotency_key(&scope, entry),
+                    revision: entry.revision,
+                })
+                .collect();
+            let reply = match (flight.batch, outgoing.as_slice()) {
+                (false, [only]) => cloud.register(token, only).await,
+                (_, several) => {
+                    let keys: Vec<_> = several.iter().map(|outgoing| outgoing.key).collect();
+                    cloud.sync(token, several, batch_key(&keys)).await
+                }
+            };
+            Landing::Flight(flight, reply)
+        }
+        Errand::Entry(entry) => {
+            let reply = cloud.by_local_uuid(token, entry.registration.local).await;
+            Landing::Entry(entry, reply)
+        }
+        Errand::LookUp(local) => Landing::LookUp(local, cloud.by_local_uuid(token, local).await),
+        Errand::Credential(source) => Landing::Credential(sync_cloud::obtain(&source).await),
+    }
+}

@@ -1,0 +1,361 @@
+//! What the daemon knows and can be asked: the store, the wakes of the loops, and what they tell of themselves.
+//!
+//! The only thing the control server sees. It makes no network calls: whoever asks waits for a loop's commit, so a
+//! hung network cannot hang a question.
+
+pub(crate) mod api;
+mod ask;
+mod deliver;
+mod discover;
+mod flight;
+mod queue;
+mod register;
+mod report;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sync_core::{EntryId, LocalId, MachineId, Scope, ScopeId, Tenant, Timestamp};
+use sync_store::Store;
+use sync_wire::ProblemCode;
+use tokio::sync::{oneshot, watch};
+
+use crate::clock::Clock;
+use crate::dice::Dice;
+use crate::stop::Stop;
+use crate::wake::Wake;
+use api::{CloudState, LastScan, Refusal, RootView, Scanned};
+
+pub(crate) use deliver::deliver;
+pub(crate) use discover::discover;
+pub(crate) use settings::{DevSettings, Settings};
+
+/// The engine; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clock: Clock,
+    dice: Dice,
+    store: Store,
+    machine: MachineId,
+    started_at: Timestamp,
+    started: tokio::time::Instant,
+    stop: Stop,
+    settings: watch::Sender<Arc<Settings>>,
+    scope: watch::Sender<CurrentScope>,
+    delivery: watch::Sender<DeliveryView>,
+    discovery: watch::Sender<DiscoveryView>,
+    /// Grows with every commit that somebody may wait for.
+    progress: watch::Sender<u64>,
+    deliver_wake: Wake,
+    discover_wake: Wake,
+    reload_wake: Wake,
+    paused: AtomicBool,
+    flush: AtomicBool,
+    credential_changed: AtomicBool,
+    look_ups: Mutex<BTreeMap<LocalId, Vec<oneshot::Sender<LookedUpFor>>>>,
+    scans: Mutex<Vec<ScanWish>>,
+    counters: Counting,
+}
+
+/// The scope that entries and mappings belong to now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct CurrentScope {
+    id: ScopeId,
+    scope: Scope,
+    /// The credential was asked for once, so the tenant is known as well as it can be.
+    settled: bool,
+}
+
+/// What the delivery loop tells of itself.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct DeliveryView {
+    state: CloudState,
+    since: Timestamp,
+    last_success_at: Option<Timestamp>,
+    last_failure: Option<sync_core::Failure>,
+    next_attempt_at: Option<Timestamp>,
+    in_flight: Vec<EntryId>,
+    /// Flights that came back, good or bad.
+    landings: u64,
+}
+
+/// What the discovery loop tells of itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DiscoveryView {
+    roots: Vec<RootView>,
+    watches: u64,
+    problems: Vec<String>,
+    last_scan: Option<LastScan>,
+    surveyed: bool,
+}
+
+/// What a look-up came to, for whoever waits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum LookedUpFor {
+    /// The mapping is in the store.
+    Known,
+    /// The cloud does not know it.
+    Unknown,
+    /// The cloud could not be asked; with why.
+    Unreachable(String),
+}
+
+/// Somebody wants a scan.
+#[derive(Debug)]
+pub(crate) struct ScanWish {
+    /// Empty means everything.
+    paths: Vec<PathBuf>,
+    done: oneshot::Sender<Scanned>,
+}
+
+#[derive(Debug, Default)]
+struct Counting {
+    requests: AtomicU64,
+    failures: AtomicU64,
+    delivered: AtomicU64,
+    buried: AtomicU64,
+    enqueued: AtomicU64,
+    scans: AtomicU64,
+}
+
+/// Everything the engine is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// Time.
+    pub clock: Clock,
+    /// Chance.
+    pub dice: Dice,
+    /// The database.
+    pub store: Store,
+    /// This machine.
+    pub machine: MachineId,
+    /// The configuration as it applies.
+    pub settings: Settings,
+    /// When everything ends.
+    pub stop: Stop,
+}
+
+const META_PAUSED: &str = "paused";
+
+impl Engine {
+    /// Puts the engine together.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn new(parts: Parts) -> Result<Self, sync_store::Error> {
+        let Parts { clock, dice, store, machine, settings, stop } = parts;
+        let now = clock.now();
+        let scope = settings.scope(Tenant::Unknown);
+        let id = store.scope().ensure(&scope).await?;
+        let paused = store.meta().get(META_PAUSED).await?.is_some();
+        let view = DeliveryView {
+            state: CloudState::Unknown,
+            since: now,
+            last_success_at: None,
+            last_failure: None,
+            next_attempt_at: None,
+            in_flight: Vec::new(),
+            landings: 0,
+        };
+        Ok(Self(Arc::new(Inner {
+            clock,
+            dice,
+            store,
+            machine,
+            started_at: now,
+            started: tokio::time::Instant::now(),
+            stop,
+            settings: watch::Sender::new(Arc::new(settings)),
+            scope: watch::Sender::new(CurrentScope { id, scope, settled: false }),
+            delivery: watch::Sender::new(view),
+            discovery: watch::Sender::new(DiscoveryView::default()),
+            progress: watch::Sender::new(0),
+            deliver_wake: Wake::new("deliver"),
+            discover_wake: Wake::new("discover"),
+            reload_wake: Wake::new("reload"),
+            paused: AtomicBool::new(paused),
+            flush: AtomicBool::new(false),
+            credential_changed: AtomicBool::new(false),
+            look_ups: Mutex::default(),
+            scans: Mutex::default(),
+            counters: Counting::default(),
+        })))
+    }
+
+    /// Whether questions can be answered well.
+    ///
+    /// # Errors
+    /// Why not yet.
+    pub(crate) fn is_ready(&self) -> Result<(), String> {
+        if self.0.stop.is_finishing() {
+            return Err("the daemon is shutting down".to_owned());
+        }
+        if !self.scope().settled {
+            return Err("the credential is being obtained".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether the daemon is well. A cloud that cannot be reached does not make it ill.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn is_healthy(&self) -> Result<(), String> {
+        if self.0.stop.is_finishing() { Err("the daemon is shutting down".to_owned()) } else { Ok(()) }
+    }
+
+    /// Reads the configuration again.
+    pub(crate) fn reload(&self) {
+        self.0.reload_wake.wake();
+    }
+
+    /// Waits until somebody wants a reload; cancel-safe.
+    pub(crate) async fn reload_wanted(&self) {
+        self.0.reload_wake.woken().await;
+    }
+
+    /// Puts a changed configuration in force.
+    pub(crate) fn follow(&self, settings: Settings) {
+        self.0.settings.send_replace(Arc::new(settings));
+        self.0.credential_changed.store(true, Ordering::Relaxed);
+        self.0.deliver_wake.wake();
+        self.0.discover_wake.wake();
+    }
+
+    /// Ends the daemon.
+    pub(crate) fn shutdown(&self) {
+        tracing::info!("stopping: asked through the control socket");
+        self.0.stop.finish();
+    }
+
+    /// Stops sending until somebody resumes it; over restarts too.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    pub(crate) async fn pause(&self) -> Result<(), Refusal> {
+        self.set_paused(true).await
+    }
+
+    /// Goes on sending.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    pub(crate) async fn resume(&self) -> Result<(), Refusal> {
+        self.set_paused(false).await
+    }
+
+    async fn set_paused(&self, paused: bool) -> Result<(), Refusal> {
+        let meta = self.0.store.meta();
+        if paused { meta.set(META_PAUSED, "1").await } else { meta.remove(META_PAUSED).await.map(drop) }
+            .map_err(store_refusal)?;
+        self.0.paused.store(paused, Ordering::Relaxed);
+        self.0.deliver_wake.wake();
+        tracing::info!(paused, "sending was paused or resumed");
+        Ok(())
+    }
+
+    /// Where the control socket is.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.settings().places.socket.clone()
+    }
+
+    /// How everything is, in one line for the service manager.
+    pub(crate) async fn one_line(&self) -> String {
+        let state = self.0.delivery.borrow().state;
+        let counts = self.0.store.outbox().counts(self.scope().id, self.now()).await;
+        let waiting =
+            counts.map_or_else(|_| "?".to_owned(), |counts| (counts.ready + counts.delayed).to_string());
+        format!("cloud {}, {waiting} waiting", state.as_str())
+    }
+
+    /// Changes with every commit and state that somebody may wait for.
+    pub(crate) fn progress(&self) -> watch::Receiver<u64> {
+        self.0.progress.subscribe()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn scope(&self) -> CurrentScope {
+        self.0.scope.borrow().clone()
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.0.settings.borrow())
+    }
+
+    /// Something was committed that somebody may wait for.
+    fn progressed(&self) {
+        self.0.progress.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Waits until `look` finds an answer, looking again after every commit, at most for `wait`.
+    async fn wait_for<T, F>(&self, wait: Duration, mut look: impl FnMut() -> F) -> Result<Option<T>, Refusal>
+    where
+        F: Future<Output = Result<Option<T>, Refusal>>,
+    {
+        let mut progress = self.progress();
+        let limit = tokio::time::sleep(wait);
+        tokio::pin!(limit);
+        loop {
+            progress.mark_unchanged();
+            if let Some(found) = look().await? {
+                return Ok(Some(found));
+            }
+            tokio::select! {
+                changed = progress.changed() => {
+                    if changed.is_err() {
+                        return Ok(None);
+                    }
+                }
+                () = self.0.stop.finishing() => return Err(shutting_down()),
+                () = &mut limit => return Ok(None),
+            }
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it holds one of the engine's locks, and what they guard is whole after every statement.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn shutting_down() -> Refusal {
+    refusal(ProblemCode::ShuttingDown, "the daemon is shutting down")
+}
+
+fn refusal(code: ProblemCode, message: impl Into<String>) -> Refusal {
+    Refusal { code, message: message.into(), hint: None, entry: None }
+}
+
+/// What a failure of the store means to whoever asked.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+fn store_refusal(error: sync_store::Error) -> Refusal {
+    let message = format!("failed to {}", crate::chain(&error));
+    let (code, hint) = match error {
+        sync_store::Error::Full => {
+            (ProblemCode::DiskFull, Some("make room on the disk of the state directory"))
+        }
+        sync_store::Error::QueueFull { .. } => (
+            ProblemCode::QueueFull,
+            Some("restore the way to the cloud, or raise `sync_daemon.queue_max_items`"),
+        ),
+        sync_store::Error::Closed => (ProblemCode::ShuttingDown, None),
+        sync_store::Error::Broken { .. } => {
+            (ProblemCode::Internal, Some("restart the daemon: it sets a damaged database aside"))
+        }
+        sync_store::Error::Busy
+        | sync_store::Error::Newer { .. }
+        | sync_store::Error::Row { .. }
+        | sync_store::Error::Other { .. } => (ProblemCode::Internal, None),
+    };
+    Refusal { code, message, hint: hint.map(str::to_owned), entry: None }
+}

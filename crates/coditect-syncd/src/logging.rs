@@ -1,0 +1,80 @@
+//! Where log lines go: to stderr for people and the service manager, and to daily files.
+
+use std::io;
+use std::path::Path;
+
+use sync_config::{Log, LogFormat};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt, reload};
+
+/// Lines that may wait for the disk; more than that and they are dropped. The default of 128,000 takes 4 MB.
+const WAITING_LINES: usize = 1_024;
+
+/// Keeps the log files being written, and changes the level.
+#[derive(Debug)]
+pub(crate) struct Logging {
+    _files: Option<WorkerGuard>,
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+/// Starts logging.
+///
+/// # Errors
+/// When the log folder cannot be used.
+pub(crate) fn start(log: &Log, folder: &Path) -> Result<Logging, io::Error> {
+    let appender = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("coditect-syncd")
+        .filename_suffix("log")
+        .max_log_files(usize::try_from(log.keep_days.max(1)).unwrap_or(usize::MAX))
+        .build(folder)
+        .map_err(io::Error::other)?;
+    let (files, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).thread_name("log").finish(appender);
+    let (filter, handle) = reload::Layer::new(filter(log));
+    let ansi = io::IsTerminal::is_terminal(&io::stderr());
+    let layers: [Box<dyn Layer<_> + Send + Sync>; 2] = match log.format {
+        LogFormat::Text => [
+            Box::new(fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(ansi)),
+            Box::new(fmt::layer().with_writer(files).with_ansi(false)),
+        ],
+        LogFormat::Json => [
+            Box::new(fmt::layer().json().with_writer(io::stderr)),
+            Box::new(fmt::layer().json().with_writer(files)),
+        ],
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(Vec::from(layers))
+        .try_init()
+        .map_err(io::Error::other)?;
+    Ok(Logging { _files: Some(guard), filter: handle })
+}
+
+impl Logging {
+    /// Follows a changed level; the other settings of the log need a restart.
+    pub(crate) fn follow(&self, log: &Log) {
+        if let Err(error) = self.filter.reload(filter(log)) {
+            tracing::warn!(%error, "the log level was not changed");
+        }
+    }
+}
+
+/// Ours at the configured level, the libraries' only from warnings up, or from debug on at trace.
+fn filter(log: &Log) -> EnvFilter {
+    let level = log.level.as_str();
+    let others = if level == "trace" {
+        "debug"
+    } else if level == "error" {
+        "error"
+    } else {
+        "warn"
+    };
+    let ours = ["coditect_syncd", "sync_core", "sync_store", "sync_cloud", "sync_scan", "coditect_devcloud"];
+    let directives = ours.map(|name| format!("{name}={level}")).join(",");
+    EnvFilter::new(format!("{others},{directives}"))
+}

@@ -1,0 +1,93 @@
+//! Makes the state directory and refuses one that others could read or replace.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use sync_config::Places;
+
+/// Why a place cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlaceError {
+    /// It is not what it has to be.
+    #[error("use `{path}` as the state directory: it {why}")]
+    Unsafe {
+        /// The directory.
+        path: String,
+        /// What is wrong with it, and what to do.
+        why: &'static str,
+    },
+    /// The system refused.
+    #[error("make or write to `{path}`; check its owner and its disk, or choose another with `--state-dir`")]
+    Refused {
+        /// The directory.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Makes the state directory and its log folder, 0700.
+///
+/// # Errors
+/// When it is a symlink, belongs to somebody else, is open to others, or cannot be written to.
+pub(crate) fn prepare(places: &Places) -> Result<(), PlaceError> {
+    private(&places.state_dir)?;
+    private(&places.logs)
+}
+
+fn private(folder: &Path) -> Result<(), PlaceError> {
+    let path = folder.display().to_string();
+    let refused = |source| PlaceError::Refused { path: path.clone(), source };
+    let unsafe_place = |why| Err(PlaceError::Unsafe { path: path.clone(), why });
+    match fs::symlink_metadata(folder) {
+        Ok(found) if found.is_symlink() => {
+            unsafe_place("is a symbolic link; name the folder it leads to with `--state-dir`")
+        }
+        Ok(found) if !found.is_dir() => unsafe_place("is not a folder; move it away"),
+        Ok(found) if found.uid() != rustix::process::geteuid().as_raw() => {
+            unsafe_place("belongs to another user; choose another with `--state-dir`")
+        }
+        Ok(found) if found.permissions().mode() & 0o077 != 0 => {
+            unsafe_place("is open to other users; run `chmod 700` on it")
+        }
+        Ok(_) => writable(folder).map_err(refused),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(refused)
+        }
+        Err(error) => Err(refused(error)),
+    }
+}
+
+fn writable(folder: &Path) -> io::Result<()> {
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_directory_others_could_reach_is_refused_with_the_reason() {
+        let home = tempfile::tempdir().unwrap();
+        let base = home.path();
+        let plain = base.join("new/deep");
+        private(&plain).unwrap();
+        assert_eq!(fs::metadata(&plain).unwrap().permissions().mode() & 0o777, 0o700);
+        private(&plain).unwrap();
+
+        fs::set_permissions(&plain, fs::Permissions::from_mode(0o750)).unwrap();
+        std::os::unix::fs::symlink(&plain, base.join("link")).unwrap();
+        fs::write(base.join("file"), "").unwrap();
+        for (path, why) in [
+            (plain.clone(), "open to other users"),
+            (base.join("link"), "symbolic link"),
+            (base.join("file"), "not a folder"),
+        ] {
+            let error = private(&path).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}
