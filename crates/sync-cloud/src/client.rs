@@ -36,7 +36,7 @@ pub struct Settings {
     pub user_agent: String,
 }
 
-/// The cloud. Calls are in [`call`](crate::call).
+/// The cloud, to be called: a call gives an answer whatever happens.
 #[derive(Debug)]
 pub struct Cloud {
     pub(crate) settings: Settings,

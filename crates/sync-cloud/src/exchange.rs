@@ -48,8 +48,12 @@ impl Exchange {
 /// Sends `request`; the error is what kept an answer from arriving whole, or from being sent at all.
 pub(crate) async fn exchange(cloud: &Cloud, request: Result<Request, String>) -> Result<Exchange, Answer> {
     let request = request.map_err(Answer::Internal)?;
-    let client = cloud.client().await.map_err(Answer::Suspect)?;
-    let deadline = Instant::now() + cloud.settings.request_timeout;
+    let limit = cloud.settings.request_timeout;
+    // A limit of its own: building reads files, and they may be on a mount that hangs.
+    let slow = || Suspect::Certificate("the trusted certificates could not be read in time".to_owned());
+    let client = tokio::time::timeout(limit, cloud.client()).await.unwrap_or_else(|_elapsed| Err(slow()));
+    let client = client.map_err(Answer::Suspect)?;
+    let deadline = Instant::now() + limit;
     let whole = async {
         let response = client.execute(request).await.map_err(|failure| trouble::answer(&failure))?;
         receive(response, deadline).await

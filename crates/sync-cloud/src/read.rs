@@ -24,17 +24,12 @@ pub(crate) enum Asked {
     Cloud(CloudId),
 }
 
-/// Reads the answer to one project's registration.
+/// Reads the answer to one project's registration. A success that carries an error about this very project is the
+/// project's failure, as in a batch.
 pub(crate) fn single(exchange: &Exchange, asked: LocalId) -> Answer {
     match exchange.status {
-        200 | 201 | 207 => match project(exchange, Asked::Local(asked)) {
-            Ok(project) => Answer::Registered(project),
-            Err(why) => suspect(why),
-        },
-        202 => match accepted(exchange, asked) {
-            Ok(project) => Answer::Accepted(project),
-            Err(why) => suspect(why),
-        },
+        200 | 201 | 207 => registered(exchange, asked).unwrap_or_else(suspect),
+        202 => accepted(exchange, asked).map_or_else(suspect, Answer::Accepted),
         _ => refused(exchange),
     }
 }
@@ -110,14 +105,26 @@ fn object(exchange: &Exchange) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// The project of a single answer, where it is whole and the one that was asked for.
+fn registered(exchange: &Exchange, asked: LocalId) -> Result<Answer, String> {
+    let fields = object(exchange)?;
+    same_local(&fields, asked)?;
+    let cloud = uuid(&fields, "cloud_uuid").map(CloudId);
+    let echoed = uuid(&fields, "local_project_uuid").is_some();
+    match (cloud, fault(&fields)) {
+        (Some(cloud), None) => Ok(Answer::Registered(cloud_project(cloud, &fields))),
+        (Some(_), Some(outcome)) => Ok(Answer::Results(vec![ItemResult { local: asked, outcome }])),
+        (None, Some(outcome)) if echoed => Ok(Answer::Results(vec![ItemResult { local: asked, outcome }])),
+        (None, _) => Err(NO_UUID.to_owned()),
+    }
+}
+
+const NO_UUID: &str = "the answer has no cloud_uuid that is a UUID";
+
+/// The project that a look-up found, where it is the one that was asked for. An error in it is told of the
+/// registration, not of the look-up.
 fn project(exchange: &Exchange, asked: Asked) -> Result<CloudProject, String> {
     let fields = object(exchange)?;
-    let cloud =
-        uuid(&fields, "cloud_uuid").map(CloudId).ok_or("the answer has no cloud_uuid that is a UUID")?;
-    if let Some(said) = fault(&fields) {
-        return Err(words::shortened(&format!("the answer is a success with an error: {said}")));
-    }
+    let cloud = uuid(&fields, "cloud_uuid").map(CloudId).ok_or(NO_UUID)?;
     match asked {
         Asked::Local(local) => same_local(&fields, local)?,
         Asked::Cloud(id) if id != cloud => return Err("the answer is about another project".to_owned()),
@@ -183,14 +190,18 @@ fn is_done(outcome: &ItemOutcome) -> bool {
 
 /// What an item says became of its project; nothing where it neither has a UUID nor an error.
 fn outcome(item: &Map<String, Value>) -> Option<ItemOutcome> {
-    if let Some(said) = fault(item) {
-        return Some(if is_final(item) { ItemOutcome::Rejected(said) } else { ItemOutcome::Failed(said) });
-    }
-    uuid(item, "cloud_uuid").map(|cloud| ItemOutcome::Done(cloud_project(CloudId(cloud), item)))
+    fault(item).or_else(|| {
+        uuid(item, "cloud_uuid").map(|cloud| ItemOutcome::Done(cloud_project(CloudId(cloud), item)))
+    })
 }
 
-/// The words of an error that a success carries, if it carries one.
-fn fault(fields: &Map<String, Value>) -> Option<String> {
+/// The failure that a success tells of, if it tells of one.
+fn fault(fields: &Map<String, Value>) -> Option<ItemOutcome> {
+    let said = error_words(fields)?;
+    Some(if is_final(fields) { ItemOutcome::Rejected(said) } else { ItemOutcome::Failed(said) })
+}
+
+fn error_words(fields: &Map<String, Value>) -> Option<String> {
     let error = ["error", "errors"]
         .into_iter()
         .filter_map(|name| fields.get(name))

@@ -66,8 +66,8 @@ fn a_single_answer_of_any_other_shape_is_suspect() {
         (200, json!([local(A)]).to_string()),
         (200, local(STRANGER).to_string()),
         (200, json!({"cloud_uuid": CLOUD.to_string(), "local_project_uuid": 7}).to_string()),
-        (200, json!({"cloud_uuid": CLOUD.to_string(), "error": "no"}).to_string()),
-        (200, json!({"cloud_uuid": CLOUD.to_string(), "status": "error"}).to_string()),
+        (200, json!({"error": "please sign in"}).to_string()),
+        (200, json!({"error": "no", "local_project_uuid": STRANGER.to_string()}).to_string()),
         (202, local(STRANGER).to_string()),
         (202, "<html>sign in</html>".to_owned()),
         (101, String::new()),
@@ -78,6 +78,32 @@ fn a_single_answer_of_any_other_shape_is_suspect() {
             "{status} {body:.80}: {answer:?}"
         );
     }
+}
+
+#[test]
+fn a_single_success_with_an_error_about_the_project_is_its_failure() {
+    let failed = ItemOutcome::Failed("no".to_owned());
+    for (body, outcome) in [
+        (json!({"cloud_uuid": CLOUD.to_string(), "error": "no"}), failed.clone()),
+        (json!({"local_project_uuid": A.to_string(), "error": "no"}), failed.clone()),
+        (
+            json!({"local_project_uuid": A.to_string(), "cloud_uuid": null, "status": "error", "detail": "no"}),
+            failed,
+        ),
+        (json!({"local_project_uuid": A.to_string(), "error": "no", "code": "invalid"}), {
+            ItemOutcome::Rejected("no".to_owned())
+        }),
+    ] {
+        let expected = Answer::Results(vec![ItemResult { local: A, outcome }]);
+        assert_eq!(single(&answered(200, &body.to_string()), A), expected, "{body}");
+    }
+}
+
+#[test]
+fn an_error_in_a_look_up_is_told_of_the_registration() {
+    let body = json!({"cloud_uuid": CLOUD.to_string(), "registration_status": "failed", "error": "quota"})
+        .to_string();
+    assert_eq!(look_up(&answered(200, &body), Asked::Cloud(CLOUD)), LookUp::Found(known("failed")));
 }
 
 #[test]

@@ -76,6 +76,7 @@ async fn what_is_no_answer_of_the_contract_is_suspect() {
         answer("200 OK", "content-encoding: gzip", "\u{1f}x"),
         b"HTTP/1.1 200 OK\r\ncontent-length: 4194305\r\n\r\n".to_vec(),
         format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}", " ".repeat((4 << 20) + 1)).into_bytes(),
+        format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(5000)).into_bytes(),
         b"SSH-2.0-OpenSSH_9.9\r\n".to_vec(),
         b"HTTP/9.9 200 OK\r\n\r\n".to_vec(),
     ] {

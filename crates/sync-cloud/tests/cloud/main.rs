@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod answers;
+mod contract;
 mod credential;
 mod encryption;
 mod loopback;
