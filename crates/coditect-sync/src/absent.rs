@@ -70,6 +70,11 @@ pub(crate) fn explain(error: ClientError, places: &Places) -> Failure {
     }
 }
 
+/// Whether a process holds the lock of the state directory.
+pub(crate) fn is_locked(places: &Places) -> bool {
+    Holder::of(&places.lock).is_some()
+}
+
 /// A process that holds the lock of the state directory.
 #[derive(Debug)]
 struct Holder {

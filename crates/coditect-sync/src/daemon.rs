@@ -37,16 +37,20 @@ impl Daemon {
         Ok((read, response.body))
     }
 
-    /// Whether nobody is there any more.
+    /// Whether nobody is there any more: the socket goes first, the process later, and only then can another start.
     pub(crate) fn has_gone(&mut self) -> bool {
         let asked = self.client.send(&Call::ready());
         matches!(asked, Err(ClientError::NoSocket { .. } | ClientError::NobodyListens { .. }))
+            && !absent::is_locked(&self.places)
     }
 
     /// How something ends that is still queued after waiting: the credentials may be why. A daemon that has gone
     /// since does not turn what is durable into a failure.
     pub(crate) fn why_still_queued(&mut self) -> (Exit, Option<String>) {
         let Ok((status, _)) = self.ask_for::<Status>(&Call::status()) else { return (Exit::Queued, None) };
+        if status.paused {
+            return (Exit::Queued, Some("sending is paused; run `coditect-sync resume`".to_owned()));
+        }
         let said = status.cloud.last_error.map(|error| format!(": {}", error.message)).unwrap_or_default();
         let why = format!("the cloud is {}{said}", cloud_state(status.cloud.state).0);
         match status.cloud.state {

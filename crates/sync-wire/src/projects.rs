@@ -92,7 +92,7 @@ impl ProjectState {
     }
 }
 
-/// A page of projects, by path.
+/// A page of projects, in an order that does not change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectsPage {
     /// The projects.

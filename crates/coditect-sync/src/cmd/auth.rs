@@ -55,7 +55,7 @@ fn shown(context: &Context) -> Result<Answer, Failure> {
     } else {
         Exit::Done
     });
-    Ok(if refused || !present {
+    Ok(if refused || (!present && state != Some(CloudState::Online)) {
         answer.with_note("hand one in with `coditect-sync auth set-token`")
     } else {
         answer

@@ -33,7 +33,8 @@ fn list(wanted: &ProjectsList, context: &Context) -> Result<Answer, Failure> {
         ..ProjectsQuery::default()
     };
     let limit = wanted.limit.map_or(usize::MAX, NonZeroUsize::get);
-    let (projects, documents) = all(&mut context.daemon()?, query, limit)?;
+    let (mut projects, documents) = all(&mut context.daemon()?, query, limit)?;
+    projects.sort_by(|one, other| one.root_path.cmp(&other.root_path));
     let document = json!({"projects": documents, "next_cursor": null}).to_string().into_bytes();
     if projects.is_empty() {
         return Ok(Answer::result(document, "").with_note("no projects"));

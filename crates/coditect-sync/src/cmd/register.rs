@@ -12,6 +12,14 @@ use crate::problem::Failure;
 
 pub(super) fn run(register: &Register, context: &Context) -> Result<Answer, Failure> {
     let path = sent_path(&register.path)?;
+    if !path.exists() {
+        // The daemon takes what it is told, also about folders it cannot see; a person most likely mistyped.
+        return Err(Failure::new(
+            Exit::NotFound,
+            "not_found",
+            format!("`{}` does not exist", path.display()),
+        ));
+    }
     let (root_path, root_path_exact) = sync_wire::path::to_fields(&path);
     let request = RegisterRequest {
         root_path,

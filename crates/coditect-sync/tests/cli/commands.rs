@@ -146,6 +146,10 @@ fn registering_says_what_became_of_it() {
         let replies = [result(true, "queued", true), status(state, &[])];
         check_verbatim(&format!("register waited {name}"), &["register", "--wait=5s"], &replies);
     }
+    let paused = status("online", &[(r#""paused":false"#, r#""paused":true"#)]);
+    let replies = [result(true, "queued", true), paused];
+    check_verbatim("register waited paused", &["register", "--wait=5s"], &replies);
+    insta::assert_snapshot!("register-nowhere", Home::new().run(&["register", "nowhere"]));
 }
 
 #[test]
@@ -203,7 +207,7 @@ fn projects_are_listed_page_by_page_and_shown_one_by_one() {
     };
     let (outer, inner) =
         (project("ada", "/home/ada", "registered"), project("a\\npi", "/home/ada/PROJECTS/api", "pending"));
-    let pages = [page(std::slice::from_ref(&outer), "\"2\""), page(std::slice::from_ref(&inner), "null")];
+    let pages = [page(std::slice::from_ref(&inner), "\"2\""), page(std::slice::from_ref(&outer), "null")];
     let asked = check("projects", &["projects"], &pages);
     assert_eq!(asked, ["GET /v1/projects", "GET /v1/projects?cursor=2"]);
     let asked = check(
