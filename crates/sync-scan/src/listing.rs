@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, Dir, FileType};
 use crate::{exclude, manifest};
 
 /// Most entries that are read of one folder.
-pub(crate) const MOST_ENTRIES: usize = 200_000;
+const MOST_ENTRIES: usize = 200_000;
 
 /// What a folder holds.
 #[derive(Debug, Default)]
@@ -33,6 +33,10 @@ pub(crate) struct Listing {
 impl Listing {
     /// Reads the entries of an opened folder.
     pub(crate) fn read(folder: File) -> io::Result<Self> {
+        Self::read_at_most(MOST_ENTRIES, folder)
+    }
+
+    fn read_at_most(most: usize, folder: File) -> io::Result<Self> {
         let mut listing = Self::default();
         let mut entries = Dir::new(folder)?;
         let mut seen = 0;
@@ -47,7 +51,7 @@ impl Listing {
                 continue;
             }
             seen += 1;
-            if seen > MOST_ENTRIES {
+            if seen > most {
                 listing.cut = true;
                 break;
             }
@@ -120,4 +124,44 @@ fn stat(folder: &Dir, name: &CStr, flags: AtFlags) -> FileType {
         .fd()
         .and_then(|descriptor| rustix::fs::statat(descriptor, name, flags))
         .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::platform::open_folder;
+
+    #[test]
+    fn only_what_the_walk_needs_is_kept() {
+        let home = tempfile::tempdir().unwrap();
+        for folder in ["b", "a", "pom.xml"] {
+            fs::create_dir(home.path().join(folder)).unwrap();
+        }
+        for file in ["README", "setup.cfg", "one", "two"] {
+            fs::write(home.path().join(file), "").unwrap();
+        }
+        symlink("one", home.path().join("Cargo.toml")).unwrap();
+        symlink("nowhere", home.path().join("go.mod")).unwrap();
+        let listing = Listing::read(open_folder(home.path()).unwrap()).unwrap();
+        assert_eq!(listing.folders, ["a", "b", "pom.xml"]);
+        assert_eq!(listing.links, ["Cargo.toml", "go.mod"]);
+        assert!(listing.has_manifest && !listing.has_marker && !listing.cut && !listing.is_bare());
+        for (name, expected) in [("Cargo.toml", true), ("setup.cfg", true), ("a", true), ("go.mod", false)] {
+            assert_eq!(listing.has(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_with_more_than_is_read_says_so() {
+        let home = tempfile::tempdir().unwrap();
+        for folder in ["a", "b", "c"] {
+            fs::create_dir(home.path().join(folder)).unwrap();
+        }
+        let read = |most| Listing::read_at_most(most, open_folder(home.path()).unwrap()).unwrap();
+        assert_eq!((read(2).folders.len(), read(2).cut), (2, true));
+        assert_eq!((read(3).folders.len(), read(3).cut), (3, false));
+    }
 }
