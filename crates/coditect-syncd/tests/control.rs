@@ -335,17 +335,89 @@ fn a_daemon_that_was_killed_leaves_a_socket_that_the_next_one_replaces() {
 }
 
 #[test]
+fn a_project_is_registered_shown_and_dropped() {
+    let daemon = Daemon::start();
+    let root = project_in(&daemon);
+    let body = json!({"root_path": root, "project_name": "api", "primary_language": "Rust"}).to_string();
+    let reply = post(daemon.socket(), "/v1/projects", &body);
+    let result = reply.json();
+    assert_eq!((reply.status, &result["status"], &result["queued"]), (202, &json!("queued"), &json!(true)));
+    let uuid = result["local_project_uuid"].as_str().expect("a UUID").to_owned();
+
+    let project = get(daemon.socket(), &format!("/v1/projects/{uuid}")).json();
+    assert_eq!((&project["root_path"], &project["state"]), (&json!(root), &json!("pending")));
+    let item = &get(daemon.socket(), "/v1/queue/items").json()["items"][0];
+    assert_eq!((&item["local_project_uuid"], &item["asked_by"]), (&json!(uuid), &json!("user")));
+    let id = item["id"].as_i64().expect("a number");
+    let item_path = format!("/v1/queue/items/{id}");
+    assert_eq!(get(daemon.socket(), &item_path).json(), *item);
+
+    let asked =
+        format!("/v1/resolve?path={}&wait_ms=0", sync_wire::path::encoded(format!("{root}/src").as_bytes()));
+    let reply = get(daemon.socket(), &asked);
+    let problem = reply.json();
+    assert_eq!((reply.status, &problem["code"]), (404, &json!("not_registered")));
+    assert_eq!(problem["queue_item"]["id"], json!(id));
+
+    let dropped = Reply::read(&exchange(daemon.socket(), &request("DELETE", &item_path, "")));
+    assert_eq!((dropped.status, dropped.body.len()), (204, 0));
+    assert_eq!(get(daemon.socket(), &item_path).status, 404);
+}
+
+#[test]
+fn several_projects_are_registered_at_once_and_shown_page_by_page() {
+    let daemon = Daemon::start();
+    let roots: Vec<_> = (0..5)
+        .map(|number| {
+            let root = daemon.home.path().join(format!("projects/{number}"));
+            fs::create_dir(&root).expect("a directory");
+            json!({"root_path": root})
+        })
+        .collect();
+    let reply = post(daemon.socket(), "/v1/projects/sync", &json!({"projects": roots}).to_string());
+    assert_eq!(reply.status, 200);
+    let results = reply.json()["results"].as_object().expect("results").clone();
+    assert!(
+        results.len() == 5
+            && results.iter().all(|(uuid, result)| result["local_project_uuid"] == json!(uuid))
+    );
+    for (list, name) in [("/v1/projects", "projects"), ("/v1/queue/items", "items")] {
+        let (mut seen, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let page = get(daemon.socket(), &format!("{list}?limit=2{cursor}")).json();
+            let uuids = page[name].as_array().expect("a list").iter();
+            seen.extend(uuids.filter_map(|one| one["local_project_uuid"].as_str().map(str::to_owned)));
+            pages += 1;
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        seen.sort();
+        seen.dedup();
+        assert_eq!((seen.len(), pages), (5, 3), "{list}");
+    }
+}
+
+/// A folder that can be registered.
+fn project_in(daemon: &Daemon) -> String {
+    let root = daemon.home.path().canonicalize().expect("a home").join("projects/api");
+    fs::create_dir_all(root.join("src")).expect("a directory");
+    root.to_str().expect("UTF-8").to_owned()
+}
+
+#[test]
 fn a_daemon_that_stops_answers_those_who_wait_and_removes_its_socket() {
     let mut daemon = Daemon::start();
-    let waiting = {
+    let root = project_in(&daemon);
+    let ask = |path: &str, body: &Value| {
         let mut stream = UnixStream::connect(daemon.socket()).expect("a connection");
-        let uuid = "6b1c1d3e-52a7-4d0c-9f0b-7a5238d1e6c4";
-        let path = format!("/v1/resolve?local_uuid={uuid}&refresh=true&wait_ms=600000");
-        stream.write_all(&request("GET", &path, "")).expect("a request");
+        stream.write_all(&request("POST", path, &body.to_string())).expect("a request");
         stream
     };
+    // There is no cloud, so both wait in vain.
+    let registering = ask("/v1/projects", &json!({"root_path": root, "wait_ms": 600_000}));
+    until("the entry waits", || get(daemon.socket(), "/v1/queue").json()["ready"] != json!(0));
+    let flushing = ask("/v1/queue/flush", &json!({"wait_ms": 600_000}));
     let idle = UnixStream::connect(daemon.socket()).expect("a connection");
-    // The daemon takes connections in their order, so what came before this answer has been read.
     assert_eq!(get(daemon.socket(), "/v1/queue").status, 200);
     daemon.terminate();
     let answer = |mut stream: UnixStream| {
@@ -354,15 +426,16 @@ fn a_daemon_that_stops_answers_those_who_wait_and_removes_its_socket() {
         stream.read_to_end(&mut answer).expect("an answer and the end");
         answer
     };
-    let reply = Reply::read(&answer(waiting));
-    assert!(
-        matches!(reply.json()["code"].as_str(), Some("shutting_down" | "not_found" | "not_registered")),
-        "{}",
-        reply.json()
-    );
+    let flushed = Reply::read(&answer(flushing));
+    assert_eq!((flushed.status, &flushed.json()["code"]), (503, &json!("shutting_down")));
+    // It is durable, whether it is said so or not.
+    let registered = Reply::read(&answer(registering));
+    assert!(matches!(registered.status, 202 | 503), "{}", registered.json());
     assert_eq!(answer(idle), b"");
     assert_eq!(daemon.wait(), Some(0));
     assert!(!daemon.socket().exists());
+    let daemon = Daemon::start_in(daemon.into_home());
+    assert_eq!(get(daemon.socket(), "/v1/queue").json()["ready"], json!(1));
 }
 
 #[test]
