@@ -54,11 +54,12 @@ async fn output(program: &str, arguments: &[String]) -> Result<Vec<u8>, Credenti
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut answer, mut complaint) = (Vec::new(), Vec::new());
     let ended = {
-        let reading = async { tokio::join!(read_all(stdout, &mut answer), read_end(stderr, &mut complaint)) };
+        let reading =
+            async { tokio::try_join!(read_all(stdout, &mut answer), read_end(stderr, &mut complaint)) };
         tokio::pin!(reading);
         tokio::select! {
-            (read, ()) = &mut reading => match read {
-                Ok(()) => child.wait().await,
+            read = &mut reading => match read {
+                Ok(((), ())) => child.wait().await,
                 Err(failure) => Err(failure),
             },
             ended = child.wait() => {
@@ -110,13 +111,15 @@ async fn read_all(stream: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) ->
     if into.len() > LONGEST { Err(io::Error::other("it says more than 64 KiB")) } else { Ok(()) }
 }
 
-/// The end of what comes. A stream that breaks off has ended.
-async fn read_end(stream: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) {
-    let Some(mut stream) = stream else { return };
+/// The end of what comes.
+async fn read_end(stream: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> io::Result<()> {
+    let Some(mut stream) = stream else { return Ok(()) };
     let mut piece = [0; 1024];
-    while let Ok(count) = stream.read(&mut piece).await
-        && count > 0
-    {
+    loop {
+        let count = stream.read(&mut piece).await?;
+        if count == 0 {
+            return Ok(());
+        }
         into.extend_from_slice(piece.get(..count).unwrap_or_default());
         // One byte more than is shown says that something was cut off.
         let surplus = into.len().saturating_sub(LONGEST_COMPLAINT + 1);

@@ -98,6 +98,10 @@ async fn a_command_that_fails_says_how_and_the_end_of_its_complaint() {
 async fn a_command_that_says_too_much_or_nothing_gives_no_token() {
     assert!(failure(shell("head -c 70000 /dev/zero | tr '\\0' x")).await.contains("64 KiB"));
     assert!(failure(shell("yes")).await.contains("64 KiB"));
+    // Not waited for, although it goes on and does not mind that nobody listens.
+    let deaf = failure(shell("trap '' PIPE; head -c 70000 /dev/zero | tr '\\0' x; sleep 300"));
+    let said = tokio::time::timeout(Duration::from_secs(10), deaf).await.expect("it does not wait");
+    assert!(said.contains("64 KiB"), "{said}");
     assert!(failure(shell("true")).await.contains("is empty"));
 }
 
