@@ -188,8 +188,9 @@ fn is_submodule(root: &Path) -> bool {
             Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => None,
         })
         .collect();
-    names.windows(2).any(|pair| pair[0] == ".git" && pair[1] == "modules")
-        && !names.iter().any(|name| *name == "worktrees")
+    // A superproject's linked work tree keeps its submodules in a folder of its own.
+    let kept = names.iter().rposition(|name| *name == "modules" || *name == "worktrees");
+    kept.is_some_and(|at| names[at] == "modules" && names[..at].iter().any(|name| *name == ".git"))
 }
 
 fn main_language(root: &Path, entries: &[Entry], stop: &AtomicBool) -> Option<&'static str> {

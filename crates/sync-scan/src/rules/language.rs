@@ -87,12 +87,12 @@ pub fn guess(path: &str, executable: bool) -> Guess {
     // The longest end first: `.blade.php` before `.php`.
     let dots = name.match_indices('.').map(|(at, _)| &name[at..]);
     for end in dots {
-        let lower = end.to_ascii_lowercase();
-        let Some((end, languages)) =
-            LANGUAGES.by_end.get_key_value(end).or_else(|| LANGUAGES.by_end.get_key_value(lower.as_str()))
-        else {
-            continue;
-        };
+        let known = &LANGUAGES.by_end;
+        let found = known.get_key_value(end).or_else(|| {
+            let has_upper = end.bytes().any(|byte| byte.is_ascii_uppercase());
+            has_upper.then(|| known.get_key_value(end.to_ascii_lowercase().as_str()))?
+        });
+        let Some((end, languages)) = found else { continue };
         return match languages.as_slice() {
             [one] if !heuristic::SUSPECT.contains(end) => Guess::Certain(one),
             several => Guess::Open(end, several.to_vec()),

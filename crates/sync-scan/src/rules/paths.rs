@@ -1,5 +1,8 @@
 //! Tells by its path whether a file is somebody else's, made by a tool, or documentation.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 /// Folders that hold others' work, wherever they are.
 const VENDORED_FOLDERS: &[&str] = &[
     "node_modules",
@@ -202,10 +205,12 @@ const GENERATED_ENDS: &[&str] = &[
 const GENERATED_FOLDERS: &[&str] =
     &["node_modules", "__generated__", "Godeps", "generated-sources", ".xcodeproj"];
 
+static VENDORED: LazyLock<HashSet<&str>> = LazyLock::new(|| VENDORED_FOLDERS.iter().copied().collect());
+
 /// Whether the file is somebody else's.
 pub(super) fn is_vendored(path: &str) -> bool {
     let (folders, name) = split(path);
-    folders.clone().any(|folder| VENDORED_FOLDERS.contains(&folder))
+    folders.clone().any(|folder| VENDORED.contains(folder))
         || folders.clone().next().is_some_and(|first| VENDORED_IN_ROOT.contains(&first))
         || is_fixture(folders)
         || VENDORED_NAMES.contains(&name)

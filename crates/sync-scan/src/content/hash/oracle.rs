@@ -5,7 +5,6 @@
 mod scene;
 
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use scene::Scene;
@@ -231,6 +230,9 @@ fn a_submodule_is_the_commit_it_is_at() {
                 }
                 "removed" => std::fs::remove_dir_all(scene.root.join("lib/sub")).unwrap(),
                 _ => {}
+            }
+            if state == "dirty" {
+                scene.at("lib/sub").compare();
             }
             let checked_out = usize::from(!matches!(state, "absent" | "removed"));
             assert_eq!(scene.ours().submodules.len(), checked_out, "{state}");
@@ -584,6 +586,25 @@ fn times_long_past_and_to_come_are_believed_or_not_as_git_does() {
         scene.git(&["add", "-A"]);
         scene.write("future", "y");
         scene.set_time("future", SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000));
-        assert!(Path::new(&scene.root).is_absolute());
     });
+}
+
+#[test]
+fn a_repository_with_a_table_of_references_is_read() {
+    check_in(&["init", "--quiet", "--ref-format=reftable"], |scene| {
+        committed(scene);
+        scene.write("src/main.rs", "changed\n");
+    });
+}
+
+#[test]
+fn a_partial_clone_needs_nothing_it_does_not_have() {
+    let Some(scene) = Scene::repository(&["init", "--quiet"]) else { return };
+    committed(&scene);
+    scene.git(&["config", "uploadpack.allowFilter", "true"]);
+    let address = format!("file://{}", scene.root.display());
+    scene.git(&["clone", "--quiet", "--filter=blob:none", &address, "../partial"]);
+    let partial = scene.at("../partial");
+    partial.write("src/main.rs", "changed\n");
+    partial.compare();
 }
