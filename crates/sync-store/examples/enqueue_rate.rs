@@ -58,8 +58,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let each = started.elapsed() / 200;
     writeln!(out, "the next 50 of {rows} or more rows: {} µs", each.as_micros())?;
     let started = self::started();
-    let counts = store.outbox().counts(scope, NOW).await?;
-    writeln!(out, "counting {} waiting: {} µs", counts.ready, started.elapsed().as_micros())?;
+    let mut counts = store.outbox().counts(scope, NOW).await?;
+    for _ in 1..200 {
+        counts = store.outbox().counts(scope, NOW).await?;
+    }
+    let each = started.elapsed() / 200;
+    writeln!(out, "counting {} waiting: {} µs", counts.ready, each.as_micros())?;
     store.close().await?;
     Ok(())
 }

@@ -53,7 +53,7 @@ crate::sql::statements! {
 
 impl Events<'_> {
     /// The events after number `id`, oldest first, at most `limit`.
-    pub async fn since(&self, id: i64, limit: u32) -> Result<Vec<Event>, Error> {
+    pub async fn since(self, id: i64, limit: u32) -> Result<Vec<Event>, Error> {
         let rows = self.store.read(sqlx::query(SINCE).bind(id).bind(i64::from(limit))).await?;
         rows.iter()
             .map(|found| {
@@ -70,14 +70,14 @@ impl Events<'_> {
     }
 
     /// The newest event's number, zero when there is none.
-    pub async fn latest(&self) -> Result<i64, Error> {
+    pub async fn latest(self) -> Result<i64, Error> {
         let rows = self.store.read(sqlx::query(LATEST)).await?;
         Ok(rows.first().map_or(0, |found| row::number(found, 0)))
     }
 
     /// Writes an event that belongs to no other change.
     pub async fn add(
-        &self,
+        self,
         kind: &'static str,
         local: Option<LocalId>,
         message: String,
@@ -88,7 +88,7 @@ impl Events<'_> {
     }
 
     /// Keeps the newest `keep` events.
-    pub async fn trim(&self, keep: u32) -> Result<u64, Error> {
+    pub async fn trim(self, keep: u32) -> Result<u64, Error> {
         self.store
             .write(move |connection| {
                 Box::pin(async move {

@@ -66,26 +66,26 @@ crate::sql::statements! {
 
 impl Mappings<'_> {
     /// The mapping of one project.
-    pub async fn get(&self, scope: ScopeId, local: LocalId) -> Result<Option<Mapping>, Error> {
+    pub async fn get(self, scope: ScopeId, local: LocalId) -> Result<Option<Mapping>, Error> {
         let query = sqlx::query(GET).bind(scope.0).bind(bytes(local));
         self.store.read(query).await?.first().map(|found| row::mapping(found, 0)).transpose()
     }
 
     /// Every mapping of a scope. A row that cannot be read is left out with a warning.
-    pub async fn all_in(&self, scope: ScopeId) -> Result<Vec<Mapping>, Error> {
+    pub async fn all_in(self, scope: ScopeId) -> Result<Vec<Mapping>, Error> {
         let rows = self.store.read(sqlx::query(ALL_IN).bind(scope.0)).await?;
         Ok(rows.iter().filter_map(|found| row::or_warn(row::mapping(found, 0))).collect())
     }
 
     /// The mapping with this UUID in the cloud.
-    pub async fn by_cloud(&self, scope: ScopeId, cloud: CloudId) -> Result<Option<Mapping>, Error> {
+    pub async fn by_cloud(self, scope: ScopeId, cloud: CloudId) -> Result<Option<Mapping>, Error> {
         let query = sqlx::query(BY_CLOUD).bind(scope.0).bind(cloud.0.as_bytes().to_vec());
         self.store.read(query).await?.first().map(|found| row::mapping(found, 0)).transpose()
     }
 
     /// The mappings that are to be asked for again, the most overdue first.
     pub async fn due_for_refresh(
-        &self,
+        self,
         scope: ScopeId,
         now: Timestamp,
         limit: u32,
@@ -96,7 +96,7 @@ impl Mappings<'_> {
     }
 
     /// How many there are.
-    pub async fn counts(&self, scope: ScopeId, now: Timestamp) -> Result<MappingCounts, Error> {
+    pub async fn counts(self, scope: ScopeId, now: Timestamp) -> Result<MappingCounts, Error> {
         let rows = self.store.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
         let Some(found) = rows.first() else { return Ok(MappingCounts::default()) };
         let mut columns = Columns::new(found, 0, "mapping", "count".to_owned());
@@ -106,7 +106,7 @@ impl Mappings<'_> {
     }
 
     /// Keeps what the cloud told; another UUID than before is an event.
-    pub async fn put(&self, scope: ScopeId, mapping: Mapping, now: Timestamp) -> Result<(), Error> {
+    pub async fn put(self, scope: ScopeId, mapping: Mapping, now: Timestamp) -> Result<(), Error> {
         self.store
             .write(move |connection| {
                 Box::pin(async move { put_all(connection, scope, &[mapping], now).await })
@@ -115,7 +115,7 @@ impl Mappings<'_> {
     }
 
     /// Drops a mapping; says whether there was one.
-    pub async fn forget(&self, scope: ScopeId, local: LocalId) -> Result<bool, Error> {
+    pub async fn forget(self, scope: ScopeId, local: LocalId) -> Result<bool, Error> {
         self.store
             .write(move |connection| {
                 Box::pin(async move {

@@ -20,13 +20,13 @@ crate::sql::statements! {
 
 impl Meta<'_> {
     /// The value of `key`.
-    pub async fn get(&self, key: &str) -> Result<Option<String>, Error> {
+    pub async fn get(self, key: &str) -> Result<Option<String>, Error> {
         let rows = self.store.read(sqlx::query(GET).bind(key)).await?;
         rows.first().map(|found| Columns::new(found, 0, "meta", key.to_owned()).take("value")).transpose()
     }
 
     /// Keeps `value` under `key`.
-    pub async fn set(&self, key: &str, value: &str) -> Result<(), Error> {
+    pub async fn set(self, key: &str, value: &str) -> Result<(), Error> {
         let (key, value) = (key.to_owned(), value.to_owned());
         self.store
             .write(move |connection| {
@@ -39,7 +39,7 @@ impl Meta<'_> {
     }
 
     /// Forgets `key`; says whether it was there.
-    pub async fn remove(&self, key: &str) -> Result<bool, Error> {
+    pub async fn remove(self, key: &str) -> Result<bool, Error> {
         let key = key.to_owned();
         self.store
             .write(move |connection| {

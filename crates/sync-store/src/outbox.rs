@@ -188,7 +188,7 @@ impl Outbox<'_> {
     /// # Errors
     /// [`Error::QueueFull`] when there is a new project among them and no room for it.
     pub async fn enqueue(
-        &self,
+        self,
         scope: ScopeId,
         wishes: Vec<Wish>,
         now: Timestamp,
@@ -205,7 +205,7 @@ impl Outbox<'_> {
     /// A row whose payload is not what was stored is dropped with an event, so that it never blocks the others; its
     /// project is queued again by [`Projects::enqueue_unsent`](crate::Projects::enqueue_unsent).
     pub async fn heads(
-        &self,
+        self,
         scope: ScopeId,
         now: Timestamp,
         limit: u32,
@@ -225,7 +225,7 @@ impl Outbox<'_> {
     }
 
     async fn parents_first(
-        &self,
+        self,
         mut entries: Vec<Entry>,
         scope: ScopeId,
         now: Timestamp,
@@ -253,7 +253,7 @@ impl Outbox<'_> {
         Ok(ordered)
     }
 
-    async fn drop_damaged(&self, damaged: Vec<EntryId>, now: Timestamp) -> Result<(), Error> {
+    async fn drop_damaged(self, damaged: Vec<EntryId>, now: Timestamp) -> Result<(), Error> {
         let ids = ids_json(&damaged)?;
         let events: Vec<NewEvent> = damaged
             .iter()
@@ -274,24 +274,24 @@ impl Outbox<'_> {
     }
 
     /// The entries with these numbers, in that order; those that are gone are left out.
-    pub async fn entries(&self, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
+    pub async fn entries(self, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
         let rows = self.store.read(sqlx::query(ENTRIES).bind(ids_json(ids)?)).await?;
         Ok(readable(&rows))
     }
 
     /// One entry.
-    pub async fn get(&self, id: EntryId) -> Result<Option<Entry>, Error> {
+    pub async fn get(self, id: EntryId) -> Result<Option<Entry>, Error> {
         Ok(self.entries(&[id]).await?.pop())
     }
 
     /// The entry of one project.
-    pub async fn waiting_for(&self, scope: ScopeId, local: LocalId) -> Result<Option<Entry>, Error> {
+    pub async fn waiting_for(self, scope: ScopeId, local: LocalId) -> Result<Option<Entry>, Error> {
         let query = sqlx::query(WAITING_FOR).bind(scope.0).bind(local.0.as_bytes().to_vec());
         self.store.read(query).await?.first().map(|found| row::entry(found, 0)).transpose()
     }
 
     /// When the first entry that is not dead is due; `None` when there is none.
-    pub async fn next_due(&self, scope: ScopeId) -> Result<Option<Timestamp>, Error> {
+    pub async fn next_due(self, scope: ScopeId) -> Result<Option<Timestamp>, Error> {
         let rows = self.store.read(sqlx::query(NEXT_DUE).bind(scope.0)).await?;
         let Some(found) = rows.first() else { return Ok(None) };
         let due: Option<i64> = Columns::new(found, 0, "outbox", "min".to_owned()).take("due")?;
@@ -299,7 +299,7 @@ impl Outbox<'_> {
     }
 
     /// How many entries wait, and since when.
-    pub async fn counts(&self, scope: ScopeId, now: Timestamp) -> Result<Counts, Error> {
+    pub async fn counts(self, scope: ScopeId, now: Timestamp) -> Result<Counts, Error> {
         let rows = self.store.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
         let Some(found) = rows.first() else { return Ok(Counts::default()) };
         let mut columns = Columns::new(found, 0, "tally", scope.0.to_string());
@@ -320,7 +320,7 @@ impl Outbox<'_> {
 
     /// Entries by number, those after `after`, at most `limit`. Rows that cannot be read are left out.
     pub async fn list(
-        &self,
+        self,
         scope: ScopeId,
         filter: Option<EntryState>,
         after: Option<EntryId>,
@@ -350,7 +350,7 @@ impl Outbox<'_> {
     ///
     /// `life` is how long a mapping is believed, and `dice` spreads when each is asked for again.
     pub async fn settle(
-        &self,
+        self,
         scope: ScopeId,
         settled: Vec<Settled>,
         life: Duration,
@@ -368,7 +368,7 @@ impl Outbox<'_> {
     }
 
     /// Starts these entries anew: ready, due, no attempts. Says how many there were.
-    pub async fn retry(&self, ids: &[EntryId], now: Timestamp) -> Result<u64, Error> {
+    pub async fn retry(self, ids: &[EntryId], now: Timestamp) -> Result<u64, Error> {
         let ids = ids_json(ids)?;
         self.store
             .write(move |connection| {
@@ -380,7 +380,7 @@ impl Outbox<'_> {
     }
 
     /// Starts every dead entry of a scope anew.
-    pub async fn retry_dead(&self, scope: ScopeId, now: Timestamp) -> Result<u64, Error> {
+    pub async fn retry_dead(self, scope: ScopeId, now: Timestamp) -> Result<u64, Error> {
         self.store
             .write(move |connection| {
                 Box::pin(async move {
@@ -392,7 +392,7 @@ impl Outbox<'_> {
     }
 
     /// Removes entries, whatever they wait for. Says how many there were.
-    pub async fn drop_entries(&self, ids: &[EntryId]) -> Result<u64, Error> {
+    pub async fn drop_entries(self, ids: &[EntryId]) -> Result<u64, Error> {
         let ids = ids_json(ids)?;
         self.store
             .write(move |connection| {
@@ -404,7 +404,7 @@ impl Outbox<'_> {
     }
 
     /// Makes every ready entry due. Says how many were delayed.
-    pub async fn hurry(&self, scope: ScopeId, now: Timestamp) -> Result<u64, Error> {
+    pub async fn hurry(self, scope: ScopeId, now: Timestamp) -> Result<u64, Error> {
         self.store
             .write(move |connection| {
                 Box::pin(async move {
@@ -418,7 +418,7 @@ impl Outbox<'_> {
     /// Brings back entries whose due time lies further ahead than `cap`, the longest wait there is: the clock was set
     /// back. They become due within `cap`, spread by `dice`. Says how many there were.
     pub async fn pull_in(
-        &self,
+        self,
         scope: ScopeId,
         standing: Standing,
         cap: Duration,
@@ -444,7 +444,7 @@ impl Outbox<'_> {
     }
 
     /// Keeps the newest `keep` dead entries of a scope. Says how many went.
-    pub async fn trim_dead(&self, scope: ScopeId, keep: u32) -> Result<u64, Error> {
+    pub async fn trim_dead(self, scope: ScopeId, keep: u32) -> Result<u64, Error> {
         self.store
             .write(move |connection| {
                 Box::pin(async move {

@@ -117,19 +117,19 @@ crate::sql::statements! {
 
 impl Projects<'_> {
     /// Every project on record. A row that cannot be read is left out with a warning; a scan finds it again.
-    pub async fn all(&self) -> Result<Vec<Project>, Error> {
+    pub async fn all(self) -> Result<Vec<Project>, Error> {
         let rows = self.store.read(sqlx::query(ALL)).await?;
         Ok(rows.iter().filter_map(|found| row::or_warn(row::project(found, 0))).collect())
     }
 
     /// One project.
-    pub async fn get(&self, local: LocalId) -> Result<Option<Project>, Error> {
+    pub async fn get(self, local: LocalId) -> Result<Option<Project>, Error> {
         let query = sqlx::query(GET).bind(local.0.as_bytes().to_vec());
         self.store.read(query).await?.first().map(|found| row::project(found, 0)).transpose()
     }
 
     /// The innermost project on disk whose root is `path` or a folder above it.
-    pub async fn at_or_above(&self, path: &Path) -> Result<Option<Project>, Error> {
+    pub async fn at_or_above(self, path: &Path) -> Result<Option<Project>, Error> {
         let folders: Vec<Hex> = path.ancestors().map(path_bytes).map(Hex::of).collect();
         let query = sqlx::query(AT_OR_ABOVE).bind(json(&folders)?);
         self.store.read(query).await?.first().map(|found| row::project(found, 0)).transpose()
@@ -139,7 +139,7 @@ impl Projects<'_> {
     /// events, in one commit. A project for which the queue has no room is recorded and counted as `refused`;
     /// [`enqueue_unsent`](Self::enqueue_unsent) queues it later.
     pub async fn apply(
-        &self,
+        self,
         scope: ScopeId,
         machine: MachineId,
         changes: Vec<Change>,
@@ -160,7 +160,7 @@ impl Projects<'_> {
     /// while the queue was full, whose row was damaged, or that were found in the time of another scope. Says how
     /// many; at most `at_most` in one call.
     pub async fn enqueue_unsent(
-        &self,
+        self,
         scope: ScopeId,
         machine: MachineId,
         at_most: u32,
@@ -178,7 +178,7 @@ impl Projects<'_> {
 
     /// Projects by their UUID, those after `after`, at most `limit`.
     pub async fn list(
-        &self,
+        self,
         scope: ScopeId,
         filter: &Filter,
         after: Option<LocalId>,
@@ -196,7 +196,7 @@ impl Projects<'_> {
     }
 
     /// How many there are, from the view of one scope.
-    pub async fn counts(&self, scope: ScopeId) -> Result<ProjectCounts, Error> {
+    pub async fn counts(self, scope: ScopeId) -> Result<ProjectCounts, Error> {
         let mut counts = ProjectCounts::default();
         for found in self.store.read(sqlx::query(COUNTS).bind(scope.0)).await? {
             let mut columns = Columns::new(&found, 0, "project", "count".to_owned());

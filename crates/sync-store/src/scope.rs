@@ -64,7 +64,7 @@ crate::sql::statements! {
 
 impl Scopes<'_> {
     /// The number of a scope, which it gets when it is first asked for.
-    pub async fn ensure(&self, scope: &Scope) -> Result<ScopeId, Error> {
+    pub async fn ensure(self, scope: &Scope) -> Result<ScopeId, Error> {
         let scope = scope.clone();
         self.store
             .write(move |connection| {
@@ -87,13 +87,13 @@ impl Scopes<'_> {
     }
 
     /// Every scope there ever was, oldest first.
-    pub async fn all(&self) -> Result<Vec<(ScopeId, Scope)>, Error> {
+    pub async fn all(self) -> Result<Vec<(ScopeId, Scope)>, Error> {
         self.store.read(sqlx::query(ALL)).await?.iter().map(row::scope).collect()
     }
 
     /// Moves the entries of `from` to `into`, ready and due, and says how many. Where `into` has an entry of the same
     /// project, the one whose content is newer stays; what `into` has already sent is not sent again.
-    pub async fn adopt(&self, from: ScopeId, into: ScopeId, now: Timestamp) -> Result<u64, Error> {
+    pub async fn adopt(self, from: ScopeId, into: ScopeId, now: Timestamp) -> Result<u64, Error> {
         self.store.write(move |connection| Box::pin(adopt(connection, from, into, now))).await
     }
 }

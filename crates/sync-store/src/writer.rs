@@ -89,8 +89,14 @@ impl Writer {
     ) -> Self {
         let (jobs, waiting) = mpsc::channel(WAITING_ROOM);
         let figures = Arc::new(Counters::default());
-        let owner =
-            Owner { connection: Some(connection), options, file, limit, figures: Arc::clone(&figures) };
+        let owner = Owner {
+            connection: Some(connection),
+            options,
+            file,
+            limit,
+            figures: Arc::clone(&figures),
+            crowded: false,
+        };
         let mut task = JoinSet::new();
         task.spawn(owner.run(waiting));
         Self { jobs, figures, _task: Mutex::new(task) }
@@ -175,6 +181,8 @@ struct Owner {
     file: PathBuf,
     limit: u64,
     figures: Arc<Counters>,
+    // The disk was full, and the log was not moved into the file since.
+    crowded: bool,
 }
 
 /// What is stored between two savepoints.
@@ -250,6 +258,9 @@ impl Owner {
 
     /// Everything in one transaction. Every step has a reply afterwards, also when this fails.
     async fn transaction(&mut self, steps: Vec<Step>, replies: &mut Vec<Reply>) -> Result<(), Error> {
+        if self.crowded {
+            self.make_room().await;
+        }
         let limit = self.limit;
         let connection = match self.begin().await {
             Ok(connection) => connection,
@@ -284,6 +295,7 @@ impl Owner {
                     tracing::debug!(error = %second, "rolling back failed, the writing connection is opened anew");
                     self.connection = None;
                 }
+                self.crowded |= matches!(error, Error::Full);
                 Err(error)
             }
         }
@@ -305,6 +317,15 @@ impl Owner {
 
     async fn checkpoint(&mut self) -> Result<(), Error> {
         execute(self.connected().await?, CHECKPOINT).await
+    }
+
+    /// After a full disk the log is moved into the file before anything else is written to it. It is mostly older
+    /// versions of the same pages: a little new room is enough to give all of its own back.
+    async fn make_room(&mut self) {
+        match self.checkpoint().await {
+            Ok(()) => self.crowded = false,
+            Err(error) => tracing::debug!(%error, "the log cannot be moved into the file yet"),
+        }
     }
 
     async fn finish(&mut self) -> Result<(), Error> {
