@@ -47,6 +47,7 @@ pub(super) fn status(report: api::StatusReport, version: &str) -> Status {
         projects: ProjectCounts { total, registered, pending, missing, rejected },
         discovery: DiscoveryStatus {
             roots: report.roots.iter().map(root).collect(),
+            problems: report.scan_problems.clone(),
             watches: report.watches,
             last_scan: report.last_scan.map(last_scan),
         },
