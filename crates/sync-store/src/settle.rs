@@ -7,7 +7,7 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 use sync_core::{
     CloudId, CloudProject, EntryId, Failure, Fate, LocalId, Mapping, PayloadHash, Revision, ScopeId, Settled,
-    Standing, Timestamp, lifetime,
+    Standing, Timestamp, is_final, lifetime,
 };
 
 use crate::error::Error;
@@ -15,6 +15,9 @@ use crate::event::{self, NewEvent};
 use crate::mapping;
 use crate::row::{self, Columns};
 use crate::sql::{Hex, json};
+
+/// When a status that is not final is asked for the first time.
+const ASK_AGAIN: Duration = Duration::from_mins(1);
 
 /// What settling a flight came to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -201,7 +204,7 @@ fn told(
         revision: settled.revision,
         cached_at: now,
         expires_at,
-        refresh_at,
+        refresh_at: if is_final(&cloud.status) { refresh_at } else { refresh_at.min(now.after(ASK_AGAIN)) },
     }
 }
 

@@ -357,6 +357,18 @@ async fn one_flight_has_many_fates_and_one_commit() {
 }
 
 #[tokio::test]
+async fn a_status_that_is_not_final_is_soon_asked_for() {
+    let (_home, store, scope) = store().await;
+    enqueue(&store, scope, found(1, "a"), NOW).await;
+    let Fate::Delivered(told) = delivered(51) else { panic!("not delivered") };
+    let pending = Fate::Delivered(sync_core::CloudProject { status: "pending".to_owned(), ..told });
+    let flown = settled(&store, scope, 1, pending).await;
+    store.outbox().settle(scope, vec![flown], LIFE, 0, NOW).await.unwrap();
+    let mapping = store.mapping().get(scope, local(1)).await.unwrap().unwrap();
+    assert_eq!((mapping.refresh_at, mapping.expires_at), (later(60), NOW.after(LIFE)));
+}
+
+#[tokio::test]
 async fn another_uuid_in_the_cloud_is_an_event() {
     let (_home, store, scope) = store().await;
     for (name, told) in [("a", 51), ("b", 51), ("c", 52)] {
