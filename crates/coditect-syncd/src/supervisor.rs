@@ -59,6 +59,8 @@ impl Supervisor {
             tokio::select! {
                 () = self.stop.finishing() => {}
                 ended = self.tasks.join_next_with_id() => match ended {
+                    // Both may be ready at once; then the task ended because it was asked to.
+                    Some(ended) if self.stop.is_finishing() => fault = fault.or_else(|| self.late(ended)),
                     Some(ended) => {
                         fault = fault.or(Some(self.early(ended)));
                         self.stop.finish();
@@ -165,6 +167,27 @@ mod tests {
                 Ok::<(), String>(())
             });
             assert_eq!(supervisor.watch(GRACE).await.unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_task_that_ends_in_the_moment_of_the_stop_is_no_fault() {
+        for _ in 0..64 {
+            let stop = Stop::default();
+            let mut supervisor = Supervisor::new(stop.clone());
+            for name in ["one", "two", "three"] {
+                let asked = stop.clone();
+                supervisor.start(name, async move {
+                    asked.finishing().await;
+                    Ok::<(), String>(())
+                });
+            }
+            let asking = stop.clone();
+            supervisor.start("asking", async move {
+                asking.finish();
+                Ok::<(), String>(())
+            });
+            assert_eq!(supervisor.watch(GRACE).await, Ok(()));
         }
     }
 

@@ -141,6 +141,9 @@ pub struct ProjectCounts {
 pub struct DiscoveryStatus {
     /// The configured roots.
     pub roots: Vec<RootStatus>,
+    /// What could not be read, for people; the first few.
+    #[serde(default)]
+    pub problems: Vec<String>,
     /// How many directories the system watches for us.
     pub watches: u64,
     /// The last complete look; `null` before the first.

@@ -8,7 +8,6 @@ mod answer;
 mod connection;
 mod convert;
 mod discovery;
-mod guard;
 mod limits;
 mod listen;
 mod metrics;

@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::connection;
-use super::guard::Guard;
 use super::limits;
 use super::listen::{BindError, Bound, SocketFile, bind};
 use crate::engine::Engine;
+use crate::guard::Guard;
 
 /// Why the control server ended without being told to.
 #[derive(Debug, thiserror::Error)]

@@ -162,7 +162,7 @@ impl Eye {
             missing: applied.missing,
             done: true,
         };
-        self.watch(&survey, whole);
+        self.watch(&survey);
         let took = clock.elapsed();
         self.tell(&survey, &applied, scanned, whole, took);
         self.publish(&survey, whole.then_some(LastScan { started_at, took, scanned })).await?;
@@ -203,8 +203,8 @@ impl Eye {
         }
     }
 
-    fn watch(&mut self, survey: &Survey, whole: bool) {
-        self.folders = if whole { survey.folders.clone() } else { survey.watched_after(&self.folders) };
+    fn watch(&mut self, survey: &Survey) {
+        self.folders = survey.watched_after(&self.folders);
         let Some(watcher) = &mut self.watcher else { return };
         let report = watcher.watch(&self.folders);
         if !report.refused.is_empty() && self.refused.is_empty() {

@@ -5,6 +5,7 @@
 
 pub(crate) mod api;
 mod ask;
+mod credential;
 mod deliver;
 mod discover;
 mod flight;
@@ -30,6 +31,7 @@ use crate::stop::Stop;
 use crate::wake::Wake;
 use api::{CloudState, LastScan, Refusal, RootView, Scanned};
 
+pub(crate) use credential::credential;
 pub(crate) use deliver::deliver;
 pub(crate) use discover::discover;
 pub(crate) use settings::{DevSettings, Settings};
@@ -59,6 +61,7 @@ struct Inner {
     paused: AtomicBool,
     flush: AtomicBool,
     credential_changed: AtomicBool,
+    network_changed: AtomicBool,
     look_ups: Mutex<BTreeMap<LocalId, Vec<oneshot::Sender<LookedUpFor>>>>,
     scans: Mutex<Vec<ScanWish>>,
     counters: Counting,
@@ -183,6 +186,7 @@ impl Engine {
             paused: AtomicBool::new(paused),
             flush: AtomicBool::new(false),
             credential_changed: AtomicBool::new(false),
+            network_changed: AtomicBool::new(false),
             look_ups: Mutex::default(),
             scans: Mutex::default(),
             counters: Counting::default(),
@@ -209,6 +213,23 @@ impl Engine {
     /// Why not.
     pub(crate) fn is_healthy(&self) -> Result<(), String> {
         if self.0.stop.is_finishing() { Err("the daemon is shutting down".to_owned()) } else { Ok(()) }
+    }
+
+    /// The two levels of stopping.
+    pub(crate) fn stop(&self) -> Stop {
+        self.0.stop.clone()
+    }
+
+    /// Links or addresses of this machine changed.
+    pub(crate) fn network_changed(&self) {
+        self.0.network_changed.store(true, Ordering::Relaxed);
+        self.0.deliver_wake.wake();
+    }
+
+    /// The place the credential comes from changed.
+    pub(crate) fn credential_changed(&self) {
+        self.0.credential_changed.store(true, Ordering::Relaxed);
+        self.0.deliver_wake.wake();
     }
 
     /// Reads the configuration again.

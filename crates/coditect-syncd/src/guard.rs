@@ -1,7 +1,6 @@
-//! Tells when something happened in the directory of the control socket, so that a lost socket is noticed.
+//! Tells when something happened in one directory: that of the control socket, that of the token's file.
 //!
-//! Cleaners of temporary files remove sockets, and a daemon that does not notice is deaf for good. Costs nothing while
-//! nothing happens where the system can tell of changes; elsewhere it is a look every half minute.
+//! Costs nothing while nothing happens where the system can tell of changes; elsewhere it is a look every half minute.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,16 +10,16 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// Watches one directory.
 #[derive(Debug)]
-pub(super) struct Guard(Option<told::Watch>);
+pub(crate) struct Guard(Option<told::Watch>);
 
 impl Guard {
     /// Watches a directory; where that cannot be done, by looking from time to time.
-    pub(super) fn of(directory: &Path) -> Self {
+    pub(crate) fn of(directory: &Path) -> Self {
         Self(told::Watch::of(directory))
     }
 
-    /// Returns when names in the directory may have changed. Loses nothing when it is dropped and called again.
-    pub(super) async fn changed(&self) {
+    /// Returns when names in the directory or what they hold may have changed. Loses nothing when it is dropped and called again.
+    pub(crate) async fn changed(&self) {
         match &self.0 {
             Some(watch) => watch.changed().await,
             None => tokio::time::sleep(LOOK).await,
@@ -43,29 +42,27 @@ mod told {
 
     impl Watch {
         /// `None` when the kernel has no more watches to give.
-        pub(super) fn of(directory: &Path) -> Option<Self> {
+        pub(crate) fn of(directory: &Path) -> Option<Self> {
             let watch = || -> io::Result<Receiver> {
                 let kernel = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
                 let events = WatchFlags::CREATE
                     | WatchFlags::DELETE
                     | WatchFlags::MOVE
+                    | WatchFlags::CLOSE_WRITE
                     | WatchFlags::DELETE_SELF
                     | WatchFlags::MOVE_SELF
                     | WatchFlags::ONLYDIR;
                 inotify::add_watch(&kernel, directory, events)?;
                 Receiver::from_owned_fd_unchecked(kernel)
             };
-            watch()
-                .inspect_err(|error| debug!(%error, "the directory of the control socket is not watched"))
-                .ok()
-                .map(Self)
+            watch().inspect_err(|error| debug!(%error, "a directory is not watched")).ok().map(Self)
         }
 
         /// Returns when the kernel told something; what, does not matter.
-        pub(super) async fn changed(&self) {
+        pub(crate) async fn changed(&self) {
             let mut events = [0; 4096];
             if let Err(error) = self.0.readable().await {
-                debug!(%error, "the directory of the control socket is no longer watched");
+                debug!(%error, "a directory is no longer watched");
                 return std::future::pending().await;
             }
             while matches!(self.0.try_read(&mut events), Ok(1..)) {}
@@ -83,12 +80,12 @@ mod told {
 
     impl Watch {
         /// Always `None`.
-        pub(super) fn of(_: &Path) -> Option<Self> {
+        pub(crate) fn of(_: &Path) -> Option<Self> {
             None
         }
 
         /// Never called.
-        pub(super) async fn changed(&self) {
+        pub(crate) async fn changed(&self) {
             match *self {}
         }
     }

@@ -1,0 +1,137 @@
+//! The credential and the scope it opens: whose entries may be sent and whose mappings may be answered.
+
+use sync_cloud::{Credential, CredentialError};
+use sync_core::{Cause, Failure, Obtained, Pass, Scope, ScopeId, Tenant, Timestamp};
+
+use super::super::CurrentScope;
+use super::{DeliverError, Desk, Errand};
+
+impl Desk {
+    pub(super) fn ask_for_credential(&mut self) {
+        if self.errands.values().any(|errand| matches!(errand, Errand::Credential(_))) {
+            return;
+        }
+        let scope = self.engine.scope();
+        self.launch(Errand::Credential(self.settings.credential_source()), &scope);
+    }
+
+    pub(super) async fn take_credential(
+        &mut self,
+        obtained: Result<Option<Credential>, CredentialError>,
+    ) -> Result<(), DeliverError> {
+        let (now, dice) = (self.engine.now(), self.engine.0.dice.throw());
+        // A token never goes out in plain text, wherever it came from.
+        let transport = self.cloud.check_transport(true);
+        let (how, told, words) = match obtained {
+            Ok(Some(_)) if let Err(error) = &transport => {
+                self.token = None;
+                (Obtained::Failed, Tenant::Unknown, Some(format!("failed to {}", crate::chain(error))))
+            }
+            Ok(Some(credential)) => {
+                let pass = Pass {
+                    fingerprint: credential.token.fingerprint(),
+                    expires_at: credential.claims.expires_at,
+                };
+                if credential.readable_by_others {
+                    tracing::warn!("the token's file can be read by other users; run `chmod 600` on it");
+                }
+                self.token = Some(credential.token);
+                (Obtained::Pass(pass), credential.claims.tenant.map_or(Tenant::Opaque, Tenant::Named), None)
+            }
+            Ok(None) => {
+                self.token = None;
+                let words = "no credential is configured; run `coditect-sync auth set-token`";
+                (Obtained::Nothing, Tenant::Unknown, Some(words.to_owned()))
+            }
+            Err(error) => {
+                self.token = None;
+                (
+                    Obtained::Failed,
+                    Tenant::Unknown,
+                    Some(format!("no credential: failed to {}", crate::chain(&error))),
+                )
+            }
+        };
+        if words != self.told {
+            if let Some(words) = &words {
+                tracing::warn!("{words}");
+            }
+            self.told.clone_from(&words);
+        }
+        self.delivery.credential_obtained(how, now, dice);
+        if let Some(message) = words {
+            let failure = Failure { code: "no_credential".to_owned(), message, at: now };
+            self.engine.0.delivery.send_modify(|view| view.last_failure = Some(failure));
+        }
+        self.enter_scope(told, now).await
+    }
+
+    /// The credential tells whose entries may be sent and whose mappings may be answered.
+    pub(super) async fn enter_scope(&mut self, told: Tenant, now: Timestamp) -> Result<(), DeliverError> {
+        let store = self.engine.0.store.clone();
+        let before = self.engine.scope();
+        // A credential that cannot be had says nothing of the tenant: the scope of the last one stays, unless the
+        // cloud is another.
+        let fresh = self.settings.scope(told.clone());
+        let scope = if told == Tenant::Unknown && fresh.origin == before.scope.origin {
+            before.scope.clone()
+        } else {
+            fresh
+        };
+        let id = store.scope().ensure(&scope).await?;
+        if scope != before.scope {
+            let unknown = Scope { tenant: Tenant::Unknown, ..scope.clone() };
+            if scope.tenant != Tenant::Unknown {
+                let from = store.scope().ensure(&unknown).await?;
+                let adopted = store.scope().adopt(from, id, now).await?;
+                if adopted > 0 {
+                    tracing::info!(entries = adopted, %scope, "entries made before the tenant was known are its own");
+                }
+            }
+            self.delivery.enter_scope(now);
+            self.lasting = None;
+            tracing::info!(%scope, "registrations belong here");
+        }
+        if !before.settled || scope != before.scope {
+            self.restore(id).await?;
+        }
+        self.engine.0.scope.send_replace(CurrentScope { id, scope, settled: true });
+        self.engine.0.discover_wake.wake();
+        self.engine.progressed();
+        Ok(())
+    }
+
+    /// Waits the server asked for outlive the process.
+    pub(super) async fn keep_lasting(&mut self, scope: &CurrentScope) -> Result<(), DeliverError> {
+        let lasting = self.delivery.lasting();
+        if lasting == self.lasting {
+            return Ok(());
+        }
+        let (meta, key) = (self.engine.0.store.meta(), lasting_key(scope.id));
+        match lasting {
+            Some((cause, until)) => meta.set(&key, &format!("{} {}", cause.as_str(), until.0)).await?,
+            None => {
+                meta.remove(&key).await?;
+            }
+        }
+        self.lasting = lasting;
+        Ok(())
+    }
+
+    pub(super) async fn restore(&mut self, scope: ScopeId) -> Result<(), DeliverError> {
+        let kept = self.engine.0.store.meta().get(&lasting_key(scope)).await?;
+        let wait = kept
+            .as_deref()
+            .and_then(|text| text.split_once(' '))
+            .and_then(|(cause, until)| Some((Cause::from_word(cause)?, Timestamp(until.parse().ok()?))));
+        if let Some((cause, until)) = wait {
+            self.delivery.restore(cause, until);
+            self.lasting = wait;
+        }
+        Ok(())
+    }
+}
+
+fn lasting_key(scope: ScopeId) -> String {
+    format!("scope.{}.wait", scope.0)
+}

@@ -1,0 +1,137 @@
+//! Look-ups: what the cloud knows of a project, for somebody who waits or because a mapping grows old.
+
+use sync_core::{Asked, LocalId, LookUp, Mapping, Need, Presence, Revision, Timestamp, lifetime};
+use sync_store::Wish;
+use tokio::sync::oneshot;
+
+use super::super::{CurrentScope, LookedUpFor, locked};
+use super::publish::obstacle_text;
+use super::{DeliverError, Desk, Duration, Errand};
+
+const UNKNOWN_REMEMBERED: Duration = Duration::from_mins(1);
+
+const MOST_REFRESHES: u32 = 25;
+
+const MOST_LOOK_UPS: usize = 4;
+
+impl Desk {
+    /// Sends the look-ups somebody waits for, or answers at once where that is known to be in vain.
+    pub(super) fn send_look_ups(&mut self, scope: &CurrentScope) {
+        let now = self.engine.now();
+        self.unknown.retain(|_, until| *until > now);
+        let wanted: Vec<LocalId> = locked(&self.engine.0.look_ups).keys().copied().collect();
+        for local in wanted {
+            let in_the_air = |errand: &Errand| matches!(errand, Errand::LookUp(other) if *other == local);
+            if self.errands.values().any(in_the_air) {
+                continue;
+            }
+            if self.unknown.contains_key(&local) {
+                self.answer(local, &LookedUpFor::Unknown);
+            } else if let Err(why) = self.delivery.may_look_up(now) {
+                self.answer(local, &LookedUpFor::Unreachable(obstacle_text(why).to_owned()));
+            } else if self.delivery.credential_need(now) == Need::Renew {
+                self.ask_for_credential();
+            } else if self.look_ups_in_the_air() < MOST_LOOK_UPS {
+                self.launch(Errand::LookUp(local), scope);
+            }
+        }
+    }
+
+    pub(super) fn look_ups_in_the_air(&self) -> usize {
+        self.errands.values().filter(|errand| matches!(errand, Errand::LookUp(_))).count()
+    }
+
+    pub(super) fn answer(&self, local: LocalId, answer: &LookedUpFor) {
+        let waiting: Vec<oneshot::Sender<LookedUpFor>> =
+            locked(&self.engine.0.look_ups).remove(&local).unwrap_or_default();
+        for waiter in waiting {
+            if waiter.send(answer.clone()).is_err() {
+                tracing::trace!(project = %local, "nobody waits for the look-up any more");
+            }
+        }
+    }
+
+    /// Asks again for mappings that are about to expire or are not final.
+    pub(super) async fn refresh(&mut self, scope: &CurrentScope, now: Timestamp) -> Result<(), DeliverError> {
+        if self.delivery.is_paused() || self.delivery.may_look_up(now).is_err() {
+            return Ok(());
+        }
+        let due = self.engine.0.store.mapping().due_for_refresh(scope.id, now, MOST_REFRESHES).await?;
+        let due: Vec<LocalId> = due
+            .into_iter()
+            .map(|mapping| mapping.local)
+            .filter(|local| !self.unknown.contains_key(local))
+            .collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        for local in due {
+            locked(&self.engine.0.look_ups).entry(local).or_default();
+        }
+        self.send_look_ups(scope);
+        Ok(())
+    }
+
+    pub(super) async fn take_look_up(
+        &mut self,
+        local: LocalId,
+        look_up: &LookUp,
+    ) -> Result<(), DeliverError> {
+        let (now, dice) = (self.engine.now(), self.engine.0.dice.throw());
+        let trouble = self.delivery.heard(look_up, now, dice);
+        let scope = self.engine.scope();
+        let store = self.engine.0.store.clone();
+        let before = store.mapping().get(scope.id, local).await?;
+        let answer = match look_up {
+            LookUp::Found(project) => {
+                let (expires_at, refresh_at) = lifetime(now, self.settings.mapping_life(), dice);
+                let mapping = Mapping {
+                    local,
+                    cloud: project.cloud,
+                    tenant: project.tenant.clone(),
+                    status: project.status.clone(),
+                    sent: before.as_ref().and_then(|mapping| mapping.sent),
+                    revision: before.as_ref().map_or(Revision(0), |mapping| mapping.revision),
+                    cached_at: now,
+                    expires_at,
+                    refresh_at,
+                };
+                store.mapping().put(scope.id, mapping, now).await?;
+                LookedUpFor::Known
+            }
+            LookUp::Unknown => {
+                self.unknown.insert(local, now.after(UNKNOWN_REMEMBERED));
+                if before.is_some() {
+                    self.register_again(local, &scope, now).await?;
+                }
+                LookedUpFor::Unknown
+            }
+            LookUp::Failed(_) => LookedUpFor::Unreachable(
+                trouble.as_ref().map_or_else(|| "no answer".to_owned(), |words| words.message.clone()),
+            ),
+        };
+        self.landed_view(now, trouble.is_none(), trouble.as_ref());
+        self.answer(local, &answer);
+        self.engine.progressed();
+        Ok(())
+    }
+
+    /// The cloud forgot a project: the mapping goes, and what is still here is registered again.
+    pub(super) async fn register_again(
+        &self,
+        local: LocalId,
+        scope: &CurrentScope,
+        now: Timestamp,
+    ) -> Result<(), DeliverError> {
+        let store = &self.engine.0.store;
+        store.mapping().forget(scope.id, local).await?;
+        let project = store.project().get(local).await?;
+        if let Some(project) = project.filter(|project| project.presence == Presence::Present) {
+            tracing::info!(project = %local, "the cloud does not know it any more; it is registered again");
+            let registration = project.registration(self.engine.0.machine);
+            let wish = Wish { registration, asked: Asked::ByDiscovery, force: true };
+            store.outbox().enqueue(scope.id, vec![wish], now).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,296 @@
+//! The delivery loop: asks the machine what to do, does it, and tells the machine what came back.
+//!
+//! It waits in one place. What it does to the queue is settled in one commit per answer; what is in the air when the
+//! daemon ends is simply still waiting, and goes again under the same key.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sync_cloud::{Cloud, LookUpReply, Reply, Token};
+use sync_core::{Answer, Cause, Delivery, Heads, Hints, LocalId, LookUp, Step, Timestamp, Wants, Why};
+use tokio::task::{Id, JoinError, JoinSet};
+
+mod credential;
+mod look_up;
+mod publish;
+mod settle;
+
+use super::flight::{Errand, Landing, fly};
+use super::{CurrentScope, Engine, Settings};
+use crate::clock::Nap;
+use crate::supervisor::panic_text;
+
+/// Why the loop cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeliverError {
+    /// The store is not usable.
+    #[error("use the store: {0}")]
+    Store(String),
+    /// The cloud client cannot be built.
+    #[error("build the cloud client: {0}")]
+    Cloud(#[from] sync_cloud::Error),
+}
+
+impl From<sync_store::Error> for DeliverError {
+    fn from(error: sync_store::Error) -> Self {
+        Self::Store(crate::chain(&error))
+    }
+}
+
+const MOST_UNSENT: u32 = 1_000;
+
+/// Runs the loop until the daemon stops.
+///
+/// # Errors
+/// When the store is damaged or closed under it, or the configured cloud cannot be spoken to at all.
+pub(crate) async fn deliver(engine: Engine) -> Result<(), DeliverError> {
+    let mut desk = Desk::new(engine)?;
+    desk.ask_for_credential();
+    let stop = desk.engine.0.stop.clone();
+    while !stop.is_finishing() {
+        let pause = match desk.round().await {
+            Ok(pause) => pause,
+            Err(error) => desk.store_trouble(error)?,
+        };
+        let settings = Arc::clone(&desk.settings);
+        let clock = desk.engine.0.clock.clone();
+        let engine = desk.engine.clone();
+        tokio::select! {
+            () = stop.finishing() => break,
+            Some(landed) = desk.airborne.join_next_with_id() => desk.take_in(landed).await?,
+            () = engine.0.deliver_wake.woken() => {}
+            nap = wait(&clock, pause, settings.config.sync_daemon.drain_interval) => {
+                if nap == Nap::Slept {
+                    let (now, dice) = (desk.engine.now(), desk.engine.0.dice.throw());
+                    tracing::info!("the machine slept; what waits for the network is tried soon");
+                    desk.cloud.forget_connections();
+                    desk.delivery.woke(now, dice);
+                }
+            }
+        }
+    }
+    desk.finish().await
+}
+
+async fn wait(clock: &crate::clock::Clock, pause: Pause, drain_interval: Duration) -> Nap {
+    match pause {
+        Pause::Until(until) => clock.until(until).await,
+        Pause::Drain => {
+            clock.rest(drain_interval).await;
+            Nap::Over
+        }
+    }
+}
+
+/// How long the loop has nothing to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pause {
+    Until(Timestamp),
+    Drain,
+}
+
+/// Everything the loop holds.
+struct Desk {
+    engine: Engine,
+    delivery: Delivery,
+    settings: Arc<Settings>,
+    cloud: Arc<Cloud>,
+    token: Option<Token>,
+    airborne: JoinSet<Landing>,
+    /// What is in the air, to be judged even when it panics.
+    errands: HashMap<Id, Errand>,
+    /// Projects the cloud did not know a moment ago.
+    unknown: BTreeMap<LocalId, Timestamp>,
+    lasting: Option<(Cause, Timestamp)>,
+    /// A problem with the credential that was logged, so that it is not logged again.
+    told: Option<String>,
+}
+
+impl Desk {
+    fn new(engine: Engine) -> Result<Self, DeliverError> {
+        let settings = engine.settings();
+        let cloud = Arc::new(Cloud::new(settings.cloud(engine.0.machine))?);
+        let delivery = Delivery::new(settings.policy(), engine.now());
+        Ok(Self {
+            engine,
+            delivery,
+            settings,
+            cloud,
+            token: None,
+            airborne: JoinSet::new(),
+            errands: HashMap::new(),
+            unknown: BTreeMap::new(),
+            lasting: None,
+            told: None,
+        })
+    }
+
+    /// One look at what is true, and what follows from it.
+    async fn round(&mut self) -> Result<Pause, DeliverError> {
+        self.take_in_wishes()?;
+        let scope = self.engine.scope();
+        if !scope.settled {
+            return Ok(Pause::Drain);
+        }
+        self.send_look_ups(&scope);
+        loop {
+            let now = self.engine.now();
+            let heads = self.heads(&scope, now).await?;
+            let step = self.delivery.plan(now, self.engine.0.dice.throw(), &heads);
+            self.publish(&step);
+            let pause = match step {
+                Step::Again => continue,
+                Step::Send(flight) => {
+                    self.send(Errand::Flight(flight), &scope);
+                    Pause::Drain
+                }
+                Step::LookUp(entry) => {
+                    self.send(Errand::Entry(entry), &scope);
+                    Pause::Drain
+                }
+                Step::Renew => {
+                    self.ask_for_credential();
+                    Pause::Drain
+                }
+                Step::Wait { until, why: Why::NotDue } => {
+                    self.refresh(&scope, now).await?;
+                    Pause::Until(until)
+                }
+                Step::Wait { until, .. } => Pause::Until(until),
+                Step::Rest { why: Why::Empty } => {
+                    if self
+                        .engine
+                        .0
+                        .store
+                        .project()
+                        .enqueue_unsent(scope.id, self.engine.0.machine, MOST_UNSENT, now)
+                        .await?
+                        > 0
+                    {
+                        continue;
+                    }
+                    self.refresh(&scope, now).await?;
+                    Pause::Drain
+                }
+                Step::Rest { .. } => Pause::Drain,
+            };
+            return Ok(pause);
+        }
+    }
+
+    /// What others left for the loop to take up.
+    fn take_in_wishes(&mut self) -> Result<(), DeliverError> {
+        let now = self.engine.now();
+        let settings = self.engine.settings();
+        if !Arc::ptr_eq(&settings, &self.settings) {
+            self.cloud = Arc::new(Cloud::new(settings.cloud(self.engine.0.machine))?);
+            self.delivery.follow(settings.policy(), now);
+            self.settings = settings;
+        }
+        self.delivery.pause(self.engine.0.paused.load(Ordering::Relaxed));
+        if self.engine.0.network_changed.swap(false, Ordering::Relaxed) {
+            // A connection that was made over the old network may be dead without knowing it.
+            self.cloud.forget_connections();
+            self.delivery.network_changed(now, self.engine.0.dice.throw());
+        }
+        if self.engine.0.flush.swap(false, Ordering::Relaxed) {
+            self.delivery.flush(now);
+        }
+        if self.engine.0.credential_changed.swap(false, Ordering::Relaxed) {
+            self.delivery.credential_changed();
+            self.ask_for_credential();
+        }
+        Ok(())
+    }
+
+    async fn heads(&self, scope: &CurrentScope, now: Timestamp) -> Result<Heads, DeliverError> {
+        let outbox = self.engine.0.store.outbox();
+        let entries = match self.delivery.wants() {
+            Wants::Heads { limit } => {
+                outbox.heads(scope.id, now, u32::try_from(limit).unwrap_or(u32::MAX), &[]).await?
+            }
+            Wants::These(ids) => outbox.entries(&ids).await?,
+        };
+        let next_due = if entries.is_empty() { outbox.next_due(scope.id).await? } else { None };
+        // What came due between the two questions is asked for again at once.
+        Ok(Heads { entries, next_due: next_due.map(|due| due.max(Timestamp(now.0.saturating_add(1)))) })
+    }
+
+    fn send(&mut self, errand: Errand, scope: &CurrentScope) {
+        if let Errand::Flight(flight) = &errand {
+            let ids = flight.entries.iter().map(|entry| entry.id).collect();
+            self.engine.0.delivery.send_modify(|view| view.in_flight = ids);
+            tracing::debug!(projects = flight.entries.len(), batch = flight.batch, "sending");
+        }
+        self.launch(errand, scope);
+    }
+
+    fn launch(&mut self, errand: Errand, scope: &CurrentScope) {
+        if !matches!(errand, Errand::Credential(_)) {
+            self.engine.0.counters.requests.fetch_add(1, Ordering::Relaxed);
+        }
+        let future = fly(Arc::clone(&self.cloud), self.token.clone(), scope.scope.clone(), errand.clone());
+        let id = self.airborne.spawn(future).id();
+        self.errands.insert(id, errand);
+    }
+
+    /// Takes in what came back.
+    async fn take_in(&mut self, landed: Result<(Id, Landing), JoinError>) -> Result<(), DeliverError> {
+        let landing = match landed {
+            Ok((id, landing)) => {
+                self.errands.remove(&id);
+                landing
+            }
+            Err(error) => match self.errands.remove(&error.id()) {
+                Some(errand) => panicked(errand, error),
+                None => return Ok(()),
+            },
+        };
+        match landing {
+            Landing::Credential(obtained) => self.take_credential(obtained).await,
+            Landing::Flight(flight, reply) => self.take_flight(&flight, &reply).await,
+            Landing::Entry(entry, LookUpReply { look_up, .. }) => {
+                let (now, dice) = (self.engine.now(), self.engine.0.dice.throw());
+                let landed = self.delivery.looked_up(&entry, &look_up, now, dice);
+                self.settle(landed, now, dice).await
+            }
+            Landing::LookUp(local, LookUpReply { look_up, .. }) => self.take_look_up(local, &look_up).await,
+        }
+    }
+
+    /// What is in the air may land; nothing new is sent.
+    async fn finish(mut self) -> Result<(), DeliverError> {
+        let stop = self.engine.0.stop.clone();
+        while self.errands.values().any(|errand| matches!(errand, Errand::Flight(_))) {
+            tokio::select! {
+                Some(landed) = self.airborne.join_next_with_id() => self.take_in(landed).await?,
+                () = stop.dropping() => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A flight's panic is an answer like another.
+fn panicked(errand: Errand, error: JoinError) -> Landing {
+    let words = format!("sending it failed inside the daemon: {}", panic_text(error));
+    tracing::error!(reason = words, "a request panicked");
+    let answer = Answer::Internal(words.clone());
+    let look_up = |answer| LookUpReply {
+        look_up: LookUp::Failed(answer),
+        hints: Hints::default(),
+        took: Duration::ZERO,
+        date: None,
+    };
+    match errand {
+        Errand::Flight(flight) => Landing::Flight(
+            flight,
+            Reply { answer, hints: Hints::default(), took: Duration::ZERO, date: None },
+        ),
+        Errand::Entry(entry) => Landing::Entry(entry, look_up(answer)),
+        Errand::LookUp(local) => Landing::LookUp(local, look_up(answer)),
+        Errand::Credential(_) => Landing::Credential(Ok(None)),
+    }
+}
