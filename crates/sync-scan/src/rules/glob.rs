@@ -2,6 +2,9 @@
 
 /// Whether `path` is meant by `pattern`; both with slashes, neither beginning or ending with one.
 pub fn matches(pattern: &str, path: &str) -> bool {
+    if !pattern.contains(['*', '?', '{']) {
+        return parts(pattern).eq(parts(path));
+    }
     alternatives(pattern).iter().any(|pattern| {
         let pattern: Vec<&str> = parts(pattern).collect();
         let path: Vec<&str> = parts(path).collect();

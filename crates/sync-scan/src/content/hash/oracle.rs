@@ -2,6 +2,7 @@
 //!
 //! Git works on a copy of the index and on an object folder of its own, without anybody's configuration.
 
+mod history;
 mod scene;
 
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -105,7 +105,7 @@ impl Scene {
     }
 
     /// Git's answer, from a copy of the index.
-    fn theirs(&self) -> String {
+    pub(super) fn theirs(&self) -> String {
         let index = PathBuf::from(self.git(&["rev-parse", "--path-format=absolute", "--git-path", "index"]));
         let objects = self.git(&["rev-parse", "--path-format=absolute", "--git-path", "objects"]);
         let scratch = TempDir::new_in(self.place.path()).unwrap();
