@@ -114,6 +114,17 @@ when old.scope <> new.scope or old.standing <> new.standing or old.bytes <> new.
     where scope = new.scope and standing = new.standing;
 end;
 
+-- Projects whose entry was taken out of the queue: they wait again only when they change or somebody asks.
+create table dropped (
+    scope integer not null references scope (id),
+    local blob not null check (length(local) = 16),
+    primary key (scope, local)
+) strict, without rowid;
+
+create trigger outbox_again after insert on outbox begin
+    delete from dropped where scope = new.scope and local = new.local;
+end;
+
 create table mapping (
     scope integer not null references scope (id),
     local blob not null check (length(local) = 16),

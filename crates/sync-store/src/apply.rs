@@ -63,13 +63,23 @@ crate::sql::statements! {
             vcs_device = excluded.vcs_device, vcs_inode = excluded.vcs_inode, vcs = excluded.vcs,
             name = excluded.name, language = excluded.language, framework = excluded.framework,
             content_hash = excluded.content_hash, kind = excluded.kind, parent = excluded.parent,
-            presence = excluded.presence, asked = min(asked, excluded.asked), seen_at = excluded.seen_at";
+            presence = excluded.presence, asked = excluded.asked, seen_at = excluded.seen_at";
     UNSENT = concat!("\
         select ", project_columns!(), "
         from project p
         left join mapping m on m.scope = ?1 and m.local = p.local
         left join outbox o on o.scope = ?1 and o.operation = 0 and o.local = p.local
-        where p.presence = 0 and o.id is null and m.sent is null
+        left join dropped d on d.scope = ?1 and d.local = p.local
+        where p.presence = 0 and o.id is null and m.sent is null and d.local is null
+            and (
+                p.asked = 1
+                or not exists (
+                    select 1 from scope s
+                    left join mapping sm on sm.scope = s.id and sm.local = p.local
+                    left join outbox so on so.scope = s.id and so.operation = 0 and so.local = p.local
+                    where s.id <> ?1 and (sm.local is not null or so.id is not null)
+                )
+            )
         limit ?2");
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use sync_core::{Entry, EntryId, LocalId, ScopeId, Settled, Standing, Timestamp};
 
@@ -172,14 +173,14 @@ crate::sql::statements! {
         set due = ?3 + abs(id * 7919 + ?5) % ?4
         where scope = ?1 and standing = ?2 and asked in (0, 1) and due > ?3 + ?4";
     DROP = "delete from outbox where id in (select value from json_each(?1))";
-    TRIM_DEAD = "\
-        delete from outbox
-        where id in (
-            select id from outbox
-            where scope = ?1 and standing = 2
-            order by due desc, id desc
-            limit -1 offset ?2
-        )";
+    REMEMBER_DROPPED = "\
+        insert or ignore into dropped (scope, local)
+        select scope, local from outbox where id in (select value from json_each(?1))";
+    OLD_DEAD = "\
+        select id from outbox
+        where scope = ?1 and standing = 2
+        order by due desc, id desc
+        limit -1 offset ?2";
 }
 
 impl Outbox<'_> {
@@ -391,15 +392,12 @@ impl Outbox<'_> {
             .await
     }
 
-    /// Removes entries, whatever they wait for. Says how many there were.
+    /// Removes entries, whatever they wait for; their projects wait again only when they change or somebody asks.
+    /// Says how many there were.
     pub async fn drop_entries(self, ids: &[EntryId]) -> Result<u64, Error> {
         let ids = ids_json(ids)?;
         self.store
-            .write(move |connection| {
-                Box::pin(
-                    async move { Ok(sqlx::query(DROP).bind(ids).execute(connection).await?.rows_affected()) },
-                )
-            })
+            .write(move |connection| Box::pin(async move { drop_for_good(connection, ids).await }))
             .await
     }
 
@@ -448,8 +446,13 @@ impl Outbox<'_> {
         self.store
             .write(move |connection| {
                 Box::pin(async move {
-                    let query = sqlx::query(TRIM_DEAD).bind(scope.0).bind(i64::from(keep));
-                    Ok(query.execute(connection).await?.rows_affected())
+                    let query = sqlx::query(OLD_DEAD).bind(scope.0).bind(i64::from(keep));
+                    let old = query.fetch_all(&mut *connection).await?;
+                    let old: Vec<EntryId> = old.iter().map(|found| EntryId(row::number(found, 0))).collect();
+                    if old.is_empty() {
+                        return Ok(0);
+                    }
+                    drop_for_good(connection, ids_json(&old)?).await
                 })
             })
             .await
@@ -461,6 +464,11 @@ fn ids_json(ids: &[EntryId]) -> Result<String, Error> {
 }
 
 /// The rows that can be read, and the numbers of those that cannot.
+async fn drop_for_good(connection: &mut SqliteConnection, ids: String) -> Result<u64, Error> {
+    sqlx::query(REMEMBER_DROPPED).bind(ids.clone()).execute(&mut *connection).await?;
+    Ok(sqlx::query(DROP).bind(ids).execute(connection).await?.rows_affected())
+}
+
 fn sort_out(rows: &[SqliteRow]) -> (Vec<Entry>, Vec<EntryId>) {
     let mut entries = Vec::with_capacity(rows.len());
     let mut damaged = Vec::new();

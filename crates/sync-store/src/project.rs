@@ -157,8 +157,11 @@ impl Projects<'_> {
     }
 
     /// Queues the projects on disk that `scope`'s cloud was never sent and that do not wait: those that were refused
-    /// while the queue was full, whose row was damaged, or that were found in the time of another scope. Says how
+    /// while the queue was full, whose row was damaged, or that discovery found in the time of another scope. Says how
     /// many; at most `at_most` in one call.
+    ///
+    /// Left out are those whose entry was dropped, and those that only a user named and that another scope has: what
+    /// was meant for one tenant is not told to another.
     pub async fn enqueue_unsent(
         self,
         scope: ScopeId,

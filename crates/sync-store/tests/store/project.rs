@@ -190,6 +190,34 @@ async fn what_was_never_sent_can_be_queued_later() {
 }
 
 #[tokio::test]
+async fn what_was_dropped_waits_again_only_when_it_changes() {
+    let (_home, store, scope) = store().await;
+    let change = added(1, "/p/1");
+    store.project().apply(scope, MACHINE, vec![change.clone()], NOW).await.unwrap();
+    let waiting = store.outbox().waiting_for(scope, change.project.local).await.unwrap().unwrap();
+    assert_eq!(store.outbox().drop_entries(&[waiting.id]).await.unwrap(), 1);
+    assert_eq!(store.project().enqueue_unsent(scope, MACHINE, 100, NOW).await.unwrap(), 0);
+    let mut changed = change;
+    changed.project.content_hash = "other".to_owned();
+    changed.kind = ChangeKind::Changed;
+    store.project().apply(scope, MACHINE, vec![changed], NOW).await.unwrap();
+    assert_eq!(store.outbox().counts(scope, NOW).await.unwrap().ready, 1);
+}
+
+#[tokio::test]
+async fn a_project_a_user_named_for_one_tenant_is_not_told_to_another() {
+    let (_home, store, first) = store().await;
+    let second = store.scope().ensure(&scope_of("other")).await.unwrap();
+    for (number, asked, told) in [(1, Asked::ByDiscovery, 1), (2, Asked::ByUser, 0)] {
+        let mut change = added(number, &format!("/p/{number}"));
+        change.project.asked = asked;
+        store.project().apply(first, MACHINE, vec![change], NOW).await.unwrap();
+        let queued = store.project().enqueue_unsent(second, MACHINE, 100, NOW).await.unwrap();
+        assert_eq!(queued, told, "{asked:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_mapping_is_kept_counted_refreshed_and_forgotten() {
     let (_home, store, scope) = store().await;
     store.project().apply(scope, MACHINE, vec![added(1, "/p/1"), added(2, "/p/2")], NOW).await.unwrap();
