@@ -156,7 +156,7 @@ fn record(sighting: &Sighting, found: &Match<'_>, parent: Option<LocalId>, now: 
         kind: sighting.kind,
         parent: parent.filter(|parent| *parent != found.local()),
         presence: Presence::Present,
-        asked: before.map_or(Asked::ByDiscovery, |project| project.asked),
+        asked: Asked::ByDiscovery,
         first_seen_at: before.map_or(now, |project| project.first_seen_at),
         seen_at: now,
     }

@@ -44,7 +44,7 @@ pub struct Project {
     pub parent: Option<LocalId>,
     /// Whether it is there.
     pub presence: Presence,
-    /// Who made it known first.
+    /// Whether discovery keeps track of it, or only a user named it.
     pub asked: Asked,
     /// When it became known.
     pub first_seen_at: Timestamp,

@@ -37,7 +37,7 @@ pub(super) fn run(register: &Register, context: &Context) -> Result<Answer, Fail
     let mut daemon = context.daemon()?;
     let (result, document) = daemon.ask_for::<SyncResult>(&Call::register(&request))?;
     let shown = path.display().to_string();
-    if !result.success {
+    if !result.success && !result.queued {
         let why = result.error.as_deref().unwrap_or("the daemon does not say why");
         return Err(Failure::failed(format!("`{shown}` is not registered: {why}")).with_answer(document));
     }

@@ -2,7 +2,7 @@
 //!
 //! By hand, so that a change inside the daemon cannot change by accident what others read.
 
-use sync_core::{Asked, CloudId, Entry, Failure, ProjectKind, Standing, Timestamp, Vcs};
+use sync_core::{Asked, CloudId, Entry, Failure, ProjectKind, Timestamp, Vcs};
 use sync_wire::{
     AskedBy, CacheCounts, CloudStatus, DiscoveryStatus, FlushAnswer, ItemState, LastError, LastScan, Problem,
     Project, ProjectCounts, ProjectState, ProjectType, QueueCounts, QueueItem, QueueItemBrief, ResolveAnswer,
@@ -16,7 +16,7 @@ impl From<api::Refusal> for Box<Problem> {
     fn from(refusal: api::Refusal) -> Self {
         let mut problem = Self::new(Problem::new(refusal.code, refusal.message));
         problem.hint = refusal.hint;
-        problem.queue_item = refusal.entry.map(|entry| waiting(&entry));
+        problem.queue_item = refusal.entry.map(|view| brief(&view.entry, entry_state(view.state)));
         problem
     }
 }
@@ -227,17 +227,6 @@ pub(super) fn asked_entry_state(state: ItemState) -> api::EntryState {
     }
 }
 
-/// An entry that explains a refusal. What is in the air at this moment is not known here.
-fn waiting(entry: &Entry) -> QueueItemBrief {
-    let state = match entry.standing {
-        Standing::Ready if entry.last_failure.is_some() => ItemState::Delayed,
-        Standing::Ready => ItemState::Ready,
-        Standing::Parked => ItemState::Parked,
-        Standing::Dead => ItemState::Dead,
-    };
-    brief(entry, state)
-}
-
 fn brief(entry: &Entry, state: ItemState) -> QueueItemBrief {
     QueueItemBrief {
         id: entry.id.0,
@@ -250,8 +239,9 @@ fn brief(entry: &Entry, state: ItemState) -> QueueItemBrief {
 
 fn next_attempt(state: ItemState, due: Timestamp) -> Option<String> {
     match state {
-        ItemState::Ready | ItemState::Delayed | ItemState::Parked => Some(due.to_rfc3339()),
-        ItemState::InFlight | ItemState::Dead => None,
+        ItemState::Delayed | ItemState::Parked => Some(due.to_rfc3339()),
+        // Due already: it goes as soon as the way to the cloud is open, which the status tells.
+        ItemState::Ready | ItemState::InFlight | ItemState::Dead => None,
     }
 }
 
@@ -276,7 +266,7 @@ pub(super) fn registered(registered: api::Registered) -> SyncResult {
         api::RegisterOutcome::Cached(mapping) => {
             result(true, Some(mapping.cloud), SyncResult::CACHED, false, None)
         }
-        api::RegisterOutcome::Queued(cloud) => result(true, cloud, SyncResult::QUEUED, true, None),
+        api::RegisterOutcome::Queued(cloud) => result(false, cloud, SyncResult::QUEUED, true, None),
         api::RegisterOutcome::Failed(failure) => {
             result(false, None, SyncResult::ERROR, false, Some(failure.message))
         }
@@ -319,19 +309,24 @@ mod tests {
         let cloud = mapping().cloud;
         check(api::RegisterOutcome::Registered(mapping()), (true, Some(cloud.0), "registered", false, None));
         check(api::RegisterOutcome::Cached(mapping()), (true, Some(cloud.0), "cached", false, None));
-        check(api::RegisterOutcome::Queued(None), (true, None, "queued", true, None));
-        check(api::RegisterOutcome::Queued(Some(cloud)), (true, Some(cloud.0), "queued", true, None));
+        check(api::RegisterOutcome::Queued(None), (false, None, "queued", true, None));
+        check(api::RegisterOutcome::Queued(Some(cloud)), (false, Some(cloud.0), "queued", true, None));
         check(api::RegisterOutcome::Failed(failure()), (false, None, "error", false, Some("no such parent")));
     }
 
     #[test]
     fn a_refusal_keeps_its_code_its_hint_and_the_entry_that_explains_it() {
-        let check = |standing, last_failure: Option<Failure>, state, next: Option<&str>| {
+        for (state, shown, next) in [
+            (api::EntryState::Ready, ItemState::Ready, None),
+            (api::EntryState::Delayed, ItemState::Delayed, Some("1970-01-01T00:00:01Z")),
+            (api::EntryState::InFlight, ItemState::InFlight, None),
+            (api::EntryState::Dead, ItemState::Dead, None),
+        ] {
             let refusal = api::Refusal {
                 code: ProblemCode::NotRegistered,
                 message: "`api` is not registered yet".to_owned(),
                 hint: Some("wait".to_owned()),
-                entry: Some(Box::new(Entry { standing, last_failure, ..entry() })),
+                entry: Some(Box::new(api::EntryView { entry: entry(), state })),
             };
             let problem = Box::<Problem>::from(refusal);
             assert_eq!((problem.code, problem.status), (ProblemCode::NotRegistered, 404));
@@ -340,13 +335,8 @@ mod tests {
                 ("`api` is not registered yet", Some("wait"))
             );
             let item = problem.queue_item.expect("the entry");
-            assert_eq!((item.id, item.state, item.next_attempt_at.as_deref()), (7, state, next));
-        };
-        let due = Some("1970-01-01T00:00:01Z");
-        check(Standing::Ready, None, ItemState::Ready, due);
-        check(Standing::Ready, Some(failure()), ItemState::Delayed, due);
-        check(Standing::Parked, Some(failure()), ItemState::Parked, due);
-        check(Standing::Dead, Some(failure()), ItemState::Dead, None);
+            assert_eq!((item.id, item.state, item.next_attempt_at.as_deref()), (7, shown, next));
+        }
     }
 
     #[test]
@@ -422,7 +412,7 @@ mod tests {
             registration,
             revision: Revision::FIRST,
             asked: Asked::ByUser,
-            standing: Standing::Ready,
+            standing: sync_core::Standing::Ready,
             attempts: 0,
             due: Timestamp(1_000),
             enqueued_at: Timestamp(0),

@@ -21,7 +21,7 @@ pub(crate) struct Refusal {
     /// What to do about it.
     pub hint: Option<String>,
     /// The entry that is on its way, where that explains the refusal.
-    pub entry: Option<Box<Entry>>,
+    pub entry: Option<Box<EntryView>>,
 }
 
 /// Which project is meant.

@@ -155,6 +155,7 @@ impl Engine {
 
     async fn not_registered(&self, scope: &CurrentScope, local: LocalId) -> Result<Refusal, Refusal> {
         let entry = self.0.store.outbox().waiting_for(scope.id, local).await.map_err(store_refusal)?;
+        let in_flight = self.0.delivery.borrow().in_flight.clone();
         let (message, hint) = match &entry {
             Some(_) => (
                 format!("project {local} is on its way to the cloud and not there yet"),
@@ -164,7 +165,7 @@ impl Engine {
         };
         Ok(Refusal {
             hint: Some(hint.to_owned()),
-            entry: entry.map(Box::new),
+            entry: entry.map(|entry| Box::new(view(entry, &in_flight, self.now()))),
             ..refusal(ProblemCode::NotRegistered, message)
         })
     }

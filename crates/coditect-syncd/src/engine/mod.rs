@@ -13,6 +13,8 @@ mod queue;
 mod register;
 mod report;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! Takes in projects that a tool or a person gives, and says how far each came.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -29,29 +29,41 @@ impl Engine {
     ) -> Result<Vec<Registered>, Refusal> {
         let roots: Vec<PathBuf> = drafts.iter().map(|draft| draft.root.clone()).collect();
         Settings::check_paths(&roots)?;
-        let (sightings, roots) = self.look_at(roots).await?;
-        let known = self.0.store.project().all().await.map_err(store_refusal)?;
+        let seen =
+            self.look_at(drafts.iter().map(|draft| (draft.root.clone(), draft.is_whole())).collect()).await?;
         let now = self.now();
+        let mut places: BTreeMap<PathBuf, LocalId> = BTreeMap::new();
         let mut outcomes: Vec<Result<Registration, Registered>> = Vec::new();
         let mut changes = Vec::new();
-        for (draft, root) in drafts.into_iter().zip(roots) {
-            let project = complete(draft, root, &sightings, &known, self.0.machine, now);
+        for (draft, root) in drafts.into_iter().zip(&seen.roots) {
+            let known = self.known(draft.local, root.as_deref(), &seen.sightings).await?;
+            let failed = |local: LocalId, code: &str, message: String| {
+                let failure = Failure { code: code.to_owned(), message, at: now };
+                Registered { local, outcome: RegisterOutcome::Failed(failure) }
+            };
+            let Some(root) = root else {
+                let local = draft.local.unwrap_or_else(|| local_id(self.0.machine, &draft.root));
+                let message = format!("root_path `{}` is not a folder on this machine", draft.root.display());
+                outcomes.push(Err(failed(local, "invalid", message)));
+                continue;
+            };
+            let project = complete(draft, root.clone(), &seen.sightings, &known, self.0.machine, now);
+            if let Some(other) = places.insert(project.root.clone(), project.local)
+                && other != project.local
+            {
+                let message = format!("`{}` is given twice, under two UUIDs", project.root.display());
+                places.insert(project.root.clone(), other);
+                outcomes.push(Err(failed(project.local, "conflict", message)));
+                continue;
+            }
             match project.registration(self.0.machine).checked() {
                 Ok(registration) => {
-                    changes.extend(replaced(&known, &project, now));
-                    let before = known.iter().find(|before| before.local == project.local);
-                    let kind = if before.is_some() { ChangeKind::Changed } else { ChangeKind::Added };
+                    let is_known = known.iter().any(|before| before.local == project.local);
+                    let kind = if is_known { ChangeKind::Changed } else { ChangeKind::Added };
                     changes.push(Change { kind, project });
                     outcomes.push(Ok(registration));
                 }
-                Err(invalid) => {
-                    let failure =
-                        Failure { code: "invalid".to_owned(), message: invalid.to_string(), at: now };
-                    outcomes.push(Err(Registered {
-                        local: project.local,
-                        outcome: RegisterOutcome::Failed(failure),
-                    }));
-                }
+                Err(invalid) => outcomes.push(Err(failed(project.local, "invalid", invalid.to_string()))),
             }
         }
         let scope = self.scope();
@@ -61,9 +73,13 @@ impl Engine {
             .map(|registration| Wish { registration: registration.clone(), asked: Asked::ByUser, force })
             .collect();
         let asked = u64::try_from(wishes.len()).unwrap_or(u64::MAX);
-        // The wish is durable first: a record without a wish would look as if nobody had asked.
-        let taken = self.0.store.outbox().enqueue(scope.id, wishes, now).await.map_err(store_refusal)?;
-        self.0.store.project().apply(scope.id, self.0.machine, changes, now).await.map_err(store_refusal)?;
+        // Handed in together, the wish first, so that both go into one commit.
+        let (taken, applied) = tokio::join!(
+            self.0.store.outbox().enqueue(scope.id, wishes, now),
+            self.0.store.project().apply(scope.id, self.0.machine, changes, now),
+        );
+        let taken = taken.map_err(store_refusal)?;
+        applied.map_err(store_refusal)?;
         self.0.counters.enqueued.fetch_add(asked, Ordering::Relaxed);
         self.0.deliver_wake.wake();
         self.progressed();
@@ -84,6 +100,29 @@ impl Engine {
         Ok(registered)
     }
 
+    /// The records that a draft may be about: that of its UUID, that of its place, and those around it.
+    async fn known(
+        &self,
+        local: Option<LocalId>,
+        root: Option<&Path>,
+        sightings: &[Sighting],
+    ) -> Result<Vec<Project>, Refusal> {
+        let projects = self.0.store.project();
+        let mut known = Vec::new();
+        if let Some(local) = local {
+            known.extend(projects.get(local).await.map_err(store_refusal)?);
+        }
+        let Some(root) = root else { return Ok(known) };
+        known.extend(projects.at_or_above(root).await.map_err(store_refusal)?);
+        // One that is missing is found by the UUID it would have had.
+        known.extend(projects.get(local_id(self.0.machine, root)).await.map_err(store_refusal)?);
+        let around = sightings.iter().filter(|sighting| root.starts_with(&sighting.root));
+        for parent in around.filter_map(|sighting| sighting.parent_root.as_deref()) {
+            known.extend(projects.at_or_above(parent).await.map_err(store_refusal)?);
+        }
+        Ok(known)
+    }
+
     async fn outcome(
         &self,
         registration: Registration,
@@ -95,7 +134,11 @@ impl Engine {
             return Ok(Registered { local, outcome: RegisterOutcome::Cached(mapping) });
         }
         let hash = registration.payload_hash();
-        let settled = self.wait_for(wait, || self.settled(local, hash)).await?;
+        let settled = match self.wait_for(wait, || self.settled(local, hash)).await {
+            // It is durable; that the daemon ends while somebody waits changes nothing about that.
+            Err(ended) if ended.code == ProblemCode::ShuttingDown => None,
+            other => other?,
+        };
         let outcome = if let Some(outcome) = settled {
             outcome
         } else {
@@ -122,21 +165,51 @@ impl Engine {
         }
     }
 
-    /// Looks at these paths; answers what was seen and the canonical form of each.
-    async fn look_at(&self, paths: Vec<PathBuf>) -> Result<(Vec<Sighting>, Vec<PathBuf>), Refusal> {
+    /// Looks at those of the paths about which not everything is given.
+    async fn look_at(&self, paths: Vec<(PathBuf, bool)>) -> Result<Seen, Refusal> {
         let options = self.settings().scan();
         let stop = self.0.stop.flag();
         let looking = tokio::task::spawn_blocking(move || {
-            let canonical: Vec<PathBuf> =
-                paths.into_iter().map(|path| std::fs::canonicalize(&path).unwrap_or(path)).collect();
-            let there: Vec<PathBuf> = canonical.iter().filter(|path| path.is_dir()).cloned().collect();
-            let seen = sync_scan::look(&options, &there, &Arc::clone(&stop));
-            (seen.sightings, canonical)
+            let mut wanted = Vec::new();
+            let roots = paths
+                .into_iter()
+                .map(|(path, is_whole)| {
+                    let root = std::fs::canonicalize(&path).ok().filter(|root| root.is_dir())?;
+                    if !is_whole {
+                        wanted.push(root.clone());
+                    }
+                    Some(root)
+                })
+                .collect();
+            let sightings = if wanted.is_empty() {
+                Vec::new()
+            } else {
+                sync_scan::look(&options, &wanted, &stop).sightings
+            };
+            Seen { sightings, roots }
         });
         looking.await.map_err(|error| {
             tracing::error!(%error, "a look at paths ended badly");
             refusal(ProblemCode::Internal, "looking at the path ended badly; see the daemon's log")
         })
+    }
+}
+
+/// What a look found: the projects, and the canonical form of each path that is a folder.
+struct Seen {
+    sightings: Vec<Sighting>,
+    roots: Vec<Option<PathBuf>>,
+}
+
+impl Draft {
+    /// Whether nothing is left to be found out.
+    fn is_whole(&self) -> bool {
+        self.local.is_some()
+            && self.name.is_some()
+            && self.language.is_some()
+            && self.framework.is_some()
+            && self.content_hash.is_some()
+            && self.kind.is_some()
     }
 }
 
@@ -205,18 +278,9 @@ fn complete(
             .unwrap_or_default(),
         parent,
         presence: Presence::Present,
-        asked: Asked::ByUser,
+        asked: recorded.map_or(Asked::ByUser, |project| project.asked),
         first_seen_at: recorded.map_or(now, |project| project.first_seen_at),
         seen_at: now,
         root,
     }
-}
-
-/// A tool's UUID counts: a record of the same place under another UUID is of the past.
-fn replaced(known: &[Project], project: &Project, now: sync_core::Timestamp) -> Option<Change> {
-    let other = known.iter().find(|other| {
-        other.root == project.root && other.local != project.local && other.presence == Presence::Present
-    })?;
-    let gone = Project { presence: Presence::Missing, seen_at: now, ..other.clone() };
-    Some(Change { kind: ChangeKind::Missing, project: gone })
 }

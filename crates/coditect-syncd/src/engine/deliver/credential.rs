@@ -1,10 +1,16 @@
 //! The credential and the scope it opens: whose entries may be sent and whose mappings may be answered.
 
+use std::time::Duration;
+
 use sync_cloud::{Credential, CredentialError};
-use sync_core::{Cause, Failure, Obtained, Pass, Scope, ScopeId, Tenant, Timestamp};
+use sync_core::{Cause, Failure, Obtained, Pass, Scope, ScopeId, Standing, Tenant, Timestamp};
 
 use super::super::CurrentScope;
 use super::{DeliverError, Desk, Errand};
+
+/// The longest pauses that the delivery machine gives an entry of each standing.
+const LONGEST_READY: Duration = Duration::from_hours(6);
+const LONGEST_PARKED: Duration = Duration::from_hours(24);
 
 impl Desk {
     pub(super) fn ask_for_credential(&mut self) {
@@ -94,6 +100,11 @@ impl Desk {
         }
         if !before.settled || scope != before.scope {
             self.restore(id).await?;
+            // A clock that was set back must not leave entries waiting for years.
+            let dice = self.engine.0.dice.throw();
+            for (standing, cap) in [(Standing::Ready, LONGEST_READY), (Standing::Parked, LONGEST_PARKED)] {
+                store.outbox().pull_in(id, standing, cap, dice, now).await?;
+            }
         }
         self.engine.0.scope.send_replace(CurrentScope { id, scope, settled: true });
         self.engine.0.discover_wake.wake();

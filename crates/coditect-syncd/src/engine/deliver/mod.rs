@@ -40,6 +40,9 @@ impl From<sync_store::Error> for DeliverError {
 }
 
 const MOST_UNSENT: u32 = 1_000;
+const MOST_EVENTS: u32 = 10_000;
+const MOST_DEAD: u32 = 5_000;
+const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Runs the loop until the daemon stops.
 ///
@@ -104,6 +107,7 @@ struct Desk {
     /// Projects the cloud did not know a moment ago.
     unknown: BTreeMap<LocalId, Timestamp>,
     lasting: Option<(Cause, Timestamp)>,
+    next_upkeep: Timestamp,
     /// A problem with the credential that was logged, so that it is not logged again.
     told: Option<String>,
 }
@@ -123,6 +127,7 @@ impl Desk {
             errands: HashMap::new(),
             unknown: BTreeMap::new(),
             lasting: None,
+            next_upkeep: Timestamp::default(),
             told: None,
         })
     }
@@ -160,6 +165,7 @@ impl Desk {
                 }
                 Step::Wait { until, .. } => Pause::Until(until),
                 Step::Rest { why: Why::Empty } => {
+                    self.keep_up(&scope, now).await?;
                     if self
                         .engine
                         .0
@@ -178,6 +184,20 @@ impl Desk {
             };
             return Ok(pause);
         }
+    }
+
+    /// Now and then, when nothing waits: old events and dead letters go, and the write-ahead log is folded in.
+    async fn keep_up(&mut self, scope: &CurrentScope, now: Timestamp) -> Result<(), DeliverError> {
+        if now < self.next_upkeep {
+            return Ok(());
+        }
+        self.next_upkeep = now.after(UPKEEP_INTERVAL);
+        let store = &self.engine.0.store;
+        let events = store.event().trim(MOST_EVENTS).await?;
+        let dead = store.outbox().trim_dead(scope.id, MOST_DEAD).await?;
+        store.checkpoint().await?;
+        tracing::debug!(events, dead, "the database was kept up");
+        Ok(())
     }
 
     /// What others left for the loop to take up.

@@ -8,6 +8,10 @@ use super::Desk;
 impl Desk {
     /// Tells the world where the loop stands.
     pub(super) fn publish(&self, step: &Step) {
+        if matches!(step, Step::Renew | Step::Again) {
+            // Where things stand is known when the credential is.
+            return;
+        }
         let now = self.engine.now();
         let next = match step {
             Step::Wait { until, why: Why::NotDue } => Some(*until),
@@ -42,7 +46,8 @@ impl Desk {
             let reason =
                 self.engine.0.delivery.borrow().last_failure.as_ref().map(|failure| failure.message.clone());
             match state {
-                CloudState::Online | CloudState::Unknown => tracing::info!("the cloud is reached"),
+                CloudState::Online => tracing::info!("the cloud is reached"),
+                CloudState::Unknown => {}
                 CloudState::Offline
                 | CloudState::Portal
                 | CloudState::Throttled

@@ -1,0 +1,289 @@
+//! The loops with a real store and a dev cloud in this process, under a clock that is moved by hand.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use coditect_devcloud::{DevCloud, Effect, Fault, Options, Rule, dev_token};
+use sync_config::{Environment, PlaceFlags};
+use sync_core::{MachineId, Timestamp};
+use sync_store::{Limits, Store};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::api::{CloudState, Draft, RegisterOutcome, Which};
+use super::settings::DevSettings;
+use super::{Engine, Parts, Settings, deliver, discover};
+use crate::clock::Clock;
+use crate::dice::Dice;
+use crate::stop::Stop;
+
+const START: Timestamp = Timestamp(1_700_000_000_000);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An engine with its loops and a dev cloud, in a folder of its own.
+struct World {
+    home: tempfile::TempDir,
+    cloud: DevCloud,
+    time: watch::Sender<Timestamp>,
+    engine: Engine,
+    stop: Stop,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let cloud = DevCloud::start(Options::default()).await.unwrap();
+        let (time, _) = watch::channel(START);
+        let (engine, stop, tasks) = start(&home, &cloud, &time, "acme").await;
+        Self { home, cloud, time, engine, stop, tasks }
+    }
+
+    /// Ends the loops and the store and starts them anew, with a token of this tenant.
+    async fn restart(self, tenant: &str) -> Self {
+        let Self { home, cloud, time, engine, stop, tasks } = self;
+        stop.finish();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        engine.0.store.clone().close().await.unwrap();
+        drop(engine);
+        let (engine, stop, tasks) = start(&home, &cloud, &time, tenant).await;
+        Self { home, cloud, time, engine, stop, tasks }
+    }
+
+    /// Lets time pass in one jump.
+    fn pass(&self, span: Duration) {
+        self.time.send_modify(|now| *now = now.after(span));
+    }
+
+    fn project(&self, name: &str) -> PathBuf {
+        let root = self.home.path().join("roots").join(name);
+        std::fs::create_dir_all(&root).unwrap();
+        std::fs::write(root.join("Cargo.toml"), format!("[package]\nname = \"{name}\"\n")).unwrap();
+        std::fs::canonicalize(root).unwrap()
+    }
+
+    async fn register(&self, root: PathBuf, wait: Duration) -> RegisterOutcome {
+        let draft = Draft { root, ..Draft::default() };
+        self.engine.register(vec![draft], false, wait).await.unwrap().remove(0).outcome
+    }
+
+    /// Waits until what is asked is so; the loops run meanwhile.
+    async fn until<F: Future<Output = bool>>(&self, what: &str, mut ask: impl FnMut() -> F) {
+        let waiting = async {
+            let mut progress = self.engine.progress();
+            loop {
+                progress.mark_unchanged();
+                if ask().await {
+                    return;
+                }
+                // Not every change is a commit, so it is looked again after a moment too.
+                let moment = tokio::time::timeout(Duration::from_millis(20), progress.changed());
+                if let Ok(Err(gone)) = moment.await {
+                    panic!("{gone}");
+                }
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "waited in vain until {what}");
+    }
+
+    async fn effects(&self) -> Vec<Effect> {
+        self.cloud.ledger(0).await.unwrap().into_iter().map(|entry| entry.effect).collect()
+    }
+
+    async fn waiting(&self) -> u64 {
+        let queue = self.engine.queue().await.unwrap();
+        queue.ready + queue.delayed + queue.in_flight
+    }
+}
+
+async fn start(
+    home: &tempfile::TempDir,
+    cloud: &DevCloud,
+    time: &watch::Sender<Timestamp>,
+    tenant: &str,
+) -> (Engine, Stop, Vec<JoinHandle<()>>) {
+    let environment = Environment { home: Some(home.path().to_owned()), ..Environment::default() };
+    let flags = PlaceFlags { state_dir: Some(home.path().join("s")), ..PlaceFlags::default() };
+    let places = environment.places(&flags).unwrap();
+    std::fs::create_dir_all(&places.state_dir).unwrap();
+    let mut config = environment.load(&places.config_file, Vec::new()).unwrap().config;
+    config.sync_daemon.discovery.roots = vec![home.path().join("roots")];
+    let opened =
+        Store::open(&places.database, Limits { max_items: 1_000 }, *time.borrow(), Uuid::from_u128(7));
+    let stop = Stop::default();
+    let parts = Parts {
+        clock: Clock::Manual(time.clone()),
+        dice: Dice::seeded(5),
+        store: opened.await.unwrap().store,
+        machine: MachineId(Uuid::from_u128(1)),
+        settings: Settings {
+            config,
+            places,
+            dev: Some(DevSettings { url: cloud.url(), token: dev_token(tenant, None) }),
+        },
+        stop: stop.clone(),
+    };
+    let engine = Engine::new(parts).await.unwrap();
+    let (delivering, discovering) = (engine.clone(), engine.clone());
+    #[expect(clippy::disallowed_methods, reason = "the test holds the handles and joins them")]
+    let tasks = vec![
+        tokio::spawn(async move { deliver(delivering).await.unwrap() }),
+        tokio::spawn(async move { discover(discovering).await.unwrap() }),
+    ];
+    (engine, stop, tasks)
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_is_registered_arrives_and_is_known_from_then_on() {
+    let world = World::new().await;
+    let root = world.project("api");
+    let outcome = world.register(root.clone(), PATIENCE).await;
+    let RegisterOutcome::Registered(mapping) = outcome else { panic!("{outcome:?}") };
+    let outcome = world.register(root.clone(), PATIENCE).await;
+    assert!(matches!(outcome, RegisterOutcome::Cached(known) if known.cloud == mapping.cloud));
+    let resolved = world.engine.resolve(Which::Path(root.join("src")), false, PATIENCE).await.unwrap();
+    assert_eq!((resolved.mapping.cloud, resolved.stale, resolved.from_cloud), (mapping.cloud, false, false));
+    assert_eq!(world.effects().await, [Effect::Created]);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_week_offline_loses_nothing_and_asks_the_cloud_seldom() {
+    let world = World::new().await;
+    world.cloud.faults().add(Rule::new(Fault::status(503))).unwrap();
+    for number in 0..30 {
+        let outcome = world.register(world.project(&format!("p{number}")), Duration::ZERO).await;
+        assert!(matches!(outcome, RegisterOutcome::Queued(None)));
+    }
+    for hour in 0..168_u32 {
+        let before = world.engine.counters().cloud_requests;
+        world.pass(Duration::from_hours(1));
+        world
+            .until("the hour's probe came back", async || {
+                world.engine.counters().cloud_requests > before
+                    && world.engine.queue().await.unwrap().in_flight == 0
+            })
+            .await;
+        let requests = world.engine.counters().cloud_requests - before;
+        assert!(requests <= 3, "hour {hour}: {requests} requests");
+    }
+    assert_eq!(world.engine.status().await.unwrap().cloud, CloudState::Offline);
+    assert_eq!(world.waiting().await, 30);
+    world.cloud.faults().clear();
+    world.pass(Duration::from_mins(10));
+    world.until("all are delivered", async || world.waiting().await == 0).await;
+    assert_eq!(world.effects().await, [Effect::Created; 30]);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_mapping_is_asked_for_again_before_it_expires() {
+    let world = World::new().await;
+    let root = world.project("api");
+    world.register(root.clone(), PATIENCE).await;
+    world.pass(Duration::from_mins(24 * 60 - 1));
+    let fresh_after = *world.time.borrow();
+    world
+        .until("the mapping is renewed", async || {
+            let resolved =
+                world.engine.resolve(Which::Path(root.clone()), false, Duration::ZERO).await.unwrap();
+            resolved.mapping.cached_at >= fresh_after
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn offline_an_expired_answer_is_given_and_marked_as_stale() {
+    let world = World::new().await;
+    let root = world.project("api");
+    world.register(root.clone(), PATIENCE).await;
+    world.cloud.faults().add(Rule::new(Fault::status(503))).unwrap();
+    world.pass(Duration::from_hours(25));
+    let resolved = world.engine.resolve(Which::Path(root), false, Duration::ZERO).await.unwrap();
+    assert!(resolved.stale);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_project_the_cloud_forgot_is_registered_again() {
+    let world = World::new().await;
+    let root = world.project("api");
+    world.register(root.clone(), PATIENCE).await;
+    world.cloud.forget().await.unwrap();
+    let refused = world.engine.resolve(Which::Path(root.clone()), true, PATIENCE).await;
+    assert!(refused.is_err(), "the cloud does not know it at that moment");
+    world
+        .until("it is registered again", async || {
+            world.engine.resolve(Which::Path(root.clone()), false, Duration::ZERO).await.is_ok()
+        })
+        .await;
+    assert_eq!(world.effects().await, [Effect::Created, Effect::Created]);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn another_tenant_sees_and_sends_nothing_of_the_first() {
+    let world = World::new().await;
+    let root = world.project("api");
+    world.register(root.clone(), PATIENCE).await;
+    world.cloud.faults().add(Rule::new(Fault::status(503))).unwrap();
+    let waiting = world.project("waiting");
+    world.register(waiting.clone(), Duration::ZERO).await;
+
+    let world = world.restart("other").await;
+    world.until("the scope is known", async || world.engine.is_ready().is_ok()).await;
+    assert!(world.engine.resolve(Which::Path(root.clone()), false, Duration::ZERO).await.is_err());
+    world.cloud.faults().clear();
+    world.pass(Duration::from_mins(10));
+    world
+        .until("both are the other tenant's too", async || {
+            let projects = world.cloud.projects().await.unwrap();
+            projects.iter().filter(|project| project.tenant_id == "other").count() == 2
+        })
+        .await;
+    let first: Vec<_> = world.cloud.projects().await.unwrap();
+    assert_eq!(first.iter().filter(|project| project.tenant_id == "acme").count(), 1);
+
+    let world = world.restart("acme").await;
+    world.pass(Duration::from_mins(10));
+    world
+        .until("what waited for the first tenant arrives there", async || {
+            let projects = world.cloud.projects().await.unwrap();
+            projects.iter().filter(|project| project.tenant_id == "acme").count() == 2
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn nothing_is_sent_while_paused_and_the_pause_outlives_a_restart() {
+    let world = World::new().await;
+    world.engine.pause().await.unwrap();
+    world.register(world.project("api"), Duration::ZERO).await;
+    let world = world.restart("acme").await;
+    world.until("the scope is known", async || world.engine.is_ready().is_ok()).await;
+    assert!(world.engine.status().await.unwrap().paused);
+    assert_eq!((world.waiting().await, world.engine.counters().cloud_requests), (1, 0));
+    world.engine.resume().await.unwrap();
+    world.until("it is delivered", async || world.waiting().await == 0).await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_wait_the_cloud_asked_for_outlives_a_restart_and_a_flush() {
+    let world = World::new().await;
+    world.cloud.faults().add(Rule::new(Fault::retry_after(429, "600")).times(1)).unwrap();
+    world.register(world.project("api"), Duration::ZERO).await;
+    world
+        .until("the cloud asked for patience", async || {
+            world.engine.status().await.unwrap().cloud == CloudState::Throttled
+        })
+        .await;
+    let world = world.restart("acme").await;
+    world
+        .until("the wait is known again", async || {
+            world.engine.status().await.unwrap().cloud == CloudState::Throttled
+        })
+        .await;
+    world.engine.flush(Duration::from_millis(100)).await.unwrap();
+    assert_eq!(world.engine.counters().cloud_requests, 0);
+    world.pass(Duration::from_mins(21));
+    world.until("it is delivered", async || world.waiting().await == 0).await;
+}
