@@ -8,6 +8,9 @@ use crate::out::Answer;
 use crate::problem::Failure;
 use crate::table::Table;
 
+/// Unreadable places that are named; the rest is counted, so that the screen stays one.
+const MOST_PROBLEMS: usize = 3;
+
 pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
     let (status, document) = context.daemon()?.ask_for::<Status>(&Call::status())?;
     Ok(Answer::result(document, screen(&status, context)))
@@ -74,6 +77,7 @@ fn screen(status: &Status, context: &Context) -> String {
         screen.push_str(&roots(&status.discovery, context));
         screen.push('\n');
     }
+    screen.push_str(&unread(&status.discovery.problems));
     let advice = advice(status, context);
     if advice.is_empty() {
         screen.push_str(&view.paint(Tone::Good, "nothing to do"));
@@ -81,6 +85,23 @@ fn screen(status: &Status, context: &Context) -> String {
         screen.push_str(&advice.join("\n"));
     }
     screen
+}
+
+/// Places that could not be read, a line each.
+fn unread(problems: &[String]) -> String {
+    let mut lines: Vec<String> = problems
+        .iter()
+        .take(MOST_PROBLEMS)
+        .map(|problem| format!("not read: {}\n", clean(problem)))
+        .collect();
+    if problems.len() > MOST_PROBLEMS {
+        let more = problems.len() - MOST_PROBLEMS;
+        lines.push(format!("not read: {more} more, see `coditect-sync --json status`\n"));
+    }
+    if !lines.is_empty() {
+        lines.push("\n".to_owned());
+    }
+    lines.concat()
 }
 
 fn roots(discovery: &DiscoveryStatus, context: &Context) -> String {

@@ -103,6 +103,12 @@ fn result(success: bool, status: &str, queued: bool) -> Reply {
 #[test]
 fn the_status_is_one_screen_that_ends_with_what_to_do() {
     check_verbatim("status online", &["status"], &[status("online", &[])]);
+    let problems = r#""problems":["/home/ada/a: permission denied","/b: gone","/c: gone","/d: gone","/e: gone"],"watches":"#;
+    check_verbatim(
+        "status with unread places",
+        &["status"],
+        &[status("online", &[("\"watches\":", problems)])],
+    );
     check_verbatim("status of tomorrow", &["status", "-v"], &[status("dreaming", &[])]);
     let error = format!(
         r#""last_error":{{"code":"unreachable_dns","message":"cannot find api.coditect.ai","at":"{}"}},"next_attempt_at":"{}""#,
@@ -133,7 +139,7 @@ fn the_status_is_one_screen_that_ends_with_what_to_do() {
 
 #[test]
 fn registering_says_what_became_of_it() {
-    let asked = check_verbatim("register", &["register"], &[result(true, "queued", true)]);
+    let asked = check_verbatim("register", &["register"], &[result(false, "queued", true)]);
     assert!(asked[0].starts_with(r#"POST /v1/projects {"root_path":"/"#), "{asked:?}");
     check_verbatim("register quietly", &["register", "-q"], &[result(true, "registered", false)]);
     check_verbatim("register cached", &["register", "--wait=5s"], &[result(true, "cached", false)]);
@@ -143,11 +149,11 @@ fn registering_says_what_became_of_it() {
     };
     check_verbatim("register error", &["register", "-q"], &[refused]);
     for (name, state) in [("queued", "offline"), ("refused", "auth_required"), ("forbidden", "forbidden")] {
-        let replies = [result(true, "queued", true), status(state, &[])];
+        let replies = [result(false, "queued", true), status(state, &[])];
         check_verbatim(&format!("register waited {name}"), &["register", "--wait=5s"], &replies);
     }
     let paused = status("online", &[(r#""paused":false"#, r#""paused":true"#)]);
-    let replies = [result(true, "queued", true), paused];
+    let replies = [result(false, "queued", true), paused];
     check_verbatim("register waited paused", &["register", "--wait=5s"], &replies);
     insta::assert_snapshot!("register-nowhere", Home::new().run(&["register", "nowhere"]));
 }
