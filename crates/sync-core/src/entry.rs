@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::answer::CloudProject;
-use crate::ids::{EntryId, Revision, ScopeId};
+use crate::ids::{EntryId, LocalId, Revision, ScopeId};
 use crate::registration::{PayloadHash, Registration};
 use crate::scope::Scope;
 use crate::time::Timestamp;
@@ -96,13 +96,17 @@ pub enum Fate {
     Bury(Failure),
 }
 
-/// An entry of a flight, the revision that flew, and what becomes of it.
+/// An entry of a flight, what flew, and what becomes of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settled {
     /// Which row.
     pub entry: EntryId,
+    /// Which project: the row may be gone when the flight ends.
+    pub local: LocalId,
     /// The revision that was sent.
     pub revision: Revision,
+    /// The hash of what was sent: the row may hold newer content when the flight ends.
+    pub hash: PayloadHash,
     /// What becomes of it.
     pub fate: Fate,
 }

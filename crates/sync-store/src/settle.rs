@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 use sync_core::{
-    CloudId, CloudProject, EntryId, Failure, Fate, LocalId, Mapping, PayloadHash, Revision, ScopeId, Settled,
-    Standing, Timestamp, is_final, lifetime,
+    CloudId, CloudProject, EntryId, Failure, Fate, LocalId, Mapping, Revision, ScopeId, Settled, Standing,
+    Timestamp, is_final, lifetime,
 };
 
 use crate::error::Error;
@@ -32,13 +32,13 @@ pub struct SettleReport {
     pub parked: u64,
     /// The rows that are dead.
     pub buried: u64,
-    /// The rows that were dropped while they flew; nothing is known about them.
+    /// The rows that were dropped or moved to another scope while they flew. What the cloud took is kept all the same.
     pub gone: u64,
 }
 
 crate::sql::statements! {
     FLOWN = "\
-        select o.id, o.local, o.hash, o.revision, o.name
+        select o.id, o.revision, o.name
         from json_each(?2) as w
         cross join outbox o on o.id = w.value and o.scope = ?1";
     REMOVE = "\
@@ -63,8 +63,6 @@ crate::sql::statements! {
 
 /// What is known of a row when its flight ends.
 struct Flown {
-    local: LocalId,
-    hash: PayloadHash,
     revision: Revision,
     name: String,
 }
@@ -129,7 +127,10 @@ pub(crate) async fn settle(
                 let refresh = lifetime(now, life, scatter(dice.wrapping_add(number)));
                 effects.add(one, row, refresh, now);
             }
-            None => effects.report.gone += 1,
+            None => {
+                let refresh = lifetime(now, life, scatter(dice.wrapping_add(number)));
+                effects.add_gone(one, refresh, now);
+            }
         }
     }
     if !effects.removed.is_empty() {
@@ -151,9 +152,7 @@ impl Effects {
         }
         match &settled.fate {
             Fate::Delivered(cloud) => {
-                self.mappings.push(told(settled, row, cloud, refresh, now));
-                self.report.delivered.push((row.local, cloud.cloud));
-                self.event("registration.delivered", row, &format!("is {} in the cloud", cloud.cloud), now);
+                self.delivered(settled, cloud, &row.name, refresh, now);
                 if !replaced {
                     self.removed.push((settled.entry.0, settled.revision.0));
                 }
@@ -171,36 +170,57 @@ impl Effects {
             }
             Fate::Park { due, failure } => {
                 self.report.parked += 1;
-                self.event("registration.parked", row, &failure.message, now);
+                self.event("registration.parked", settled.local, &row.name, &failure.message, now);
                 self.changed.push(Changed::new(settled, Some(Standing::Parked), *due, Some(failure)));
             }
             Fate::Bury(failure) => {
                 self.report.buried += 1;
-                self.event("registration.dead", row, &failure.message, now);
+                self.event("registration.dead", settled.local, &row.name, &failure.message, now);
                 self.changed.push(Changed::new(settled, Some(Standing::Dead), now, Some(failure)).counted());
             }
         }
     }
 
-    fn event(&mut self, kind: &'static str, row: &Flown, message: &str, now: Timestamp) {
-        self.events.push(NewEvent::new(kind, Some(row.local), format!("{}: {message}", row.name), now));
+    /// The row is not there any more: only what the cloud has now is worth keeping.
+    fn add_gone(&mut self, settled: &Settled, refresh: (Timestamp, Timestamp), now: Timestamp) {
+        self.report.gone += 1;
+        match &settled.fate {
+            Fate::Delivered(cloud) => self.delivered(settled, cloud, "left the queue", refresh, now),
+            Fate::Back { .. } | Fate::Retry { .. } | Fate::Park { .. } | Fate::Bury(_) => {}
+        }
+    }
+
+    fn delivered(
+        &mut self,
+        settled: &Settled,
+        cloud: &CloudProject,
+        name: &str,
+        refresh: (Timestamp, Timestamp),
+        now: Timestamp,
+    ) {
+        self.mappings.push(told(settled, cloud, refresh, now));
+        self.report.delivered.push((settled.local, cloud.cloud));
+        let message = format!("is {} in the cloud", cloud.cloud);
+        self.event("registration.delivered", settled.local, name, &message, now);
+    }
+
+    fn event(&mut self, kind: &'static str, local: LocalId, name: &str, message: &str, now: Timestamp) {
+        self.events.push(NewEvent::new(kind, Some(local), format!("{name}: {message}"), now));
     }
 }
 
 fn told(
     settled: &Settled,
-    row: &Flown,
     cloud: &CloudProject,
     (expires_at, refresh_at): (Timestamp, Timestamp),
     now: Timestamp,
 ) -> Mapping {
     Mapping {
-        local: row.local,
+        local: settled.local,
         cloud: cloud.cloud,
         tenant: cloud.tenant.clone(),
         status: cloud.status.clone(),
-        // The row has only its newest hash: what was sent before it was replaced is not known here.
-        sent: (row.revision == settled.revision).then_some(row.hash),
+        sent: Some(settled.hash),
         revision: settled.revision,
         cached_at: now,
         expires_at,
@@ -218,12 +238,7 @@ async fn read_flown(
     let read = rows.iter().map(|found| {
         let mut columns = Columns::new(found, 0, "outbox", row::number(found, 0).to_string());
         let id = EntryId(columns.take("id")?);
-        let flown = Flown {
-            local: LocalId(columns.uuid("local")?),
-            hash: PayloadHash(columns.uuid("hash")?.into_bytes()),
-            revision: Revision(columns.take("revision")?),
-            name: columns.take("name")?,
-        };
+        let flown = Flown { revision: Revision(columns.take("revision")?), name: columns.take("name")? };
         Ok((id, flown))
     });
     Ok(read.filter_map(row::or_warn).collect())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::note::{Ask, Group};
+use super::note::{Ask, Group, Witness};
 use super::{Delivery, Flight, MOST_LINK_UP_SPREAD, MOST_PROBE_CAP};
 use crate::answer::{Answer, Hints, LookUp};
 use crate::backoff::{Throws, between, doubled};
@@ -195,11 +195,12 @@ impl Delivery {
         let witnesses = self.lane.notes.witnesses();
         witnesses
             .into_iter()
-            .map(|(entry, revision)| {
+            .map(|Witness { entry, local, revision, hash }| {
                 self.lane.notes.forget(entry);
                 let message = "the cloud refuses this project and takes others".to_owned();
                 let failure = Failure { code: "http_403".to_owned(), message, at: now };
-                Settled { entry, revision, fate: Fate::Park { due: now.after(PARKED_FOR), failure } }
+                let fate = Fate::Park { due: now.after(PARKED_FOR), failure };
+                Settled { entry, local, revision, hash, fate }
             })
             .collect()
     }
@@ -274,7 +275,7 @@ impl Delivery {
                 Fate::Back { due: now.after(pause), failure: Some(failure(&words, now)) }
             }
             Fault::Forbidden(words) => {
-                let others = self.lane.notes.witnesses().iter().any(|(id, _)| *id != entry.id);
+                let others = self.lane.notes.witnesses().iter().any(|witness| witness.entry != entry.id);
                 let again = self.lane.notes.witness(entry);
                 if others || again || self.lane.batch_forbidden || !self.lane.ever_good {
                     self.wait(Cause::Forbidden, None, now, throws);
@@ -323,7 +324,13 @@ fn back(entry: &Entry, due: Timestamp, failure: Option<Failure>) -> Settled {
 }
 
 fn settle(entry: &Entry, fate: Fate) -> Settled {
-    Settled { entry: entry.id, revision: entry.revision, fate }
+    Settled {
+        entry: entry.id,
+        local: entry.registration.local,
+        revision: entry.revision,
+        hash: entry.hash,
+        fate,
+    }
 }
 
 fn failure(words: &Words, now: Timestamp) -> Failure {

@@ -371,7 +371,7 @@ impl Lane {
         let witnesses = self.notes.witnesses();
         witnesses.len() == 1
             && !self.batch_forbidden
-            && entries.iter().any(|entry| witnesses.iter().all(|(id, _)| *id != entry.id))
+            && entries.iter().any(|entry| witnesses.iter().all(|witness| witness.entry != entry.id))
     }
 
     /// A part of a batch that was not taken as a whole.
@@ -389,7 +389,7 @@ impl Lane {
     /// The first due entries; a single one where that is asked for or where it has to travel alone.
     fn head_flight(&self, entries: &[Entry], probing: bool, now: Timestamp) -> Flight {
         let witnesses = self.notes.witnesses();
-        let doubted = |entry: &Entry| witnesses.iter().any(|(id, _)| *id == entry.id);
+        let doubted = |entry: &Entry| witnesses.iter().any(|witness| witness.entry == entry.id);
         let free: Vec<&Entry> =
             entries.iter().filter(|entry| !self.is_blocked(entry) && !doubted(entry)).collect();
         let alone = probing || free.is_empty() || !witnesses.is_empty() || self.batch_forbidden;

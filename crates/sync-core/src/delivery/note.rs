@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use super::Flight;
 use crate::entry::{Entry, Standing};
-use crate::ids::{EntryId, Revision};
+use crate::ids::{EntryId, LocalId, Revision};
+use crate::registration::PayloadHash;
 
 /// Part of a batch that was not taken as a whole.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,7 +27,9 @@ impl Group {
 /// What is remembered of one entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Note {
+    local: LocalId,
     revision: Revision,
+    hash: PayloadHash,
     /// It was in a request before.
     tried: bool,
     /// Times the cloud left it out of its results.
@@ -40,6 +43,15 @@ struct Note {
     witness: bool,
     /// The cloud is asked what became of it before it is sent again.
     ask: Option<Ask>,
+}
+
+/// An entry that was refused with 402 or 403, and what of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Witness {
+    pub(super) entry: EntryId,
+    pub(super) local: LocalId,
+    pub(super) revision: Revision,
+    pub(super) hash: PayloadHash,
 }
 
 /// Why the cloud is asked about an entry.
@@ -64,7 +76,9 @@ impl Notes {
             self.0.pop_first();
         }
         self.0.entry(entry.id).or_insert(Note {
+            local: entry.registration.local,
             revision: entry.revision,
+            hash: entry.hash,
             tried: false,
             left_out: 0,
             stumbled: 0,
@@ -153,7 +167,16 @@ impl Notes {
     }
 
     /// Entries that were refused with 402 or 403 since something passed.
-    pub(super) fn witnesses(&self) -> Vec<(EntryId, Revision)> {
-        self.0.iter().filter(|(_, note)| note.witness).map(|(id, note)| (*id, note.revision)).collect()
+    pub(super) fn witnesses(&self) -> Vec<Witness> {
+        self.0
+            .iter()
+            .filter(|(_, note)| note.witness)
+            .map(|(id, note)| Witness {
+                entry: *id,
+                local: note.local,
+                revision: note.revision,
+                hash: note.hash,
+            })
+            .collect()
     }
 }

@@ -123,7 +123,7 @@ impl World {
     }
 
     fn settle(&mut self, settled: &[Settled]) {
-        for Settled { entry: id, revision, fate } in settled {
+        for Settled { entry: id, revision, fate, .. } in settled {
             let Some(entry) = self.queue.get_mut(id).filter(|entry| entry.revision == *revision) else {
                 continue;
             };

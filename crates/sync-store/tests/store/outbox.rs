@@ -302,7 +302,7 @@ async fn a_flight_changes_only_the_revision_that_flew() {
             assert_eq!(report.superseded, u64::from(newer), "{fate:?}");
             assert_eq!(picture(&store, scope, NOW).await, if newer { replaced } else { before }, "{fate:?}");
             let mapping = store.mapping().get(scope, local(1)).await.unwrap();
-            let sent = Some(registration(1, "a").payload_hash()).filter(|_| !newer);
+            let sent = Some(registration(1, "a").payload_hash());
             let told = mapping.as_ref().map(|mapping| (mapping.cloud, mapping.revision, mapping.sent));
             let reached = matches!(fate, Fate::Delivered(_));
             assert_eq!(told, reached.then_some((cloud(51), Revision(1), sent)), "{fate:?}");
@@ -330,7 +330,8 @@ async fn one_flight_has_many_fates_and_one_commit() {
     for (number, fate) in (1..).zip(fates) {
         flown.push(settled(&store, scope, number, fate).await);
     }
-    flown.push(Settled { entry: EntryId(999), revision: Revision(1), fate: delivered(59) });
+    let (hash, fate) = (registration(9, "x").payload_hash(), Fate::Bury(failure("x")));
+    flown.push(Settled { entry: EntryId(999), local: local(9), revision: Revision(1), hash, fate });
     let commits = store.figures().commits;
     let report = store.outbox().settle(scope, flown, LIFE, 77, NOW).await.unwrap();
     assert_eq!(store.figures().commits, commits + 1);
@@ -354,6 +355,31 @@ async fn one_flight_has_many_fates_and_one_commit() {
         assert!(mapping.refresh_at >= NOW.after(LIFE * 9 / 10) && mapping.refresh_at <= mapping.expires_at);
     }
     assert_ne!(mappings[0].refresh_at, mappings[1].refresh_at, "they are not all refreshed at once");
+}
+
+#[tokio::test]
+async fn what_the_cloud_took_is_kept_when_the_row_left_meanwhile() {
+    for adopted in [false, true] {
+        let (_home, store, first) = store().await;
+        enqueue(&store, first, found(1, "a"), NOW).await;
+        let flown = settled(&store, first, 1, delivered(51)).await;
+        let other = store.scope().ensure(&scope("other")).await.unwrap();
+        if adopted {
+            store.scope().adopt(first, other, NOW).await.unwrap();
+        } else {
+            store.outbox().drop_entries(&[flown.entry]).await.unwrap();
+        }
+        let report = store.outbox().settle(first, vec![flown], LIFE, 5, NOW).await.unwrap();
+        assert_eq!((report.gone, report.delivered), (1, vec![(local(1), cloud(51))]));
+        let told = store.mapping().get(first, local(1)).await.unwrap().unwrap();
+        assert_eq!((told.cloud, told.sent), (cloud(51), Some(registration(1, "a").payload_hash())));
+        assert_eq!(store.mapping().get(other, local(1)).await.unwrap(), None);
+        // The other tenant's wish is its own, and the same content is not sent to the first again.
+        let waits: &[&str] = if adopted { &["a r1 Ready 0"] } else { &[] };
+        assert_eq!(picture(&store, other, NOW).await, waits);
+        let again = enqueue(&store, first, found(1, "a"), NOW).await;
+        assert!(matches!(again, How::Known(_)), "{again:?}");
+    }
 }
 
 #[tokio::test]

@@ -89,7 +89,13 @@ pub(crate) async fn enqueue(store: &Store, scope: ScopeId, wish: Wish, now: Time
 /// The fate of the entry that waits for a project, as it is now.
 pub(crate) async fn settled(store: &Store, scope: ScopeId, number: u128, fate: Fate) -> Settled {
     let entry = store.outbox().waiting_for(scope, local(number)).await.unwrap().unwrap();
-    Settled { entry: entry.id, revision: entry.revision, fate }
+    Settled {
+        entry: entry.id,
+        local: entry.registration.local,
+        revision: entry.revision,
+        hash: entry.hash,
+        fate,
+    }
 }
 
 pub(crate) fn delivered(number: u128) -> Fate {
