@@ -14,7 +14,7 @@ const LONGEST_PARKED: Duration = Duration::from_hours(24);
 
 impl Desk {
     pub(super) fn ask_for_credential(&mut self) {
-        if self.errands.values().any(|errand| matches!(errand, Errand::Credential(_))) {
+        if self.errands.values().any(|sent| matches!(sent.errand, Errand::Credential(_))) {
             return;
         }
         let scope = self.engine.scope();
@@ -28,9 +28,11 @@ impl Desk {
         let (now, dice) = (self.engine.now(), self.engine.0.dice.throw());
         // A token never goes out in plain text, wherever it came from.
         let transport = self.cloud.check_transport(true);
+        // No token goes with entries of another scope: it is in force only when the scope is.
+        self.token = None;
+        let mut token = None;
         let (how, told, words) = match obtained {
             Ok(Some(_)) if let Err(error) = &transport => {
-                self.token = None;
                 (Obtained::Failed, Tenant::Unknown, Some(format!("failed to {}", crate::chain(error))))
             }
             Ok(Some(credential)) => {
@@ -41,22 +43,18 @@ impl Desk {
                 if credential.readable_by_others {
                     tracing::warn!("the token's file can be read by other users; run `chmod 600` on it");
                 }
-                self.token = Some(credential.token);
+                token = Some(credential.token);
                 (Obtained::Pass(pass), credential.claims.tenant.map_or(Tenant::Opaque, Tenant::Named), None)
             }
             Ok(None) => {
-                self.token = None;
                 let words = "no credential is configured; run `coditect-sync auth set-token`";
                 (Obtained::Nothing, Tenant::Unknown, Some(words.to_owned()))
             }
-            Err(error) => {
-                self.token = None;
-                (
-                    Obtained::Failed,
-                    Tenant::Unknown,
-                    Some(format!("no credential: failed to {}", crate::chain(&error))),
-                )
-            }
+            Err(error) => (
+                Obtained::Failed,
+                Tenant::Unknown,
+                Some(format!("no credential: failed to {}", crate::chain(&error))),
+            ),
         };
         if words != self.told {
             if let Some(words) = &words {
@@ -64,12 +62,15 @@ impl Desk {
             }
             self.told.clone_from(&words);
         }
+        self.enter_scope(told, now).await?;
+        self.token = token;
         self.delivery.credential_obtained(how, now, dice);
         if let Some(message) = words {
             let failure = Failure { code: "no_credential".to_owned(), message, at: now };
             self.engine.0.delivery.send_modify(|view| view.last_failure = Some(failure));
         }
-        self.enter_scope(told, now).await
+        self.engine.0.deliver_wake.wake();
+        Ok(())
     }
 
     /// The credential tells whose entries may be sent and whose mappings may be answered.

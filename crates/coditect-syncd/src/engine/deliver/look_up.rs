@@ -1,6 +1,6 @@
 //! Look-ups: what the cloud knows of a project, for somebody who waits or because a mapping grows old.
 
-use sync_core::{Asked, LocalId, LookUp, Mapping, Need, Presence, Revision, Timestamp, lifetime};
+use sync_core::{Asked, LocalId, LookUp, Mapping, Need, Presence, Revision, Timestamp, is_final, lifetime};
 use sync_store::Wish;
 use tokio::sync::oneshot;
 
@@ -10,6 +10,9 @@ use super::{DeliverError, Desk, Duration, Errand};
 
 const UNKNOWN_REMEMBERED: Duration = Duration::from_mins(1);
 
+/// How often a registration's status is asked for until it is final.
+const SHORTEST_STATUS_PAUSE: Duration = Duration::from_mins(1);
+const LONGEST_STATUS_PAUSE: Duration = Duration::from_hours(1);
 const MOST_REFRESHES: u32 = 25;
 
 const MOST_LOOK_UPS: usize = 4;
@@ -22,7 +25,7 @@ impl Desk {
         let wanted: Vec<LocalId> = locked(&self.engine.0.look_ups).keys().copied().collect();
         for local in wanted {
             let in_the_air = |errand: &Errand| matches!(errand, Errand::LookUp(other) if *other == local);
-            if self.errands.values().any(in_the_air) {
+            if self.errands.values().any(|sent| in_the_air(&sent.errand)) {
                 continue;
             }
             if self.unknown.contains_key(&local) {
@@ -38,7 +41,7 @@ impl Desk {
     }
 
     pub(super) fn look_ups_in_the_air(&self) -> usize {
-        self.errands.values().filter(|errand| matches!(errand, Errand::LookUp(_))).count()
+        self.errands.values().filter(|sent| matches!(sent.errand, Errand::LookUp(_))).count()
     }
 
     pub(super) fn answer(&self, local: LocalId, answer: &LookedUpFor) {
@@ -84,7 +87,13 @@ impl Desk {
         let before = store.mapping().get(scope.id, local).await?;
         let answer = match look_up {
             LookUp::Found(project) => {
-                let (expires_at, refresh_at) = lifetime(now, self.settings.mapping_life(), dice);
+                let (expires_at, mut refresh_at) = lifetime(now, self.settings.mapping_life(), dice);
+                if !is_final(&project.status) {
+                    // Asked again after twice the time since the last answer, so ever more seldom.
+                    let since = before.as_ref().map_or(Duration::ZERO, |before| now.since(before.cached_at));
+                    let pause = (since * 2).clamp(SHORTEST_STATUS_PAUSE, LONGEST_STATUS_PAUSE);
+                    refresh_at = refresh_at.min(now.after(pause));
+                }
                 let mapping = Mapping {
                     local,
                     cloud: project.cloud,
@@ -110,7 +119,7 @@ impl Desk {
                 trouble.as_ref().map_or_else(|| "no answer".to_owned(), |words| words.message.clone()),
             ),
         };
-        self.landed_view(now, trouble.is_none(), trouble.as_ref());
+        self.heard_view(now, trouble.as_ref());
         self.answer(local, &answer);
         self.engine.progressed();
         Ok(())

@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sync_cloud::{Cloud, LookUpReply, Reply, Token};
-use sync_core::{Answer, Cause, Delivery, Heads, Hints, LocalId, LookUp, Step, Timestamp, Wants, Why};
+use sync_core::{
+    Answer, Cause, Delivery, Heads, Hints, LocalId, LookUp, ScopeId, Standing, Step, Timestamp, Wants, Why,
+};
 use tokio::task::{Id, JoinError, JoinSet};
 
 mod credential;
@@ -18,6 +20,8 @@ mod publish;
 mod settle;
 
 use super::flight::{Errand, Landing, fly};
+use settle::LONGEST_STORE_PAUSE;
+
 use super::{CurrentScope, Engine, Settings};
 use crate::clock::Nap;
 use crate::supervisor::panic_text;
@@ -28,6 +32,9 @@ pub(crate) enum DeliverError {
     /// The store is not usable.
     #[error("use the store: {0}")]
     Store(String),
+    /// The store is damaged or closed; only a new start helps.
+    #[error("use the store: {0}")]
+    StoreLost(String),
     /// The cloud client cannot be built.
     #[error("build the cloud client: {0}")]
     Cloud(#[from] sync_cloud::Error),
@@ -35,7 +42,16 @@ pub(crate) enum DeliverError {
 
 impl From<sync_store::Error> for DeliverError {
     fn from(error: sync_store::Error) -> Self {
-        Self::Store(crate::chain(&error))
+        let words = crate::chain(&error);
+        match error {
+            sync_store::Error::Broken { .. } | sync_store::Error::Closed => Self::StoreLost(words),
+            sync_store::Error::Full
+            | sync_store::Error::Busy
+            | sync_store::Error::Newer { .. }
+            | sync_store::Error::Row { .. }
+            | sync_store::Error::QueueFull { .. }
+            | sync_store::Error::Other { .. } => Self::Store(words),
+        }
     }
 }
 
@@ -55,14 +71,21 @@ pub(crate) async fn deliver(engine: Engine) -> Result<(), DeliverError> {
     while !stop.is_finishing() {
         let pause = match desk.round().await {
             Ok(pause) => pause,
-            Err(error) => desk.store_trouble(error)?,
+            Err(error) => {
+                desk.store_trouble(error)?;
+                continue;
+            }
         };
         let settings = Arc::clone(&desk.settings);
         let clock = desk.engine.0.clock.clone();
         let engine = desk.engine.clone();
         tokio::select! {
             () = stop.finishing() => break,
-            Some(landed) = desk.airborne.join_next_with_id() => desk.take_in(landed).await?,
+            Some(landed) = desk.airborne.join_next_with_id() => {
+                if let Err(error) = desk.take_in(landed).await {
+                    desk.store_trouble(error)?;
+                }
+            }
             () = engine.0.deliver_wake.woken() => {}
             nap = wait(&clock, pause, settings.config.sync_daemon.drain_interval) => {
                 if nap == Nap::Slept {
@@ -94,6 +117,12 @@ enum Pause {
     Drain,
 }
 
+/// What is in the air, and the scope it belongs to.
+struct Sent {
+    errand: Errand,
+    scope: ScopeId,
+}
+
 /// Everything the loop holds.
 struct Desk {
     engine: Engine,
@@ -103,11 +132,14 @@ struct Desk {
     token: Option<Token>,
     airborne: JoinSet<Landing>,
     /// What is in the air, to be judged even when it panics.
-    errands: HashMap<Id, Errand>,
+    errands: HashMap<Id, Sent>,
     /// Projects the cloud did not know a moment ago.
     unknown: BTreeMap<LocalId, Timestamp>,
     lasting: Option<(Cause, Timestamp)>,
     next_upkeep: Timestamp,
+    /// Until when the store is left alone because it refused to work, and how often it did in a row.
+    store_rests_until: Timestamp,
+    store_refusals: u32,
     /// A problem with the credential that was logged, so that it is not logged again.
     told: Option<String>,
 }
@@ -128,12 +160,18 @@ impl Desk {
             unknown: BTreeMap::new(),
             lasting: None,
             next_upkeep: Timestamp::default(),
+            store_rests_until: Timestamp::default(),
+            store_refusals: 0,
             told: None,
         })
     }
 
     /// One look at what is true, and what follows from it.
     async fn round(&mut self) -> Result<Pause, DeliverError> {
+        let now = self.engine.now();
+        if now < self.store_rests_until && self.store_rests_until <= now.after(LONGEST_STORE_PAUSE) {
+            return Ok(Pause::Until(self.store_rests_until));
+        }
         self.take_in_wishes()?;
         let scope = self.engine.scope();
         if !scope.settled {
@@ -231,7 +269,11 @@ impl Desk {
             Wants::Heads { limit } => {
                 outbox.heads(scope.id, now, u32::try_from(limit).unwrap_or(u32::MAX), &[]).await?
             }
-            Wants::These(ids) => outbox.entries(&ids).await?,
+            Wants::These(ids) => {
+                let mut entries = outbox.entries(&ids).await?;
+                entries.retain(|entry| entry.standing == Standing::Ready && entry.scope == scope.id);
+                entries
+            }
         };
         let next_due = if entries.is_empty() { outbox.next_due(scope.id).await? } else { None };
         // What came due between the two questions is asked for again at once.
@@ -253,21 +295,17 @@ impl Desk {
         }
         let future = fly(Arc::clone(&self.cloud), self.token.clone(), scope.scope.clone(), errand.clone());
         let id = self.airborne.spawn(future).id();
-        self.errands.insert(id, errand);
+        self.errands.insert(id, Sent { errand, scope: scope.id });
     }
 
     /// Takes in what came back.
     async fn take_in(&mut self, landed: Result<(Id, Landing), JoinError>) -> Result<(), DeliverError> {
-        let landing = match landed {
-            Ok((id, landing)) => {
-                self.errands.remove(&id);
-                landing
-            }
-            Err(error) => match self.errands.remove(&error.id()) {
-                Some(errand) => panicked(errand, error),
-                None => return Ok(()),
-            },
-        };
+        let id = landed.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(Sent { errand, scope }) = self.errands.remove(&id) else { return Ok(()) };
+        let landing = landed.map_or_else(|error| panicked(errand, error), |(_, landing)| landing);
+        if scope != self.engine.scope().id {
+            return self.take_in_late(landing, scope).await;
+        }
         match landing {
             Landing::Credential(obtained) => self.take_credential(obtained).await,
             Landing::Flight(flight, reply) => self.take_flight(&flight, &reply).await,
@@ -283,7 +321,7 @@ impl Desk {
     /// What is in the air may land; nothing new is sent.
     async fn finish(mut self) -> Result<(), DeliverError> {
         let stop = self.engine.0.stop.clone();
-        while self.errands.values().any(|errand| matches!(errand, Errand::Flight(_))) {
+        while self.errands.values().any(|sent| matches!(sent.errand, Errand::Flight(_))) {
             tokio::select! {
                 Some(landed) = self.airborne.join_next_with_id() => self.take_in(landed).await?,
                 () = stop.dropping() => break,

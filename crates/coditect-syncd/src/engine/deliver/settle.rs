@@ -4,13 +4,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sync_cloud::Reply;
-use sync_core::verdict::Words;
-use sync_core::{Failure, Flight, Landed, Timestamp};
+use sync_core::backoff::doubled;
+use sync_core::verdict::{EntriesVerdict, ItemVerdict, Words, judge};
+use sync_core::{Failure, Fate, Flight, Landed, ScopeId, Settled, Timestamp};
 
-use super::{DeliverError, Desk, Pause};
+use super::super::LookedUpFor;
+use super::super::flight::Landing;
+use super::{DeliverError, Desk};
 
 /// How long the loop leaves the store alone after it refused to work.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_STORE_PAUSE: Duration = Duration::from_mins(5);
 
 impl Desk {
     pub(super) async fn take_flight(&mut self, flight: &Flight, reply: &Reply) -> Result<(), DeliverError> {
@@ -20,6 +24,43 @@ impl Desk {
             self.cloud.forget_connections();
         }
         self.settle(landed, now, dice).await
+    }
+
+    /// Takes in what comes back when another tenant's or cloud's turn has begun: what was delivered is written down
+    /// where it belongs, and nothing else is concluded from it.
+    pub(super) async fn take_in_late(
+        &mut self,
+        landing: Landing,
+        scope: ScopeId,
+    ) -> Result<(), DeliverError> {
+        let (now, dice) = (self.engine.now(), self.engine.0.dice.throw());
+        match landing {
+            Landing::Credential(obtained) => self.take_credential(obtained).await,
+            Landing::LookUp(local, _) => {
+                self.answer(local, &LookedUpFor::Unreachable("the tenant changed meanwhile".to_owned()));
+                Ok(())
+            }
+            Landing::Entry(..) => Ok(()),
+            Landing::Flight(flight, reply) => {
+                let verdict = judge(&flight.locals(), flight.batch, &reply.answer);
+                let EntriesVerdict::Each(each) = verdict.entries else { return Ok(()) };
+                let delivered = each.into_iter().filter_map(|(local, verdict)| {
+                    let ItemVerdict::Delivered(project) = verdict else { return None };
+                    let entry = flight.entries.iter().find(|entry| entry.registration.local == local)?;
+                    Some(Settled {
+                        entry: entry.id,
+                        revision: entry.revision,
+                        local,
+                        hash: entry.hash,
+                        fate: Fate::Delivered(project),
+                    })
+                });
+                let life = self.settings.mapping_life();
+                let outbox = self.engine.0.store.outbox();
+                outbox.settle(scope, delivered.collect(), life, dice, now).await?;
+                Ok(())
+            }
+        }
     }
 
     /// Writes down what becomes of entries, in one commit, and tells about it.
@@ -37,9 +78,10 @@ impl Desk {
             // What was sent is sent again under the same key once the store works.
             Err(error) => {
                 self.landed_view(now, false, landed.trouble.as_ref());
-                return self.store_trouble(error.into()).map(drop);
+                return Err(error.into());
             }
         };
+        self.store_refusals = 0;
         let counters = &self.engine.0.counters;
         let delivered = u64::try_from(report.delivered.len()).unwrap_or(u64::MAX);
         counters.delivered.fetch_add(delivered, Ordering::Relaxed);
@@ -84,15 +126,35 @@ impl Desk {
         });
     }
 
-    /// A full or busy store is left alone for a while; a damaged one ends the daemon, whose next start mends it.
-    pub(super) fn store_trouble(&self, error: DeliverError) -> Result<Pause, DeliverError> {
-        match &error {
-            DeliverError::Cloud(_) => Err(error),
-            DeliverError::Store(words) if words.contains("damaged") || words.contains("closed") => Err(error),
+    /// What a look-up said of the way to the cloud.
+    pub(super) fn heard_view(&self, now: Timestamp, trouble: Option<&Words>) {
+        if trouble.is_some() {
+            self.engine.0.counters.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        self.engine.0.delivery.send_modify(|view| match trouble {
+            None => view.last_success_at = Some(now),
+            Some(words) => {
+                view.last_failure =
+                    Some(Failure { code: words.code.clone(), message: words.message.clone(), at: now });
+            }
+        });
+    }
+
+    /// A full or busy store is left alone for a while, longer each time, and so is the cloud: what cannot be written
+    /// down would only be sent again. A damaged one ends the daemon, whose next start mends it.
+    pub(super) fn store_trouble(&mut self, error: DeliverError) -> Result<(), DeliverError> {
+        match error {
+            DeliverError::Cloud(_) | DeliverError::StoreLost(_) => Err(error),
             DeliverError::Store(words) => {
-                tracing::error!(reason = words, "nothing can be written down; sending waits");
-                self.engine.0.delivery.send_modify(|view| view.in_flight.clear());
-                Ok(Pause::Until(self.engine.now().after(STORE_PAUSE)))
+                let pause = doubled(STORE_PAUSE, self.store_refusals, LONGEST_STORE_PAUSE);
+                self.store_refusals = self.store_refusals.saturating_add(1);
+                self.store_rests_until = self.engine.now().after(pause);
+                tracing::error!(
+                    reason = words,
+                    pause_seconds = pause.as_secs(),
+                    "nothing can be written down; sending waits"
+                );
+                Ok(())
             }
         }
     }
