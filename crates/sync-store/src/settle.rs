@@ -122,15 +122,11 @@ pub(crate) async fn settle(
     let flown = read_flown(connection, scope, settled).await?;
     let mut effects = Effects::default();
     for (number, one) in (0_u64..).zip(settled) {
-        match flown.get(&one.entry) {
-            Some(row) => {
-                let refresh = lifetime(now, life, scatter(dice.wrapping_add(number)));
-                effects.add(one, row, refresh, now);
-            }
-            None => {
-                let refresh = lifetime(now, life, scatter(dice.wrapping_add(number)));
-                effects.add_gone(one, refresh, now);
-            }
+        let refresh = lifetime(now, life, scatter(dice.wrapping_add(number)));
+        if let Some(row) = flown.get(&one.entry) {
+            effects.add(one, row, refresh, now);
+        } else {
+            effects.add_gone(one, refresh, now);
         }
     }
     if !effects.removed.is_empty() {
