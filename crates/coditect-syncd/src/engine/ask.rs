@@ -24,7 +24,7 @@ impl Engine {
     ) -> Result<Resolved, Refusal> {
         let local = self.local(which).await?;
         let scope = self.scope();
-        let cached = self.0.store.mapping().get(scope.id, local).await.map_err(store_refusal)?;
+        let cached = self.cached(&scope, local).await?;
         if let Some(mapping) = cached.clone().filter(|_| !refresh) {
             let stale = match mapping.freshness(self.now()) {
                 Freshness::Fresh => false,
@@ -135,8 +135,15 @@ impl Engine {
             Which::Path(path) => path,
         };
         super::Settings::check_paths(std::slice::from_ref(&path))?;
+        if let Some(local) = self.0.index.project_at(&path) {
+            return Ok(local);
+        }
+        let read_at = self.0.index.generation();
         match self.0.store.project().at_or_above(&path).await.map_err(store_refusal)? {
-            Some(project) => Ok(project.local),
+            Some(project) => {
+                self.0.index.keep_path(&path, project.local, read_at);
+                Ok(project.local)
+            }
             None => Err(Refusal {
                 hint: Some(format!("run `coditect-sync register {}`", path.display())),
                 ..refusal(
@@ -145,6 +152,18 @@ impl Engine {
                 )
             }),
         }
+    }
+
+    async fn cached(&self, scope: &CurrentScope, local: LocalId) -> Result<Option<Mapping>, Refusal> {
+        if let Some(mapping) = self.0.index.mapping(scope.id, local) {
+            return Ok(Some(mapping));
+        }
+        let read_at = self.0.index.generation();
+        let mapping = self.0.store.mapping().get(scope.id, local).await.map_err(store_refusal)?;
+        if let Some(mapping) = &mapping {
+            self.0.index.keep_mapping(scope.id, mapping, read_at);
+        }
+        Ok(mapping)
     }
 
     /// Asks the delivery loop to look a project up; many askers share one question.

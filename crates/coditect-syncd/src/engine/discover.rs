@@ -155,6 +155,7 @@ impl Eye {
         let whole = paths.is_none();
         let found = u64::try_from(survey.sightings.len()).unwrap_or(u64::MAX);
         let Some(applied) = self.apply(&survey).await? else { return Ok(None) };
+        self.engine.0.index.projects_changed();
         let scanned = Scanned {
             found,
             added: applied.added,

@@ -9,6 +9,7 @@ mod credential;
 mod deliver;
 mod discover;
 mod flight;
+mod index;
 mod queue;
 mod register;
 mod report;
@@ -66,6 +67,7 @@ struct Inner {
     network_changed: AtomicBool,
     look_ups: Mutex<BTreeMap<LocalId, Vec<oneshot::Sender<LookedUpFor>>>>,
     scans: Mutex<Vec<ScanWish>>,
+    index: index::Index,
     counters: Counting,
 }
 
@@ -191,6 +193,7 @@ impl Engine {
             network_changed: AtomicBool::new(false),
             look_ups: Mutex::default(),
             scans: Mutex::default(),
+            index: index::Index::default(),
             counters: Counting::default(),
         })))
     }

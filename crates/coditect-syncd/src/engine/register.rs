@@ -36,7 +36,7 @@ impl Engine {
         let mut outcomes: Vec<Result<Registration, Registered>> = Vec::new();
         let mut changes = Vec::new();
         for (draft, root) in drafts.into_iter().zip(&seen.roots) {
-            let known = self.known(draft.local, root.as_deref(), &seen.sightings).await?;
+            let known = self.known(&draft, root.as_deref(), &seen.sightings).await?;
             let failed = |local: LocalId, code: &str, message: String| {
                 let failure = Failure { code: code.to_owned(), message, at: now };
                 Registered { local, outcome: RegisterOutcome::Failed(failure) }
@@ -80,6 +80,7 @@ impl Engine {
         );
         let taken = taken.map_err(store_refusal)?;
         applied.map_err(store_refusal)?;
+        self.0.index.projects_changed();
         self.0.counters.enqueued.fetch_add(asked, Ordering::Relaxed);
         self.0.deliver_wake.wake();
         self.progressed();
@@ -103,16 +104,17 @@ impl Engine {
     /// The records that a draft may be about: that of its UUID, that of its place, and those around it.
     async fn known(
         &self,
-        local: Option<LocalId>,
+        draft: &Draft,
         root: Option<&Path>,
         sightings: &[Sighting],
     ) -> Result<Vec<Project>, Refusal> {
         let projects = self.0.store.project();
         let mut known = Vec::new();
-        if let Some(local) = local {
+        if let Some(local) = draft.local {
             known.extend(projects.get(local).await.map_err(store_refusal)?);
         }
-        let Some(root) = root else { return Ok(known) };
+        // A whole draft needs no more; whoever is on record at its place is displaced by it.
+        let Some(root) = root.filter(|_| !draft.is_whole()) else { return Ok(known) };
         known.extend(projects.at_or_above(root).await.map_err(store_refusal)?);
         // One that is missing is found by the UUID it would have had.
         known.extend(projects.get(local_id(self.0.machine, root)).await.map_err(store_refusal)?);
@@ -132,6 +134,9 @@ impl Engine {
         let local = registration.local;
         if let Some(How::Known(mapping)) = how {
             return Ok(Registered { local, outcome: RegisterOutcome::Cached(mapping) });
+        }
+        if wait.is_zero() {
+            return Ok(Registered { local, outcome: RegisterOutcome::Queued(None) });
         }
         let hash = registration.payload_hash();
         let settled = match self.wait_for(wait, || self.settled(local, hash)).await {

@@ -106,6 +106,7 @@ impl Desk {
                     refresh_at,
                 };
                 store.mapping().put(scope.id, mapping, now).await?;
+                self.engine.0.index.mappings_changed(scope.id, [local]);
                 LookedUpFor::Known
             }
             LookUp::Unknown => {
@@ -134,6 +135,7 @@ impl Desk {
     ) -> Result<(), DeliverError> {
         let store = &self.engine.0.store;
         store.mapping().forget(scope.id, local).await?;
+        self.engine.0.index.mappings_changed(scope.id, [local]);
         let project = store.project().get(local).await?;
         if let Some(project) = project.filter(|project| project.presence == Presence::Present) {
             tracing::info!(project = %local, "the cloud does not know it any more; it is registered again");

@@ -57,7 +57,9 @@ impl Desk {
                 });
                 let life = self.settings.mapping_life();
                 let outbox = self.engine.0.store.outbox();
-                outbox.settle(scope, delivered.collect(), life, dice, now).await?;
+                let report = outbox.settle(scope, delivered.collect(), life, dice, now).await?;
+                let changed = report.delivered.into_iter().map(|(local, _)| local);
+                self.engine.0.index.mappings_changed(scope, changed);
                 Ok(())
             }
         }
@@ -82,6 +84,7 @@ impl Desk {
             }
         };
         self.store_refusals = 0;
+        self.engine.0.index.mappings_changed(scope.id, report.delivered.iter().map(|(local, _)| *local));
         let counters = &self.engine.0.counters;
         let delivered = u64::try_from(report.delivered.len()).unwrap_or(u64::MAX);
         counters.delivered.fetch_add(delivered, Ordering::Relaxed);
@@ -118,6 +121,8 @@ impl Desk {
             view.landings += 1;
             if good {
                 view.last_success_at = Some(now);
+                // What was waited for is over; the next look at the queue tells what is waited for now.
+                view.next_attempt_at = None;
             }
             if let Some(words) = trouble {
                 view.last_failure =
