@@ -237,6 +237,10 @@ fn say_where(loaded: &Loaded, places: &Places) {
 async fn tell_service(service: Service, engine: Engine, stop: Stop) -> Result<(), String> {
     service.ready();
     tracing::info!(socket = %engine.socket().display(), "ready");
+    if !service.listens() {
+        stop.finishing().await;
+        return Ok(());
+    }
     let mut line = String::new();
     let mut progress = engine.progress();
     loop {

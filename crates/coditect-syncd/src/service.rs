@@ -18,6 +18,11 @@ impl Service {
         Self { address: notify_socket.filter(|address| !address.is_empty()) }
     }
 
+    /// Whether anybody listens.
+    pub(crate) fn listens(&self) -> bool {
+        self.address.is_some()
+    }
+
     /// The daemon answers.
     pub(crate) fn ready(&self) {
         self.tell("READY=1");

@@ -264,8 +264,14 @@ impl Desk {
     }
 
     async fn heads(&self, scope: &CurrentScope, now: Timestamp) -> Result<Heads, DeliverError> {
+        if self.is_sending() {
+            // The machine answers only what lands.
+            return Ok(Heads::default());
+        }
         let outbox = self.engine.0.store.outbox();
         let entries = match self.delivery.wants() {
+            // While the way is closed it matters only whether anything waits.
+            Wants::Heads { .. } if self.is_shut(now) => outbox.heads(scope.id, now, 1, &[]).await?,
             Wants::Heads { limit } => {
                 outbox.heads(scope.id, now, u32::try_from(limit).unwrap_or(u32::MAX), &[]).await?
             }
@@ -278,6 +284,21 @@ impl Desk {
         let next_due = if entries.is_empty() { outbox.next_due(scope.id).await? } else { None };
         // What came due between the two questions is asked for again at once.
         Ok(Heads { entries, next_due: next_due.map(|due| due.max(Timestamp(now.0.saturating_add(1)))) })
+    }
+
+    fn is_sending(&self) -> bool {
+        self.errands.values().any(|sent| match sent.errand {
+            Errand::Flight(_) | Errand::Entry(_) => sent.scope == self.engine.scope().id,
+            Errand::LookUp(_) | Errand::Credential(_) => false,
+        })
+    }
+
+    fn is_shut(&self, now: Timestamp) -> bool {
+        match self.delivery.obstacle(now) {
+            // A refused tenant is tried with a project that was not tried yet, so the queue has to be seen.
+            Some((Why::Scope(Cause::Forbidden), _)) | None => false,
+            Some((_, until)) => now < until,
+        }
     }
 
     fn send(&mut self, errand: Errand, scope: &CurrentScope) {
