@@ -242,6 +242,9 @@ impl Eye {
         for problem in &survey.problems {
             tracing::debug!(path = %problem.path.display(), kind = problem.kind.as_str(), "{}", problem.message);
         }
+        if whole || applied.refused > 0 {
+            self.engine.0.unsent.store(true, Ordering::Relaxed);
+        }
         if applied.refused > 0 {
             tracing::warn!(projects = applied.refused, "the queue is full; these wait for room");
         }

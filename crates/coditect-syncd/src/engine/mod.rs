@@ -65,6 +65,8 @@ struct Inner {
     flush: AtomicBool,
     credential_changed: AtomicBool,
     network_changed: AtomicBool,
+    /// There may be projects that were never sent and do not wait.
+    unsent: AtomicBool,
     look_ups: Mutex<BTreeMap<LocalId, Vec<oneshot::Sender<LookedUpFor>>>>,
     scans: Mutex<Vec<ScanWish>>,
     index: index::Index,
@@ -191,6 +193,7 @@ impl Engine {
             flush: AtomicBool::new(false),
             credential_changed: AtomicBool::new(false),
             network_changed: AtomicBool::new(false),
+            unsent: AtomicBool::new(true),
             look_ups: Mutex::default(),
             scans: Mutex::default(),
             index: index::Index::default(),

@@ -1,5 +1,6 @@
 //! The credential and the scope it opens: whose entries may be sent and whose mappings may be answered.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sync_cloud::{Credential, CredentialError};
@@ -100,6 +101,7 @@ impl Desk {
             tracing::info!(%scope, "registrations belong here");
         }
         if !before.settled || scope != before.scope {
+            self.engine.0.unsent.store(true, Ordering::Relaxed);
             self.restore(id).await?;
             // A clock that was set back must not leave entries waiting for years.
             let dice = self.engine.0.dice.throw();

@@ -204,15 +204,7 @@ impl Desk {
                 Step::Wait { until, .. } => Pause::Until(until),
                 Step::Rest { why: Why::Empty } => {
                     self.keep_up(&scope, now).await?;
-                    if self
-                        .engine
-                        .0
-                        .store
-                        .project()
-                        .enqueue_unsent(scope.id, self.engine.0.machine, MOST_UNSENT, now)
-                        .await?
-                        > 0
-                    {
+                    if self.queue_unsent(&scope, now).await? {
                         continue;
                     }
                     self.refresh(&scope, now).await?;
@@ -222,6 +214,19 @@ impl Desk {
             };
             return Ok(pause);
         }
+    }
+
+    /// Queues what was never sent, if there may be any. Answers whether there was.
+    async fn queue_unsent(&self, scope: &CurrentScope, now: Timestamp) -> Result<bool, DeliverError> {
+        if !self.engine.0.unsent.swap(false, Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let machine = self.engine.0.machine;
+        let queued =
+            self.engine.0.store.project().enqueue_unsent(scope.id, machine, MOST_UNSENT, now).await?;
+        // There may be more; they are looked for when these have gone.
+        self.engine.0.unsent.store(queued > 0, Ordering::Relaxed);
+        Ok(queued > 0)
     }
 
     /// Now and then, when nothing waits: old events and dead letters go, and the write-ahead log is folded in.
