@@ -13,6 +13,8 @@ use super::{DeliverError, Desk, Errand};
 const LONGEST_READY: Duration = Duration::from_hours(6);
 const LONGEST_PARKED: Duration = Duration::from_hours(24);
 
+const NO_TOKEN: &str = "no token is set; run `coditect-sync auth set-token`";
+
 impl Desk {
     pub(super) fn ask_for_credential(&mut self) {
         if self.errands.values().any(|sent| matches!(sent.errand, Errand::Credential(_))) {
@@ -47,9 +49,10 @@ impl Desk {
                 token = Some(credential.token);
                 (Obtained::Pass(pass), credential.claims.tenant.map_or(Tenant::Opaque, Tenant::Named), None)
             }
-            Ok(None) => {
-                let words = "no credential is configured; run `coditect-sync auth set-token`";
-                (Obtained::Nothing, Tenant::Unknown, Some(words.to_owned()))
+            Ok(None) => (Obtained::Nothing, Tenant::Unknown, Some(NO_TOKEN.to_owned())),
+            // Nobody configured anything, and `auth set-token` was not run: that is no failure of anything.
+            Err(CredentialError::Missing(file)) if file == self.settings.places.token_file => {
+                (Obtained::Nothing, Tenant::Unknown, Some(NO_TOKEN.to_owned()))
             }
             Err(error) => (
                 Obtained::Failed,

@@ -54,7 +54,7 @@ impl Desk {
                 | CloudState::AuthRequired
                 | CloudState::Forbidden
                 | CloudState::Protocol => tracing::warn!(
-                    state = ?state,
+                    state = state.as_str(),
                     reason = reason.as_deref().unwrap_or_default(),
                     next_attempt_at = next.map(Timestamp::to_rfc3339).as_deref().unwrap_or_default(),
                     "the cloud cannot be used; registrations are kept"
