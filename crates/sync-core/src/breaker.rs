@@ -56,8 +56,9 @@ impl Cause {
         }
     }
 
-    /// Whether the wait outlives the process. A plain one does not: a new process probes once.
-    pub fn survives_restart(self) -> bool {
+    /// Whether the wait outlives the process, though the server named no time. A plain one does not: a new process
+    /// probes once.
+    fn survives_restart(self) -> bool {
         match self {
             Self::Rate | Self::Proxy => true,
             Self::Local | Self::Server | Self::Portal | Self::Forbidden | Self::Protocol => false,
@@ -169,7 +170,20 @@ impl Breaker {
         };
         self.step = self.step.saturating_add(1);
         self.good_since = None;
-        self.open = Some(Open { cause, until, told: told.is_some() || cause == Cause::Rate });
+        // An answer to something sent earlier may come while a told wait is on, and must not shorten it.
+        if !self.promised_until(until) {
+            self.open = Some(Open { cause, until, told: told.is_some() || cause == Cause::Rate });
+        }
+    }
+
+    /// Whether the server was promised that nothing is sent until `moment` or longer.
+    pub fn promised_until(&self, moment: Timestamp) -> bool {
+        self.open.is_some_and(|open| open.told && open.until > moment)
+    }
+
+    /// The configuration changed; a wait that is on stays.
+    pub fn follow(&mut self, pauses: Pauses) {
+        self.pauses = pauses;
     }
 
     /// The cloud says how far apart its probes may be at most.
@@ -187,11 +201,13 @@ impl Breaker {
         }
     }
 
-    /// An exchange was good.
+    /// An exchange was good. A wait that the server asked for meanwhile stays.
     pub fn passed(&mut self, now: Timestamp) {
         let since = *self.good_since.get_or_insert(now);
         self.step = if now.since(since) >= FORGOTTEN_AFTER { 0 } else { self.step / 2 };
-        self.open = None;
+        if !self.promised_until(now) {
+            self.open = None;
+        }
     }
 
     /// The network changed: a wait for want of a network ends within `spread`. Any other wait stands.
@@ -232,9 +248,16 @@ impl Breaker {
         self.open.map(|open| (open.cause, open.until))
     }
 
+    /// The wait that outlives this process: what the server asked for, and what only a person ends.
+    pub fn lasting(&self) -> Option<(Cause, Timestamp)> {
+        self.open
+            .filter(|open| open.told || open.cause.survives_restart())
+            .map(|open| (open.cause, open.until))
+    }
+
     /// Takes up a wait that an earlier process left.
     pub fn restore(&mut self, cause: Cause, until: Timestamp) {
-        self.open = Some(Open { cause, until, told: cause == Cause::Rate });
+        self.open = Some(Open { cause, until, told: cause != Cause::Proxy });
     }
 }
 
@@ -310,6 +333,37 @@ mod tests {
             breaker.failed(Cause::Server, told, NOW, u64::MAX);
             breaker.hurried(NOW);
             assert_eq!(breaker.gate(NOW) == Gate::HalfOpen { cause: Cause::Server }, hurried);
+        }
+    }
+
+    #[test]
+    fn an_answer_to_an_earlier_request_does_not_shorten_a_told_wait() {
+        for told in [None, Some(SECOND), Some(600 * SECOND)] {
+            let mut breaker = Breaker::new(Pauses::default());
+            breaker.failed(Cause::Rate, Some(120 * SECOND), NOW, 0);
+            breaker.passed(NOW);
+            breaker.failed(Cause::Server, told, NOW, 0);
+            assert_eq!(until(&breaker), told.unwrap_or_default().max(120 * SECOND), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_asked_for_outlives_the_process() {
+        for (cause, told, outlives) in [
+            (Cause::Rate, None, true),
+            (Cause::Proxy, None, true),
+            (Cause::Server, Some(120 * SECOND), true),
+            (Cause::Server, None, false),
+            (Cause::Local, None, false),
+        ] {
+            let mut breaker = Breaker::new(Pauses::default());
+            breaker.failed(cause, told, NOW, u64::MAX);
+            assert_eq!(breaker.lasting().is_some(), outlives, "{cause:?} {told:?}");
+            let Some((cause, until)) = breaker.lasting() else { continue };
+            let mut next = Breaker::new(Pauses::default());
+            next.restore(cause, until);
+            next.hurried(NOW);
+            assert_eq!(next.waiting().is_some_and(|(_, until)| until > NOW), cause != Cause::Proxy);
         }
     }
 

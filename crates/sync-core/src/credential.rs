@@ -117,9 +117,14 @@ impl CredentialState {
         }
     }
 
+    /// What tells the pass at hand from others.
+    pub fn fingerprint(&self) -> Option<u64> {
+        self.pass.map(|pass| pass.fingerprint)
+    }
+
     /// The cloud said 401. The first time it is renewed, the same one again is not sent.
     pub fn refused(&mut self, now: Timestamp, dice: u64) {
-        let fingerprint = self.pass.map(|pass| pass.fingerprint);
+        let fingerprint = self.fingerprint();
         let again = self.refused.is_some();
         self.refused = fingerprint;
         self.probing = false;

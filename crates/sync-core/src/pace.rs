@@ -35,6 +35,11 @@ impl Pace {
         Self { most, size: FIRST_SIZE.min(most), limit: None, ramp: None, timeouts: 0 }
     }
 
+    /// The configuration changed.
+    pub fn follow(&mut self, most: usize) {
+        self.most = most.max(1);
+    }
+
     /// Entries the next request may hold; at least one.
     pub fn size(&self, now: Timestamp) -> usize {
         let limit = self.limit.filter(|(_, until)| now < *until).map_or(usize::MAX, |(limit, _)| limit);

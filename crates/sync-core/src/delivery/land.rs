@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::note::{Ask, Group, Witness};
-use super::{Delivery, Flight, MOST_LINK_UP_SPREAD, MOST_PROBE_CAP};
+use super::{Air, BATCHES_RETRIED_AFTER, Delivery, Flight, MOST_LINK_UP_SPREAD, MOST_PROBE_CAP};
 use crate::answer::{Answer, Hints, LookUp};
 use crate::backoff::{Throws, between, doubled};
 use crate::breaker::Cause;
@@ -30,7 +30,6 @@ pub type LookedUp = Landed;
 
 const ITEM_LONGEST: Duration = Duration::from_hours(6);
 const PARKED_FOR: Duration = Duration::from_hours(24);
-const BATCHES_RETRIED_AFTER: Duration = Duration::from_hours(24);
 const ACCEPTED_ASKED_AFTER: Duration = Duration::from_secs(30);
 const CONFLICTS_RETRIED: u32 = 3;
 const STUMBLES_COUNTED: u32 = 3;
@@ -48,11 +47,14 @@ impl Delivery {
     ) -> Landed {
         let mut throws = Throws::new(dice);
         let Verdict { scope, pace, entries, trouble } = judge(&flight.locals(), flight.batch, answer);
-        self.lane.flying = false;
+        let air = self.air.take();
+        if air.is_some_and(|air| air.astray) {
+            return astray();
+        }
         for entry in &flight.entries {
             self.lane.notes.tried(entry);
         }
-        let fresh_connection = self.rule_on_scope(scope, now, &mut throws);
+        let fresh_connection = self.rule_on_scope(scope, air, now, &mut throws);
         match pace {
             PaceVerdict::Same => {}
             PaceVerdict::Good => self.lane.pace.good(took),
@@ -94,14 +96,23 @@ impl Delivery {
         Landed { settled, trouble, fresh_connection, good }
     }
 
+    /// What was in the air for a scope that was left has landed: nothing is concluded from it, and the present scope
+    /// may send.
+    pub fn landed_late(&mut self) {
+        self.air = None;
+    }
+
     /// Takes in what the cloud said of an entry's project.
     pub fn looked_up(&mut self, entry: &Entry, look_up: &LookUp, now: Timestamp, dice: u64) -> LookedUp {
         let mut throws = Throws::new(dice);
-        self.lane.flying = false;
+        let air = self.air.take();
+        if air.is_some_and(|air| air.astray) {
+            return astray();
+        }
         let (fate, trouble) = match look_up {
             LookUp::Failed(answer) => {
                 let verdict = judge(&[entry.registration.local], false, answer);
-                self.rule_on_look_up(&verdict, now, &mut throws);
+                self.rule_on_look_up(&verdict, air, now, &mut throws);
                 let wait = between(ACCEPTED_ASKED_AFTER, ACCEPTED_ASKED_AFTER * 2, throws.draw());
                 (Fate::Back { due: now.after(wait), failure: None }, verdict.trouble)
             }
@@ -143,14 +154,14 @@ impl Delivery {
             }
             LookUp::Failed(answer) => {
                 let verdict = judge(&[], false, answer);
-                self.rule_on_look_up(&verdict, now, &mut throws);
+                self.rule_on_look_up(&verdict, None, now, &mut throws);
                 verdict.trouble
             }
         }
     }
 
     /// A look-up tells less than a registration: a status that belongs to its own endpoint says nothing of the way.
-    fn rule_on_look_up(&mut self, verdict: &Verdict, now: Timestamp, throws: &mut Throws) {
+    fn rule_on_look_up(&mut self, verdict: &Verdict, air: Option<Air>, now: Timestamp, throws: &mut Throws) {
         match verdict.scope {
             ScopeVerdict::Wait { cause: Cause::Protocol, .. } | ScopeVerdict::NoBatches => {}
             scope @ (ScopeVerdict::Good
@@ -158,13 +169,19 @@ impl Delivery {
             | ScopeVerdict::Wait { .. }
             | ScopeVerdict::CredentialRefused
             | ScopeVerdict::OnceMore) => {
-                self.rule_on_scope(scope, now, throws);
+                self.rule_on_scope(scope, air, now, throws);
             }
         }
     }
 
     /// Answers whether the next request needs a new connection.
-    fn rule_on_scope(&mut self, scope: ScopeVerdict, now: Timestamp, throws: &mut Throws) -> bool {
+    fn rule_on_scope(
+        &mut self,
+        scope: ScopeVerdict,
+        air: Option<Air>,
+        now: Timestamp,
+        throws: &mut Throws,
+    ) -> bool {
         let again = std::mem::take(&mut self.lane.once_more);
         match scope {
             ScopeVerdict::Unchanged => {}
@@ -173,16 +190,23 @@ impl Delivery {
                 self.credential.accepted();
             }
             ScopeVerdict::Wait { cause, told } => self.wait(cause, told, now, throws),
+            // What was refused is not what would be sent now.
+            ScopeVerdict::CredentialRefused
+                if air.is_some_and(|air| air.fingerprint != self.credential.fingerprint()) => {}
             ScopeVerdict::CredentialRefused => self.credential.refused(now, throws.draw()),
             ScopeVerdict::OnceMore if again => self.wait(Cause::Server, None, now, throws),
             ScopeVerdict::OnceMore => self.lane.once_more = true,
-            ScopeVerdict::NoBatches => self.lane.no_batches_until = Some(now.after(BATCHES_RETRIED_AFTER)),
+            ScopeVerdict::NoBatches => {
+                self.lane.no_batches_until = Some(now.after(BATCHES_RETRIED_AFTER));
+                self.lane.groups.clear();
+            }
         }
         self.lane.once_more
     }
 
     fn wait(&mut self, cause: Cause, told: Option<Duration>, now: Timestamp, throws: &mut Throws) {
         self.lane.breaker.failed(cause, told, now, throws.draw());
+        self.lane.lone_stumble = false;
         self.lane.pace.restart();
     }
 
@@ -191,6 +215,7 @@ impl Delivery {
         self.lane.passes += 1;
         self.lane.ever_good = true;
         self.lane.batch_forbidden = false;
+        self.lane.stumblers.clear();
         self.lane.retries.earn();
         let witnesses = self.lane.notes.witnesses();
         witnesses
@@ -251,7 +276,7 @@ impl Delivery {
                 Fate::Bury(failure(&words, now))
             }
             Fault::Internal(words) => self.counted(entry, &words, now, throws),
-            Fault::Stumbled(words) => match self.lane.notes.stumbled(entry, self.lane.passes) {
+            Fault::Stumbled(words) => match self.stumbled(entry) {
                 (times, true) if times >= STUMBLES_COUNTED => {
                     self.lane.notes.stumbles_are_counted(entry);
                     self.counted(entry, &words, now, throws)
@@ -286,6 +311,16 @@ impl Delivery {
         settle(entry, fate)
     }
 
+    /// The cloud stumbled over one entry alone. Answers the times so far and whether something else passed meanwhile.
+    fn stumbled(&mut self, entry: &Entry) -> (u32, bool) {
+        let what = (entry.id, entry.revision);
+        if !self.lane.stumblers.contains(&what) {
+            self.lane.stumblers.push(what);
+        }
+        self.lane.lone_stumble = self.lane.stumblers.len() == 1;
+        self.lane.notes.stumbled(entry, self.lane.passes)
+    }
+
     /// A request with several projects was not taken as a whole: look for the one at fault by halves.
     fn split(&mut self, entries: &[Entry], fault: &Fault) {
         let after_passes = match fault {
@@ -317,6 +352,11 @@ impl Delivery {
         let longest = doubled(self.policy.item_initial, attempts, ITEM_LONGEST);
         between(longest / 2, longest, dice)
     }
+}
+
+/// What was in the air for a scope that was left: the rows are as they were, and go again under the same key.
+fn astray() -> Landed {
+    Landed { settled: Vec::new(), trouble: None, fresh_connection: false, good: false }
 }
 
 fn back(entry: &Entry, due: Timestamp, failure: Option<Failure>) -> Settled {

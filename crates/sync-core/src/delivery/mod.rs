@@ -18,7 +18,7 @@ use crate::backoff::Throws;
 use crate::breaker::{Breaker, Cause, Gate, Pauses};
 use crate::credential::{CredentialState, Need, Obtained};
 use crate::entry::{Entry, Standing};
-use crate::ids::{EntryId, LocalId};
+use crate::ids::{EntryId, LocalId, Revision};
 use crate::pace::{MOST_BYTES, Pace, Tokens};
 use crate::time::Timestamp;
 
@@ -136,6 +136,16 @@ pub struct Delivery {
     credential: CredentialState,
     lane: Lane,
     paused: bool,
+    air: Option<Air>,
+}
+
+/// The registration request, or the look-up for an entry, that is in the air.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Air {
+    /// The pass it went with.
+    fingerprint: Option<u64>,
+    /// Its scope was left while it flew: its answer says nothing of the present one.
+    astray: bool,
 }
 
 /// Everything that belongs to one scope.
@@ -152,12 +162,14 @@ struct Lane {
     no_batches_until: Option<Timestamp>,
     /// The last answer asked for the same once more.
     once_more: bool,
-    /// A request is in the air.
-    flying: bool,
     /// Somebody wants it now: repeats are not counted for the next request.
     hurried: bool,
     /// Exchanges that took a registration.
     passes: u64,
+    /// Entries over which the cloud stumbled alone since something passed.
+    stumblers: Vec<(EntryId, Revision)>,
+    /// The wait that is on is for the only one of them.
+    lone_stumble: bool,
     /// A batch was refused with 402 or 403 and nothing passed since.
     batch_forbidden: bool,
     /// Whether the cloud ever answered well.
@@ -169,23 +181,36 @@ struct Lane {
 const LINK_UP_SPREAD: Duration = Duration::from_millis(250);
 const WAKE_SPREAD: Duration = Duration::from_secs(2);
 const MOST_LINK_UP_SPREAD: Duration = Duration::from_mins(1);
+const BATCHES_RETRIED_AFTER: Duration = Duration::from_hours(24);
 const MOST_PROBE_CAP: Duration = Duration::from_mins(10);
 
 impl Delivery {
     /// A machine that knows nothing yet, at `now`.
     pub fn new(policy: Policy, now: Timestamp) -> Self {
-        Self { policy, credential: CredentialState::default(), lane: Lane::new(policy, now), paused: false }
+        Self {
+            policy,
+            credential: CredentialState::default(),
+            lane: Lane::new(policy, now),
+            paused: false,
+            air: None,
+        }
     }
 
-    /// The tenant or the cloud changed: what was learned of the way there is forgotten.
+    /// The tenant or the cloud changed: what was learned of the way there is forgotten. What is in the air lands
+    /// before anything else is sent, by [`Delivery::landed`], [`Delivery::looked_up`] or [`Delivery::landed_late`].
     pub fn enter_scope(&mut self, now: Timestamp) {
         self.lane = Lane::new(self.policy, now);
+        if let Some(air) = &mut self.air {
+            air.astray = true;
+        }
     }
 
-    /// The configuration changed.
+    /// The configuration changed: every wait ends but one the server asked for.
     pub fn follow(&mut self, policy: Policy, now: Timestamp) {
         self.policy = policy;
-        self.enter_scope(now);
+        self.lane.breaker.follow(policy.pauses);
+        self.lane.pace.follow(policy.batch_size);
+        self.lane.breaker.hurried(now);
     }
 
     /// Which entries to hand to [`Delivery::plan`].
@@ -193,15 +218,22 @@ impl Delivery {
         match self.eligible_group() {
             Some(index) => Wants::These(self.lane.groups[index].members.iter().map(|(id, _)| *id).collect()),
             None => Wants::Heads {
-                limit: self.policy.batch_size + self.lane.blocked_count() + self.lane.notes.witnesses().len(),
+                // Those in trouble must not hide the others.
+                limit: self.policy.batch_size + self.lane.blocked_count() + self.lane.notes.troubled(),
             },
         }
     }
 
     /// What to do now, given what the queue holds.
     pub fn plan(&mut self, now: Timestamp, dice: u64, heads: &Heads) -> Step {
+        if heads.entries.iter().any(|entry| entry.standing == Standing::Dead) {
+            // Members of a group are asked for by number, whatever became of them meanwhile.
+            let alive =
+                heads.entries.iter().filter(|entry| entry.standing != Standing::Dead).cloned().collect();
+            return self.plan(now, dice, &Heads { entries: alive, next_due: heads.next_due });
+        }
         let mut throws = Throws::new(dice);
-        if self.lane.flying {
+        if self.air.is_some() {
             return Step::Rest { why: Why::Flying };
         }
         if self.paused {
@@ -228,6 +260,7 @@ impl Delivery {
             Gate::Open { cause: Cause::Forbidden, .. } if self.lane.has_untried_witness(&heads.entries) => {
                 true
             }
+            Gate::Open { cause: Cause::Server, .. } if self.lane.has_newcomer(&heads.entries, now) => true,
             Gate::Open { cause, until } => return Step::Wait { until, why: Why::Scope(cause) },
         };
         match self.credential.need(now) {
@@ -237,17 +270,22 @@ impl Delivery {
         }
         self.lane.notes.forget_replaced(&heads.entries);
         if let Some(entry) = heads.entries.iter().find(|entry| self.lane.notes.asks(entry)) {
-            self.lane.flying = true;
+            self.take_air();
             return Step::LookUp(Box::new(entry.clone()));
         }
         let flight = match group {
-            Some(index) if !probing => self.lane.group_flight(index, &heads.entries, now),
-            Some(_) | None => self.lane.head_flight(&heads.entries, probing, now),
+            Some(index) => self.lane.group_flight(index, &heads.entries, now),
+            None => self.lane.head_flight(&heads.entries, probing, now),
         };
+        if let (Some(index), true) = (group, flight.entries.is_empty()) {
+            self.lane.groups.remove(index);
+            return Step::Again;
+        }
         if let Some(until) = self.lane.too_soon(&flight, now) {
             return Step::Wait { until, why: Why::Sparing };
         }
-        self.lane.take_off(&flight, group.filter(|_| !probing), now, throws.draw());
+        self.lane.take_off(&flight, group, now, throws.draw());
+        self.take_air();
         Step::Send(flight)
     }
 
@@ -324,7 +362,7 @@ impl Delivery {
 
     /// The wait that outlives this process, if one is on.
     pub fn lasting(&self) -> Option<(Cause, Timestamp)> {
-        self.lane.breaker.waiting().filter(|(cause, _)| cause.survives_restart())
+        self.lane.breaker.lasting()
     }
 
     /// Takes up a wait that an earlier process left.
@@ -332,8 +370,16 @@ impl Delivery {
         self.lane.breaker.restore(cause, until);
     }
 
+    fn take_air(&mut self) {
+        self.air = Some(Air { fingerprint: self.credential.fingerprint(), astray: false });
+    }
+
     /// The group that is to be sent next: the last one that need not wait for another request to pass.
+    /// While the way is closed there is none: what probes it may be anybody.
     fn eligible_group(&self) -> Option<usize> {
+        if self.lane.breaker.waiting().is_some() {
+            return None;
+        }
         self.lane.groups.iter().rposition(|group| group.may_go(self.lane.passes))
     }
 }
@@ -349,9 +395,10 @@ impl Lane {
             groups: Vec::new(),
             no_batches_until: None,
             once_more: false,
-            flying: false,
             hurried: false,
             passes: 0,
+            stumblers: Vec::new(),
+            lone_stumble: false,
             batch_forbidden: false,
             ever_good: false,
             link_up_spread: None,
@@ -374,12 +421,20 @@ impl Lane {
             && entries.iter().any(|entry| witnesses.iter().all(|witness| witness.entry != entry.id))
     }
 
+    /// The way is only closed because the cloud stumbled over one entry, and another has not been tried: it tells
+    /// whether the entry or the cloud is at fault.
+    fn has_newcomer(&self, entries: &[Entry], now: Timestamp) -> bool {
+        self.lone_stumble
+            && !self.breaker.promised_until(now)
+            && entries.iter().any(|entry| self.notes.is_new(entry))
+    }
+
     /// A part of a batch that was not taken as a whole.
     fn group_flight(&self, index: usize, entries: &[Entry], now: Timestamp) -> Flight {
         let members = &self.groups[index].members;
         let entries: Vec<Entry> = entries
             .iter()
-            .filter(|entry| entry.standing == Standing::Ready)
+            .filter(|entry| entry.standing == Standing::Ready && entry.due <= now)
             .filter(|entry| members.iter().any(|(id, _)| *id == entry.id))
             .cloned()
             .collect();
@@ -394,10 +449,11 @@ impl Lane {
             entries.iter().filter(|entry| !self.is_blocked(entry) && !doubted(entry)).collect();
         let alone = probing || free.is_empty() || !witnesses.is_empty() || self.batch_forbidden;
         if alone {
-            let from: Vec<&Entry> = if free.is_empty() { entries.iter().collect() } else { free };
-            let oldest = from
-                .into_iter()
-                .min_by_key(|entry| (self.notes.failures_alone(entry.id), entry.enqueued_at, entry.id));
+            // Whoever waits for something to pass may be what passes, when the others are in trouble.
+            let oldest = entries.iter().min_by_key(|entry| {
+                let failures = self.notes.failures_alone(entry.id);
+                (failures, self.is_blocked(entry), entry.enqueued_at, entry.id)
+            });
             return self.flight(oldest.cloned().into_iter().collect(), false, now);
         }
         let size = if self.speaks_batches(now) { self.pace.size(now) } else { 1 };
@@ -424,7 +480,8 @@ impl Lane {
     }
 
     fn speaks_batches(&self, now: Timestamp) -> bool {
-        self.no_batches_until.is_none_or(|until| now >= until)
+        // A clock that was set back must not make the day longer.
+        self.no_batches_until.is_none_or(|until| now >= until || until > now.after(BATCHES_RETRIED_AFTER))
     }
 
     /// Until when a repeat has to wait for the sake of the cloud.
@@ -452,7 +509,6 @@ impl Lane {
             self.groups.remove(index);
         }
         self.hurried = false;
-        self.flying = true;
     }
 }
 

@@ -110,6 +110,16 @@ impl Notes {
         flight.entries.iter().any(|entry| self.0.get(&entry.id).is_some_and(|note| note.tried))
     }
 
+    /// How many had trouble of their own.
+    pub(super) fn troubled(&self) -> usize {
+        self.0.values().filter(|note| note.stumbled > 0 || note.conflicts > 0 || note.witness).count()
+    }
+
+    /// Whether this revision was in no request yet.
+    pub(super) fn is_new(&self, entry: &Entry) -> bool {
+        self.0.get(&entry.id).is_none_or(|note| !note.tried || note.revision != entry.revision)
+    }
+
     pub(super) fn failures_alone(&self, id: EntryId) -> u32 {
         self.0.get(&id).map_or(0, |note| note.stumbled + note.conflicts + u32::from(note.witness))
     }

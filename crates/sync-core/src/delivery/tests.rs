@@ -459,3 +459,118 @@ fn a_large_body_is_never_more_than_a_quarter_of_a_mebibyte() {
     let Step::Send(flight) = world.step() else { panic!("nothing sent") };
     assert!(flight.entries.len() < 64, "{}", flight.entries.len());
 }
+
+#[test]
+fn nothing_is_sent_before_what_is_in_the_air_has_landed_whatever_changed_meanwhile() {
+    type Change = fn(&mut Delivery);
+    let changes: [(&str, Change); 2] = [
+        ("another scope", |delivery| delivery.enter_scope(START)),
+        ("another configuration", |delivery| delivery.follow(Policy::default(), START)),
+    ];
+    for (what, change) in changes {
+        let mut world = World::new(2);
+        let Step::Send(flight) = world.step() else { panic!("nothing sent") };
+        change(&mut world.delivery);
+        assert_eq!(world.step(), Step::Rest { why: Why::Flying }, "{what}");
+        world.delivery.landed(&flight, &refused(401), Hints::default(), SECOND, START, 0);
+        assert!(!matches!(world.step(), Step::Rest { .. }), "{what}");
+    }
+}
+
+#[test]
+fn a_refusal_of_the_token_before_this_one_is_not_held_against_it() {
+    let mut world = World::new(1);
+    let Step::Send(flight) = world.step() else { panic!("nothing sent") };
+    world.delivery.credential_changed();
+    let second = Pass { fingerprint: 2, expires_at: None };
+    world.delivery.credential_obtained(Obtained::Pass(second), START, 0);
+    world.delivery.landed(&flight, &refused(401), Hints::default(), SECOND, START, 0);
+    assert!(matches!(world.step(), Step::Send(_)));
+}
+
+#[test]
+fn a_reload_does_not_forget_a_retry_after() {
+    let mut world = World::new(1);
+    let wait = Some(600 * SECOND);
+    world.run(SECOND, |_, _| Answer::Refused(Refusal { status: 503, wait, words: String::new() }));
+    world.delivery.follow(Policy::default(), world.now);
+    assert!(matches!(world.step(), Step::Wait { why: Why::Scope(Cause::Server), .. }));
+    assert!(world.delivery.lasting().is_some(), "and it outlives the process");
+}
+
+#[test]
+fn projects_that_make_the_cloud_stumble_hold_up_no_other() {
+    for batch_size in [1, 2, 3, 100] {
+        let mut world = World::new(8);
+        world.delivery.follow(Policy { batch_size, ..Policy::default() }, START);
+        let bad = [1, 2, 5];
+        world.run(Duration::from_mins(10), |flight, _| {
+            let stumbles = flight.entries.iter().any(|entry| bad.contains(&entry.id.0));
+            if stumbles { refused(500) } else { taken(flight) }
+        });
+        assert_eq!(world.delivered.len(), 5, "batches of {batch_size}: {:?}", world.requests);
+    }
+}
+
+#[test]
+fn a_new_entry_goes_at_once_while_the_way_is_closed_for_a_single_other() {
+    let poisoned = |flight: &Flight, _: Timestamp| {
+        if flight.entries.iter().any(|entry| entry.id.0 == 1) { refused(500) } else { taken(flight) }
+    };
+    let mut world = World::new(1);
+    world.run(Duration::from_hours(2), poisoned);
+    world.queue.insert(EntryId(2), entry(2));
+    world.run(Duration::ZERO, poisoned);
+    assert_eq!(world.delivered, [EntryId(2)]);
+
+    let mut world = World::new(1);
+    world.run(Duration::from_hours(2), |_, _| refused(500));
+    let before = world.requests.len();
+    world.queue.extend((2..=20).map(|number| (EntryId(number), entry(number))));
+    world.run(Duration::ZERO, |_, _| refused(500));
+    assert_eq!(world.requests.len(), before + 1, "a cloud that stumbles over everything is asked once more");
+}
+
+#[test]
+fn halves_are_dropped_when_the_batch_endpoint_goes() {
+    let mut world = World::new(8);
+    let mut requests = 0;
+    world.run(Duration::from_mins(10), |flight, _| {
+        requests += 1;
+        match (requests, flight.batch) {
+            (1, _) => refused(422),
+            (_, true) => refused(404),
+            (_, false) => taken(flight),
+        }
+    });
+    assert_eq!(world.delivered.len(), 8);
+    assert!(world.requests.iter().skip(2).all(|request| request.len() == 1), "{:?}", world.requests);
+}
+
+#[test]
+fn what_died_while_its_half_waited_is_not_sent() {
+    let mut world = World::new(2);
+    let Step::Send(flight) = world.step() else { panic!("nothing sent") };
+    world.delivery.landed(&flight, &refused(422), Hints::default(), SECOND, START, 0);
+    for entry in world.queue.values_mut() {
+        entry.standing = Standing::Dead;
+    }
+    let entries: Vec<Entry> = world.queue.values().cloned().collect();
+    let heads = Heads { entries, next_due: None };
+    for _ in 0..2 {
+        assert_eq!(world.delivery.plan(START, 0, &heads), Step::Again);
+    }
+}
+
+#[test]
+fn an_answer_to_a_look_up_does_not_end_a_retry_after() {
+    let mut world = World::new(1);
+    let wait = Some(600 * SECOND);
+    world.run(SECOND, |_, _| Answer::Refused(Refusal { status: 429, wait, words: String::new() }));
+    let lost = LookUp::Failed(Answer::Unreachable(Unreachable::Reset));
+    for look_up in [LookUp::Found(cloud_project(&entry(1))), LookUp::Unknown, lost] {
+        world.delivery.heard(&look_up, world.now, 0);
+        let Step::Wait { until, .. } = world.step() else { panic!("sent after {look_up:?}") };
+        assert!(until >= START.after(600 * SECOND), "{look_up:?}");
+    }
+}

@@ -40,8 +40,12 @@ impl Desk {
                 self.answer(local, &LookedUpFor::Unreachable("the tenant changed meanwhile".to_owned()));
                 Ok(())
             }
-            Landing::Entry(..) => Ok(()),
+            Landing::Entry(..) => {
+                self.delivery.landed_late();
+                Ok(())
+            }
             Landing::Flight(flight, reply) => {
+                self.delivery.landed_late();
                 let verdict = judge(&flight.locals(), flight.batch, &reply.answer);
                 let EntriesVerdict::Each(each) = verdict.entries else { return Ok(()) };
                 let delivered = each.into_iter().filter_map(|(local, verdict)| {
