@@ -151,4 +151,26 @@ create table event (
     message text not null
 ) strict;
 
+-- What was taken over from the old client's databases and may still be there: it is never taken twice.
+create table legacy_taken (
+    -- of the database it is from
+    file blob not null,
+    -- of its table: the row's number, or whom it is about
+    item blob not null,
+    -- stands for what the row said
+    content blob not null,
+    primary key (file, item)
+) strict, without rowid;
+
+-- Rows of the old client's databases that say nothing that could be kept, as they were.
+create table legacy_aside (
+    id integer primary key autoincrement,
+    file blob not null,
+    item blob not null,
+    operation text not null,
+    payload blob not null,
+    reason text not null,
+    at integer not null
+) strict;
+
 pragma user_version = 1;

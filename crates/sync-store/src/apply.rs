@@ -83,13 +83,33 @@ crate::sql::statements! {
         limit ?2");
 }
 
-/// Records changes, inside the transaction that is open.
+/// Records changes and queues what the cloud has to know of them, inside the transaction that is open.
 pub(crate) async fn apply(
     connection: &mut SqliteConnection,
     scope: ScopeId,
     machine: MachineId,
     changes: &[Change],
     limit: u64,
+    now: Timestamp,
+) -> Result<Applied, Error> {
+    let mut applied = record(connection, changes, now).await?;
+    let wanted: Vec<Wish> = changes
+        .iter()
+        .filter(|change| change.project.presence == Presence::Present)
+        .map(|change| Wish {
+            registration: change.project.registration(machine),
+            asked: Asked::ByDiscovery,
+            force: false,
+        })
+        .collect();
+    (applied.enqueued, applied.refused) = enqueue_each(connection, scope, wanted, limit, now).await?;
+    Ok(applied)
+}
+
+/// Records changes and queues nothing, inside the transaction that is open.
+pub(crate) async fn record(
+    connection: &mut SqliteConnection,
+    changes: &[Change],
     now: Timestamp,
 ) -> Result<Applied, Error> {
     let mut applied = Applied::default();
@@ -118,17 +138,6 @@ pub(crate) async fn apply(
     }
     sqlx::query(PUT).bind(&rows).execute(&mut *connection).await?;
     event::append(connection, &events).await?;
-
-    let wanted: Vec<Wish> = changes
-        .iter()
-        .filter(|change| change.project.presence == Presence::Present)
-        .map(|change| Wish {
-            registration: change.project.registration(machine),
-            asked: Asked::ByDiscovery,
-            force: false,
-        })
-        .collect();
-    (applied.enqueued, applied.refused) = enqueue_each(connection, scope, wanted, limit, now).await?;
     Ok(applied)
 }
 

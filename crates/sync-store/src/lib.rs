@@ -8,6 +8,7 @@ mod apply;
 mod enqueue;
 mod error;
 mod event;
+mod legacy;
 mod mapping;
 mod meta;
 mod migrate;
@@ -34,6 +35,7 @@ pub use apply::Applied;
 pub use enqueue::{Enqueued, How, Wish};
 pub use error::Error;
 pub use event::{Event, Events};
+pub use legacy::{Aside, Heir, Legacy, OldQueue, OldRows, Taken, Trouble};
 pub use mapping::{MappingCounts, Mappings};
 pub use meta::Meta;
 pub use outbox::{Counts, EntryState, Outbox};
@@ -145,6 +147,11 @@ impl Store {
         Events { store: self }
     }
 
+    /// The take-over of the old client's databases.
+    pub fn legacy(&self) -> Legacy<'_> {
+        Legacy { store: self }
+    }
+
     /// Small facts by name.
     pub fn meta(&self) -> Meta<'_> {
         Meta { store: self }
@@ -203,6 +210,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("writer", writer::STATEMENTS),
     ]
     .into_iter()
+    .chain(legacy::STATEMENTS_BY_FILE)
     .flat_map(|(file, statements)| statements.iter().map(move |(name, sql)| (file, *name, *sql)))
     .collect()
 }

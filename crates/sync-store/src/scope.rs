@@ -66,24 +66,7 @@ impl Scopes<'_> {
     /// The number of a scope, which it gets when it is first asked for.
     pub async fn ensure(self, scope: &Scope) -> Result<ScopeId, Error> {
         let scope = scope.clone();
-        self.store
-            .write(move |connection| {
-                Box::pin(async move {
-                    let (kind, tenant) = row::tenant_columns(&scope.tenant);
-                    let find = || sqlx::query(FIND).bind(&scope.origin).bind(kind).bind(tenant);
-                    if let Some(found) = find().fetch_optional(&mut *connection).await? {
-                        return Ok(ScopeId(row::number(&found, 0)));
-                    }
-                    let added = sqlx::query(ADD)
-                        .bind(&scope.origin)
-                        .bind(kind)
-                        .bind(tenant)
-                        .execute(&mut *connection)
-                        .await?;
-                    Ok(ScopeId(added.last_insert_rowid()))
-                })
-            })
-            .await
+        self.store.write(move |connection| Box::pin(async move { ensure(connection, &scope).await })).await
     }
 
     /// Every scope there ever was, oldest first.
@@ -96,6 +79,18 @@ impl Scopes<'_> {
     pub async fn adopt(self, from: ScopeId, into: ScopeId, now: Timestamp) -> Result<u64, Error> {
         self.store.write(move |connection| Box::pin(adopt(connection, from, into, now))).await
     }
+}
+
+/// The number of a scope, inside the transaction that is open.
+pub(crate) async fn ensure(connection: &mut SqliteConnection, scope: &Scope) -> Result<ScopeId, Error> {
+    let (kind, tenant) = row::tenant_columns(&scope.tenant);
+    let find = || sqlx::query(FIND).bind(&scope.origin).bind(kind).bind(tenant);
+    if let Some(found) = find().fetch_optional(&mut *connection).await? {
+        return Ok(ScopeId(row::number(&found, 0)));
+    }
+    let added =
+        sqlx::query(ADD).bind(&scope.origin).bind(kind).bind(tenant).execute(&mut *connection).await?;
+    Ok(ScopeId(added.last_insert_rowid()))
 }
 
 async fn adopt(

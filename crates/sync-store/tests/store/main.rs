@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod legacy;
+#[cfg(test)]
 mod open;
 #[cfg(test)]
 mod outbox;

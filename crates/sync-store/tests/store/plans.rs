@@ -13,6 +13,8 @@ async fn every_statement_runs_as_it_did() {
     let home = Home::new();
     home.open().await.close().await.unwrap();
     let mut connection = SqliteConnectOptions::new().filename(home.file()).connect().await.unwrap();
+    // What the take-over reads and deletes from.
+    sqlx::raw_sql(crate::legacy::OLD_TABLES).execute(&mut connection).await.unwrap();
 
     let mut plans: BTreeMap<&str, String> = BTreeMap::new();
     for (file, name, sql) in sync_store::statements() {

@@ -1,0 +1,145 @@
+//! What a row of the old client's queue says of a project.
+//!
+//! A registration that was queued by itself has eight or nine fields, one of a failed batch four. The old client had
+//! an empty text where it knew nothing, so an empty text counts as not said.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+use sync_core::{LocalId, MachineId, ProjectKind};
+use uuid::Uuid;
+
+/// The only operation the old client ever queued.
+const REGISTER: &str = "register";
+
+/// What is said of a project; `None` where nothing is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Fields {
+    pub(super) machine: Option<MachineId>,
+    pub(super) name: Option<String>,
+    pub(super) root: Option<PathBuf>,
+    pub(super) language: Option<String>,
+    pub(super) framework: Option<String>,
+    pub(super) content_hash: Option<String>,
+    pub(super) kind: Option<ProjectKind>,
+    pub(super) parent: Option<LocalId>,
+}
+
+/// Reads a row.
+///
+/// # Errors
+/// Why it is no registration, as a sentence about it.
+pub(super) fn read(operation: &str, payload: &[u8]) -> Result<(LocalId, Fields), String> {
+    if operation != REGISTER {
+        return Err(format!("its operation is `{}`, not `{REGISTER}`", shown(operation)));
+    }
+    let value: Value =
+        serde_json::from_slice(payload).map_err(|error| format!("its payload is no JSON: {error}"))?;
+    let Value::Object(said) = value else { return Err("its payload is no JSON object".to_owned()) };
+    let local = uuid(&said, "local_project_uuid")?
+        .ok_or_else(|| "its payload has no `local_project_uuid`".to_owned())?;
+    let kind = text(&said, "project_type")?
+        .map(|word| {
+            ProjectKind::from_word(&word).ok_or_else(|| format!("its `project_type` is `{}`", shown(&word)))
+        })
+        .transpose()?;
+    let fields = Fields {
+        // Whatever else stands there, the project is on the machine where the queue is.
+        machine: uuid(&said, "machine_uuid").ok().flatten().map(MachineId),
+        name: text(&said, "project_name")?,
+        root: text(&said, "root_path")?.map(PathBuf::from),
+        language: text(&said, "primary_language")?,
+        framework: text(&said, "framework")?,
+        content_hash: text(&said, "content_hash")?,
+        kind,
+        parent: uuid(&said, "parent_project_uuid")?.map(LocalId),
+    };
+    Ok((LocalId(local), fields))
+}
+
+fn text(said: &Map<String, Value>, key: &str) -> Result<Option<String>, String> {
+    match said.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            Err(format!("its `{key}` is no text"))
+        }
+    }
+}
+
+fn uuid(said: &Map<String, Value>, key: &str) -> Result<Option<Uuid>, String> {
+    let Some(text) = text(said, key)? else { return Ok(None) };
+    match text.trim().parse::<Uuid>() {
+        Ok(id) if !id.is_nil() => Ok(Some(id)),
+        Ok(_) | Err(_) => Err(format!("its `{key}` is `{}`, no UUID of a thing", shown(&text))),
+    }
+}
+
+/// The start of a text of unknown length.
+fn shown(text: &str) -> String {
+    let mut start: String = text.chars().take(60).collect();
+    if start.len() < text.len() {
+        start.push('…');
+    }
+    start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCAL: &str = "00000000-0000-0000-0000-000000000001";
+
+    #[test]
+    fn rows_are_read_as_the_old_client_wrote_them() {
+        let single = format!(
+            r#"{{"local_project_uuid": "{LOCAL}", "project_name": "api",
+                "machine_uuid": "00000000-0000-0000-0000-000000000007", "root_path": "/home/u/\u00e4",
+                "primary_language": "Rust", "framework": "", "content_hash": "ab", "project_type": "submodule",
+                "parent_project_uuid": "00000000-0000-0000-0000-000000000009"}}"#
+        );
+        let (local, fields) = read("register", single.as_bytes()).unwrap();
+        assert_eq!(local, LocalId(Uuid::from_u128(1)));
+        let expected = Fields {
+            machine: Some(MachineId(Uuid::from_u128(7))),
+            name: Some("api".to_owned()),
+            root: Some(PathBuf::from("/home/u/ä")),
+            language: Some("Rust".to_owned()),
+            framework: None,
+            content_hash: Some("ab".to_owned()),
+            kind: Some(ProjectKind::Submodule),
+            parent: Some(LocalId(Uuid::from_u128(9))),
+        };
+        assert_eq!(fields, expected);
+
+        let of_a_batch =
+            format!(r#"{{"local_project_uuid": "{LOCAL}", "machine_uuid": "laptop", "root_path": "/a"}}"#);
+        let (_, fields) = read("register", of_a_batch.as_bytes()).unwrap();
+        assert_eq!(fields, Fields { root: Some(PathBuf::from("/a")), ..Fields::default() });
+    }
+
+    #[test]
+    fn what_is_no_registration_is_told_why() {
+        let with = |rest: &str| format!(r#"{{"local_project_uuid": "{LOCAL}", {rest}}}"#);
+        for (operation, payload, why) in [
+            ("delete", with(r#""root_path": "/a""#), "operation is `delete`"),
+            ("register", "{".to_owned(), "no JSON"),
+            ("register", "\u{0}".to_owned(), "no JSON"),
+            ("register", "[".repeat(10_000), "no JSON"),
+            ("register", "[1]".to_owned(), "no JSON object"),
+            ("register", r#"{"root_path": "/a"}"#.to_owned(), "no `local_project_uuid`"),
+            ("register", r#"{"local_project_uuid": "x"}"#.to_owned(), "`local_project_uuid` is `x`"),
+            ("register", r#"{"local_project_uuid": 5}"#.to_owned(), "`local_project_uuid` is no text"),
+            ("register", format!(r#"{{"local_project_uuid": "{}"}}"#, Uuid::nil()), "no UUID of a thing"),
+            ("register", with(r#""project_name": ["a"]"#), "`project_name` is no text"),
+            ("register", with(r#""project_type": "library""#), "`project_type` is `library`"),
+            ("register", with(r#""parent_project_uuid": "me""#), "`parent_project_uuid` is `me`"),
+        ] {
+            let told = read(operation, payload.as_bytes()).unwrap_err();
+            assert!(told.contains(why), "{told}");
+            assert!(told.len() < 200, "{told}");
+        }
+        assert!(read(&"x".repeat(1_000_000), b"{}").unwrap_err().len() < 200);
+    }
+}
