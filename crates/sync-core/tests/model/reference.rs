@@ -66,7 +66,12 @@ impl Reference {
     pub(crate) fn acknowledged(&mut self, owner: Owner, registration: Registration, hash: PayloadHash) {
         self.acknowledged += 1;
         let local = registration.local;
-        let want = Want { registration, hashes: vec![hash], number: self.acknowledged, excused: false };
+        // The same content may be in the air, and taken before the cloud forgot it.
+        let excused = self
+            .wants
+            .get(&(owner, local))
+            .is_some_and(|before| before.excused && before.hashes.contains(&hash));
+        let want = Want { registration, hashes: vec![hash], number: self.acknowledged, excused };
         self.wants.insert((owner, local), want);
     }
 
