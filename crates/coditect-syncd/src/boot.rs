@@ -206,11 +206,16 @@ impl Life {
 async fn open_store(path: &Path, config: &Config, clock: &Clock, dice: &Dice) -> Result<Store, Fatal> {
     let limits = Limits { max_items: u64::from(config.sync_daemon.queue_max_items) };
     let opened = Store::open(path, limits, clock.now(), dice.id()).await;
-    let Opened { store, set_aside, unclean, instance } = opened.map_err(|error| Fatal::config(&error))?;
+    let Opened { store, set_aside, carried, unclean, instance } =
+        opened.map_err(|error| Fatal::config(&error))?;
     if let Some(aside) = set_aside {
         tracing::error!(
             kept_at = %aside.display(),
-            "the database was damaged and is set aside; projects are found again by looking"
+            entries = carried.entries,
+            mappings = carried.mappings,
+            projects = carried.projects,
+            "the database could not be used and is set aside; what could be read was carried over, other projects \
+             are found again by looking"
         );
     }
     tracing::debug!(unclean, %instance, "database opened");

@@ -5,6 +5,7 @@
 //! Reads have connections of their own, which cannot write. Time is handed in; nothing here knows a clock.
 
 mod apply;
+mod aside;
 mod enqueue;
 mod error;
 mod event;
@@ -16,6 +17,7 @@ mod open;
 mod outbox;
 mod project;
 mod row;
+mod salvage;
 mod scope;
 mod settle;
 mod sql;
@@ -38,8 +40,11 @@ pub use event::{Event, Events};
 pub use legacy::{Aside, Heir, Legacy, OldQueue, OldRows, Taken, Trouble};
 pub use mapping::{MappingCounts, Mappings};
 pub use meta::Meta;
+#[doc(hidden)]
+pub use open::Durability;
 pub use outbox::{Counts, EntryState, Outbox};
 pub use project::{Filter, ProjectCounts, ProjectView, Projects, State};
+pub use salvage::Carried;
 pub use scope::Scopes;
 pub use settle::SettleReport;
 
@@ -59,6 +64,8 @@ pub struct Opened {
     pub store: Store,
     /// Where a database that could not be used was moved; the store is then a new one.
     pub set_aside: Option<PathBuf>,
+    /// What was carried over from that one.
+    pub carried: Carried,
     /// Whether the run before this one did not end with [`Store::close`].
     pub unclean: bool,
     /// The database's own id: another one means that everything in it is new.
@@ -90,7 +97,8 @@ struct Inner {
 
 impl Store {
     /// Opens the database at `path` or makes it. One that is damaged, empty though it was not, or another
-    /// installation's is set aside under a name with `now` in it. `fresh_id` becomes the id of a new database.
+    /// installation's is set aside under a name with `now` in it, and a damaged one's rows are carried over as far as
+    /// they can be read and believed. `fresh_id` becomes the id of a new database.
     ///
     /// Only one process may do this at a time; the caller's lock sees to it.
     ///
@@ -98,12 +106,25 @@ impl Store {
     /// [`Error::Newer`] for a database of a newer version, which is not touched; [`Error::Full`]; [`Error::Busy`];
     /// [`Error::Other`] when the folder or the file cannot be used.
     pub async fn open(path: &Path, limits: Limits, now: Timestamp, fresh_id: Uuid) -> Result<Opened, Error> {
-        let ready = open::open(path, now, fresh_id).await.map_err(|error| error.in_file(path))?;
+        Self::open_with(path, limits, Durability::Full, now, fresh_id).await
+    }
+
+    /// [`open`](Self::open) with a promise that can be weakened, so that a test can see itself fail.
+    #[doc(hidden)]
+    pub async fn open_with(
+        path: &Path,
+        limits: Limits,
+        durability: Durability,
+        now: Timestamp,
+        fresh_id: Uuid,
+    ) -> Result<Opened, Error> {
+        let ready = open::open(path, durability, now, fresh_id).await.map_err(|error| error.in_file(path))?;
         let writer = Writer::start(ready.connection, ready.options, path.to_owned(), limits.max_items);
         let inner = Inner { file: path.to_owned(), limits, reads: ready.reads, writer };
         Ok(Opened {
             store: Self { inner: Arc::new(inner) },
             set_aside: ready.set_aside,
+            carried: ready.carried,
             unclean: ready.unclean,
             instance: ready.instance,
         })
@@ -205,6 +226,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("open", open::STATEMENTS),
         ("outbox", outbox::STATEMENTS),
         ("project", project::STATEMENTS),
+        ("salvage", salvage::STATEMENTS),
         ("scope", scope::STATEMENTS),
         ("settle", settle::STATEMENTS),
         ("writer", writer::STATEMENTS),

@@ -1,10 +1,11 @@
 //! Opens the database, makes it, or sets a damaged one aside.
 //!
 //! A file is first looked at through a connection that cannot write, so that one of a newer version is not touched.
+//! SQLite's full check runs after an end that was not clean, and whenever the file is small enough for it not to be
+//! felt; else the file's length is compared with what its header says.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,13 +17,17 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use sync_core::Timestamp;
 use uuid::Uuid;
 
+use crate::aside::{self, with_suffix};
 use crate::error::{Error, result_code};
 use crate::migrate::{self, APPLICATION_ID};
+use crate::salvage::{self, Carried};
 
 /// SQLite before this can damage a database in WAL mode that has two connections.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 /// Readers of one process: the control server's and the loops'.
 const READERS: u32 = 3;
+/// Up to this size a file is checked at every start: 0.3 s a GiB on a laptop's disk, so 10 ms.
+const SMALL: u64 = 32 * 1024 * 1024;
 /// How long another program's lock is waited for.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -36,9 +41,20 @@ crate::sql::statements! {
             (select value from meta where key = 'store.instance'),
             (select value from meta where key = 'store.state')";
     CHECK = "pragma quick_check(1)";
+    EMPTY_LOG = "pragma wal_checkpoint(truncate)";
     REMEMBER = "\
         insert into meta (key, value) values (?1, ?2)
         on conflict (key) do update set value = excluded.value";
+}
+
+/// Whether a commit waits until it is on the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[doc(hidden)]
+pub enum Durability {
+    /// It does.
+    Full,
+    /// Only the log's transfer into the file does: what a test of power cuts must find out.
+    Weak,
 }
 
 /// What opening came to.
@@ -47,6 +63,7 @@ pub(crate) struct Ready {
     pub(crate) options: SqliteConnectOptions,
     pub(crate) reads: SqlitePool,
     pub(crate) set_aside: Option<PathBuf>,
+    pub(crate) carried: Carried,
     pub(crate) unclean: bool,
     pub(crate) instance: Uuid,
 }
@@ -59,41 +76,128 @@ enum Found {
     Ours { instance: Option<Uuid>, unclean: bool },
     /// Something that cannot be used, and why.
     Unusable(String),
+    /// Another program's or another installation's, and why it is held for that.
+    Foreign(&'static str),
 }
 
 /// Opens or makes the database at `path`; `fresh_id` becomes the instance's id where it has none.
-pub(crate) async fn open(path: &Path, now: Timestamp, fresh_id: Uuid) -> Result<Ready, Error> {
-    let beside = read_instance(path)?;
-    let found = match fs::metadata(path) {
-        Ok(_) => judge(look(path).await?, beside),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            if beside.is_some() {
-                tracing::warn!(file = %path.display(), "the database is gone; a new one is made");
-            }
-            Found::Empty
-        }
-        Err(error) => return Err(Error::file("look at the database", path)(error)),
-    };
+pub(crate) async fn open(
+    path: &Path,
+    durability: Durability,
+    now: Timestamp,
+    fresh_id: Uuid,
+) -> Result<Ready, Error> {
+    let interrupted = aside::finish(path, now)?;
+    let beside = aside::read_instance(path)?;
+    // What was rebuilt has no id yet, and what is beside it is the damaged one's.
+    let found = if interrupted.is_some() { Found::Empty } else { find(path, beside).await? };
     let (set_aside, unclean, instance) = match found {
-        Found::Empty => (None, false, None),
+        Found::Empty => (interrupted, false, None),
         Found::Ours { instance, unclean } => (None, unclean, instance),
         Found::Unusable(why) => {
-            let aside = move_aside(path, now)?;
-            tracing::warn!(file = %aside.display(), why, "the database cannot be used and was set aside");
-            (Some(aside), true, None)
+            tracing::warn!(file = %path.display(), why, "the database is damaged");
+            return rebuilt(path, durability, beside, now, fresh_id).await;
+        }
+        Found::Foreign(why) => {
+            tracing::warn!(file = %path.display(), why, "the database is not this installation's");
+            let kept_at = aside::move_aside(path, now)?;
+            (Some(kept_at), true, None)
         }
     };
-
-    make_private(path)?;
-    let options = writing(path);
-    let mut connection = options.connect().await?;
-    check_library(&mut connection).await?;
-    migrate::migrate(&mut connection).await?;
-    let instance = instance.unwrap_or(fresh_id);
-    mark_open(&mut connection, instance).await?;
-    if beside != Some(instance) {
-        write_instance(path, instance)?;
+    let opened = start(path, durability, beside, instance.unwrap_or(fresh_id)).await;
+    match opened {
+        Ok((connection, instance)) => {
+            let unclean = unclean || set_aside.is_some();
+            Ok(ready(path, durability, connection, set_aside, Carried::default(), unclean, instance))
+        }
+        // What the look at it did not show.
+        Err(Error::Broken { .. }) if set_aside.is_none() => {
+            tracing::warn!(file = %path.display(), "the database is damaged where it was not looked at");
+            rebuilt(path, durability, beside, now, fresh_id).await
+        }
+        Err(error) => Err(error),
     }
+}
+
+/// Puts a new database with everything that can be read in the place of a damaged one.
+async fn rebuilt(
+    path: &Path,
+    durability: Durability,
+    beside: Option<Uuid>,
+    now: Timestamp,
+    fresh_id: Uuid,
+) -> Result<Ready, Error> {
+    let (kept_at, carried) = match rebuild(path, now).await {
+        Ok(carried) => (aside::swap(path, now)?, carried),
+        Err(error) => {
+            // A start is worth more than what was not sent yet: a scan finds the projects again.
+            tracing::error!(%error, "nothing can be carried over from the damaged database");
+            aside::give_up(path)?;
+            (aside::move_aside(path, now)?, Carried::default())
+        }
+    };
+    tracing::warn!(kept_at = %kept_at.display(), ?carried, "the database is a new one");
+    let (connection, instance) = start(path, durability, beside, fresh_id).await?;
+    Ok(ready(path, durability, connection, Some(kept_at), carried, true, instance))
+}
+
+/// Makes the new database beside the damaged one, complete and on the disk.
+async fn rebuild(path: &Path, now: Timestamp) -> Result<Carried, Error> {
+    let (database, log) = (path.to_owned(), with_suffix(path, "-wal"));
+    let found = tokio::task::spawn_blocking(move || salvage::read(&database, &log))
+        .await
+        .map_err(|error| Error::other("read the damaged database", error))?
+        .map_err(Error::file("read the damaged database", path))?;
+    let building = aside::building(path);
+    aside::clear(&building)?;
+    make_private(&building)?;
+    // Its only sync is the last one.
+    let mut connection = writing(&building, Durability::Full).connect().await?;
+    migrate::migrate(&mut connection).await?;
+    let carried = salvage::carry_over(&mut connection, found, now).await?;
+    sqlx::query(EMPTY_LOG).execute(&mut connection).await?;
+    connection.close().await?;
+    aside::complete(path)?;
+    Ok(carried)
+}
+
+/// Opens a database that is as it should be, and writes down that it is in use.
+async fn start(
+    path: &Path,
+    durability: Durability,
+    beside: Option<Uuid>,
+    instance: Uuid,
+) -> Result<(SqliteConnection, Uuid), Error> {
+    make_private(path)?;
+    let mut connection = writing(path, durability).connect().await?;
+    if let Err(error) = prepare(&mut connection, instance).await {
+        // One that is only dropped goes on for a while, and would remove the log of who comes after it.
+        if let Err(second) = connection.close().await {
+            tracing::debug!(error = %second, "closing the database failed as well");
+        }
+        return Err(error);
+    }
+    if beside != Some(instance) {
+        aside::write_instance(path, instance)?;
+    }
+    Ok((connection, instance))
+}
+
+async fn prepare(connection: &mut SqliteConnection, instance: Uuid) -> Result<(), Error> {
+    check_library(connection).await?;
+    migrate::migrate(connection).await?;
+    mark_open(connection, instance).await
+}
+
+fn ready(
+    path: &Path,
+    durability: Durability,
+    connection: SqliteConnection,
+    set_aside: Option<PathBuf>,
+    carried: Carried,
+    unclean: bool,
+    instance: Uuid,
+) -> Ready {
     let reads = SqlitePoolOptions::new()
         .max_connections(READERS)
         .min_connections(0)
@@ -101,18 +205,42 @@ pub(crate) async fn open(path: &Path, now: Timestamp, fresh_id: Uuid) -> Result<
         .max_lifetime(None)
         .acquire_timeout(BUSY)
         .connect_lazy_with(reading(path));
-    Ok(Ready { connection, options, reads, set_aside, unclean, instance })
+    let options = writing(path, durability);
+    Ready { connection, options, reads, set_aside, carried, unclean, instance }
+}
+
+/// What is at the database's place.
+async fn find(path: &Path, beside: Option<Uuid>) -> Result<Found, Error> {
+    match fs::metadata(path) {
+        // SQLite would remove the log of an empty file.
+        Ok(metadata) if metadata.len() == 0 && metadata.is_file() => Ok(judge(Found::Empty, beside)),
+        Ok(metadata) if !metadata.is_file() => {
+            let source = std::io::Error::other("it is not a file");
+            Err(Error::other(format!("open the database `{}`", path.display()), source))
+        }
+        Ok(metadata) => Ok(judge(look(path, metadata.len()).await?, beside)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if beside.is_some() {
+                tracing::warn!(file = %path.display(), "the database is gone; a new one is made");
+            }
+            Ok(Found::Empty)
+        }
+        Err(error) => Err(Error::file("look at the database", path)(error)),
+    }
 }
 
 /// The pragmas, in the order that matters on a new file.
-fn writing(path: &Path) -> SqliteConnectOptions {
+fn writing(path: &Path, durability: Durability) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .page_size(4096)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(match durability {
+            Durability::Full => SqliteSynchronous::Full,
+            Durability::Weak => SqliteSynchronous::Normal,
+        })
         .busy_timeout(BUSY)
         .foreign_keys(true)
         .pragma("journal_size_limit", "4194304")
@@ -144,10 +272,10 @@ fn careful(options: SqliteConnectOptions) -> SqliteConnectOptions {
 }
 
 /// Looks at a file without changing it.
-async fn look(path: &Path) -> Result<Found, Error> {
+async fn look(path: &Path, length: u64) -> Result<Found, Error> {
     let attempt = async {
         let mut connection = reading(path).connect().await?;
-        let found = examine(&mut connection).await;
+        let found = examine(&mut connection, path, length).await;
         connection.close().await?;
         found
     };
@@ -172,23 +300,29 @@ async fn look(path: &Path) -> Result<Found, Error> {
 
 /// SQLite's own complaints about what is in the file, as against about getting at it.
 fn means_damage(error: &sqlx::Error) -> bool {
+    // A read that failed or came short, and a file system that says it is damaged.
+    const READ: [i64; 3] = [0x010a, 0x020a, 0x210a];
     const ERROR: i64 = 1;
     const CORRUPT: i64 = 11;
     const NOTADB: i64 = 26;
     match result_code(error) {
-        Some(code) => matches!(code & 0xff, ERROR | CORRUPT | NOTADB),
+        Some(code) => READ.contains(&code) || matches!(code & 0xff, ERROR | CORRUPT | NOTADB),
         None => matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound),
     }
 }
 
-async fn examine(connection: &mut SqliteConnection) -> Result<Result<Found, Error>, sqlx::Error> {
+async fn examine(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    length: u64,
+) -> Result<Result<Found, Error>, sqlx::Error> {
     let (application, version, tables): (i64, i64, i64) =
         sqlx::query_as(LOOK).fetch_one(&mut *connection).await?;
     if application == 0 && version == 0 && tables == 0 {
         return Ok(Ok(Found::Empty));
     }
     if application != APPLICATION_ID {
-        return Ok(Ok(Found::Unusable("it is another program's".to_owned())));
+        return Ok(Ok(Found::Foreign("it is another program's")));
     }
     if version > migrate::known() {
         return Ok(Err(Error::Newer { found: version, known: migrate::known() }));
@@ -196,7 +330,10 @@ async fn examine(connection: &mut SqliteConnection) -> Result<Result<Found, Erro
     let (instance, state): (Option<String>, Option<String>) =
         sqlx::query_as(FACTS).fetch_one(&mut *connection).await?;
     let unclean = state.as_deref() != Some("closed");
-    if unclean {
+    if !unclean && !has_its_length(path, length) {
+        return Ok(Ok(Found::Unusable("it is not as long as it says".to_owned())));
+    }
+    if unclean || length <= SMALL {
         let problems: Vec<String> = sqlx::query_scalar(CHECK).fetch_all(&mut *connection).await?;
         if problems != ["ok"] {
             return Ok(Ok(Found::Unusable(problems.join("; "))));
@@ -212,10 +349,18 @@ fn judge(found: Found, beside: Option<Uuid>) -> Found {
             Found::Unusable("it is empty, and was not when it was last used".to_owned())
         }
         (Found::Ours { instance: Some(inside), .. }, Some(beside)) if inside != beside => {
-            Found::Unusable("it is the database of another installation".to_owned())
+            Found::Foreign("it is the database of another installation")
         }
-        (found @ (Found::Empty | Found::Ours { .. } | Found::Unusable(_)), _) => found,
+        (found @ (Found::Empty | Found::Ours { .. } | Found::Unusable(_) | Found::Foreign(_)), _) => found,
     }
+}
+
+/// Whether a file is as long as its header says, which it is when nothing is in the log.
+fn has_its_length(path: &Path, length: u64) -> bool {
+    let in_log = fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let mut pages = [0; 4];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut pages, 28));
+    in_log || read.is_ok() && u64::from(u32::from_be_bytes(pages)) * 4096 == length
 }
 
 async fn check_library(connection: &mut SqliteConnection) -> Result<(), Error> {
@@ -266,53 +411,4 @@ fn make_private(path: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf, Error> {
-    let aside = with_suffix(path, &format!(".corrupt-{}", now.0));
-    fs::rename(path, &aside).map_err(Error::file("set aside the damaged database", path))?;
-    for suffix in ["-wal", "-shm"] {
-        let file = with_suffix(path, suffix);
-        match fs::rename(&file, with_suffix(&aside, suffix)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::file("set aside", &file)(error)),
-        }
-    }
-    Ok(aside)
-}
-
-fn instance_file(path: &Path) -> PathBuf {
-    with_suffix(path, ".instance")
-}
-
-fn read_instance(path: &Path) -> Result<Option<Uuid>, Error> {
-    let file = instance_file(path);
-    match fs::read_to_string(&file) {
-        Ok(text) => Ok(text.trim().parse().ok()),
-        Err(error)
-            if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidData) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(Error::file("read", &file)(error)),
-    }
-}
-
-fn write_instance(path: &Path, instance: Uuid) -> Result<(), Error> {
-    let file = instance_file(path);
-    let new = with_suffix(path, ".instance-new");
-    let write = || {
-        let mut opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        writeln!(opened, "{instance}")?;
-        opened.sync_all()?;
-        fs::rename(&new, &file)
-    };
-    write().map_err(Error::file("write", &file))
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
