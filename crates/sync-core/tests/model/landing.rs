@@ -218,9 +218,10 @@ impl<Q: Queue> World<Q> {
         let before = self.scope.1.clone();
         let told = token.map(|token| tenant_name(token.tenant));
         let scope = Scope { tenant: told.unwrap_or(before.tenant.clone()), ..before.clone() };
-        let id = self.queue.scope(&scope);
-        if !self.scopes.contains(&id) {
-            self.scopes.push(id);
+        let owner = owner_of(&scope);
+        let id = self.scope_of(owner);
+        if self.scopes.iter().all(|(known, _)| *known != owner) {
+            self.scopes.push((owner, id));
         }
         if scope != before {
             if let Some(tenant) = owner_of(&scope) {

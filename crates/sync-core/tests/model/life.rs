@@ -34,9 +34,9 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn draw(chance: &mut Chance) -> Self {
+    pub(crate) fn draw(chance: &mut Chance, most_events: i64) -> Self {
         Self {
-            events: chance.between(5, 40),
+            events: chance.between(5, most_events),
             projects: if chance.one_in(12) { chance.between(20, 60) } else { chance.between(1, 6) },
             long: chance.one_in(250),
             tenants: if chance.one_in(2) { 1 } else { 3 },
@@ -61,8 +61,8 @@ fn registration(number: i64, content: i64, nested: bool) -> Registration {
 
 impl<Q: Queue> World<Q> {
     /// Lives through one history.
-    pub(crate) fn live(&mut self) -> Result<(), Broken> {
-        let plan = Plan::draw(&mut self.chance);
+    pub(crate) fn live(&mut self, most_events: i64) -> Result<(), Broken> {
+        let plan = Plan::draw(&mut self.chance, most_events);
         self.say(|| format!("{plan:?}"));
         let tenant = self.chance.index(plan.tenants);
         self.place = match self.chance.index(4) {

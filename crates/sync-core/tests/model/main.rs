@@ -33,10 +33,10 @@ fn queue(mutation: Option<Mutation>) -> MemoryQueue {
 
 #[test]
 fn every_history_keeps_the_promise() {
-    hold("sync-core", Many::from_environment(10_000), queue);
+    hold("sync-core", Many::from_environment(10_000, 40), queue);
 }
 
 #[test]
 fn every_rule_that_is_left_out_is_noticed() {
-    notice(&mutation::ALL, Many { histories: 2_000, seed: 1 }, queue);
+    notice(&mutation::ALL, Many { histories: 2_000, events: 40, seed: 1 }, queue);
 }

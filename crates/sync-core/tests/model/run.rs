@@ -14,20 +14,23 @@ use crate::world::World;
 /// Lines of the trace that are printed.
 const SHOWN: usize = 300;
 
-/// How many histories, and the seed of the first.
+/// How many histories, how long they are, and the seed of the first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Many {
     pub(crate) histories: u64,
+    /// Most events in one.
+    pub(crate) events: i64,
     pub(crate) seed: u64,
 }
 
 impl Many {
     /// What the environment says: `MODEL_HISTORIES` and `MODEL_SEED`.
-    pub(crate) fn from_environment(histories: u64) -> Self {
+    pub(crate) fn from_environment(histories: u64, events: i64) -> Self {
         #[expect(clippy::disallowed_methods, reason = "a test has no configuration to read")]
         let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
         Self {
             histories: number("MODEL_HISTORIES").unwrap_or(histories),
+            events,
             seed: number("MODEL_SEED").unwrap_or(1),
         }
     }
@@ -71,7 +74,7 @@ pub(crate) fn run<Q: Queue>(
                     }
                     let seed = many.seed.wrapping_add(index);
                     let mut world = world(make(mutation), mutation, seed);
-                    let lived = world.live();
+                    let lived = world.live(many.events);
                     summary.requests.fetch_add(world.reference.requests, Ordering::Relaxed);
                     let idle = u64::try_from(world.reference.most_idle).unwrap();
                     summary.most_idle.fetch_max(idle, Ordering::Relaxed);
@@ -96,7 +99,7 @@ pub(crate) fn hold<Q: Queue>(package: &str, many: Many, make: impl Fn(Option<Mut
     if let Some((seed, rule)) = broken {
         let mut world = world(make(None), None, seed);
         world.trace = Some(Vec::new());
-        let again = world.live();
+        let again = world.live(many.events);
         let trace = world.trace.take().unwrap();
         let shown = &trace[trace.len().saturating_sub(SHOWN)..];
         panic!(

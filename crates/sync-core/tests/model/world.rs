@@ -83,7 +83,8 @@ pub(crate) struct World<Q> {
     /// The store refused to work and is left alone until then, in true time.
     pub(crate) store_rests_until: i64,
     pub(crate) last_round: Timestamp,
-    pub(crate) scopes: Vec<ScopeId>,
+    /// Those that were entered, with their numbers.
+    pub(crate) scopes: Vec<(Owner, ScopeId)>,
     pub(crate) token: Option<Token>,
     pub(crate) first_token: Option<Token>,
     air: Vec<Airborne>,
@@ -141,7 +142,7 @@ impl<Q: Queue> World<Q> {
             flush: false,
             store_rests_until: START,
             last_round: Timestamp(START),
-            scopes: vec![id],
+            scopes: vec![(None, id)],
             token: None,
             first_token: None,
             air: Vec::new(),
@@ -172,11 +173,10 @@ impl<Q: Queue> World<Q> {
         owner_of(&self.scope.1)
     }
 
-    fn owner_by_id(&mut self, id: ScopeId) -> Owner {
-        (0..4).map(Some).find(|owner| self.scope_of(*owner) == id).flatten()
-    }
-
     pub(crate) fn scope_of(&mut self, owner: Owner) -> ScopeId {
+        if let Some((_, id)) = self.scopes.iter().find(|(known, _)| *known == owner) {
+            return *id;
+        }
         let tenant = owner.map_or(Tenant::Unknown, tenant_name);
         self.queue.scope(&Scope { origin: ORIGIN.to_owned(), tenant })
     }
@@ -184,7 +184,7 @@ impl<Q: Queue> World<Q> {
     /// Every row there is, by owner.
     pub(crate) fn rows(&mut self) -> Vec<(Owner, Vec<Entry>)> {
         let scopes = self.scopes.clone();
-        scopes.into_iter().map(|id| (self.owner_by_id(id), self.queue.rows(id))).collect()
+        scopes.into_iter().map(|(owner, id)| (owner, self.queue.rows(id))).collect()
     }
 
     pub(crate) fn in_the_air(&self, id: EntryId) -> bool {
@@ -417,7 +417,7 @@ impl<Q: Queue> World<Q> {
 
     pub(crate) fn all_entries(&mut self) -> Vec<Entry> {
         let scopes = self.scopes.clone();
-        scopes.into_iter().flat_map(|scope| self.queue.rows(scope)).collect()
+        scopes.into_iter().flat_map(|(_, scope)| self.queue.rows(scope)).collect()
     }
 
     pub(crate) fn want_look_up(&mut self, local: LocalId) {
