@@ -4,6 +4,7 @@
 //! groups or notes. Every check answers with the sentence that is broken.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use sync_core::{
     Answer, Entry, EntryId, Flight, ItemOutcome, LocalId, PayloadHash, Registration, Revision, ScopeId,
@@ -34,6 +35,8 @@ struct Want {
 /// searches by halves.
 pub(crate) const IDLE_REQUESTS_PER_MINUTE: usize = 24;
 const MINUTE: i64 = 60_000;
+/// The shortest pause of an entry that had trouble of its own.
+const OWN_PAUSE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 pub(crate) struct Reference {
@@ -277,7 +280,7 @@ impl Reference {
                 }
             }
         }
-        let mut moved = false;
+        let mut moved = matches!(answer, Answer::Accepted(_));
         for row in before {
             let stands = after.iter().find(|other| other.id == row.id);
             let flew =
@@ -371,7 +374,10 @@ impl Reference {
         if stands.standing == Standing::Dead && counted == 0 && row.standing != Standing::Dead {
             return Err(format!("entry {id} is dead, and nothing was counted"));
         }
-        Ok(counted > 0 || stands.standing != row.standing)
+        // An entry with a pause of its own is not what makes requests frequent.
+        let pauses = stands.last_failure != row.last_failure
+            && stands.last_failure.as_ref().is_some_and(|failure| stands.due.since(failure.at) >= OWN_PAUSE);
+        Ok(counted > 0 || stands.standing != row.standing || pauses)
     }
 
     /// Nothing that was acknowledged is lost; at most one row for each project; no mapping of another tenant.

@@ -59,6 +59,5 @@ fn concerns_the_store(rule: Mutation) -> bool {
             | Mutation::MappingsGoToEveryScope
             | Mutation::WishesAreAcknowledgedBeforeTheyAreDurable
             | Mutation::DeadEntriesVanish
-            | Mutation::WaitsAreForgottenOnRestart
     )
 }
