@@ -95,7 +95,7 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match result_code(&error) {
             Some(code) => match (code & 0xff, code >> 8) {
-                (SQLITE_FULL, _) | (SQLITE_IOERR, 3..=6 | 18 | 19) => return Self::Full,
+                (SQLITE_FULL | SQLITE_READONLY, _) | (SQLITE_IOERR, 3..=6 | 18 | 19) => return Self::Full,
                 (SQLITE_BUSY | SQLITE_LOCKED, _) => return Self::Busy,
                 (SQLITE_CORRUPT | SQLITE_NOTADB, _) => return Self::Broken { file: PathBuf::new() },
                 _ => {}
@@ -115,6 +115,8 @@ pub(crate) fn result_code(error: &sqlx::Error) -> Option<i64> {
 
 const SQLITE_BUSY: i64 = 5;
 const SQLITE_LOCKED: i64 = 6;
+// The disk was mounted anew for reading only.
+const SQLITE_READONLY: i64 = 8;
 // Of its extended codes 3 to 6 are failed writes, syncs and truncations, 18 and 19 the shared memory file's.
 const SQLITE_IOERR: i64 = 10;
 const SQLITE_CORRUPT: i64 = 11;

@@ -100,7 +100,7 @@ impl Events<'_> {
 }
 
 /// An event as it travels to its statement.
-#[derive(Serialize, Debug)]
+#[derive(Clone, Serialize, Debug)]
 pub(crate) struct NewEvent {
     at: i64,
     kind: &'static str,

@@ -181,7 +181,7 @@ impl Legacy<'_> {
         let heir = heir.clone();
         let limit = self.store.limits().max_items;
         self.store
-            .write(move |connection| {
+            .write_more(now, move |connection| {
                 Box::pin(async move { keep::rows(connection, rows, &heir, limit, now).await })
             })
             .await
@@ -246,7 +246,7 @@ impl Legacy<'_> {
             let heir = heir.clone();
             let kept = self
                 .store
-                .write(move |connection| {
+                .write_more(now, move |connection| {
                     Box::pin(async move { believe::mappings(connection, rows, &heir, life, dice, now).await })
                 })
                 .await;

@@ -6,6 +6,7 @@
 
 mod apply;
 mod aside;
+mod ballast;
 mod enqueue;
 mod error;
 mod event;
@@ -16,6 +17,7 @@ mod migrate;
 mod open;
 mod outbox;
 mod project;
+mod room;
 mod row;
 mod salvage;
 mod scope;
@@ -48,7 +50,7 @@ pub use salvage::Carried;
 pub use scope::Scopes;
 pub use settle::SettleReport;
 
-use writer::{Running, Writer};
+use writer::{Need, Running, Writer};
 
 /// How much the store takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,13 +74,19 @@ pub struct Opened {
     pub instance: Uuid,
 }
 
-/// What the writer did since the store was opened.
+/// What the writer did since the store was opened, and how it stands with the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Figures {
     /// Transactions that were committed.
     pub commits: u64,
     /// Calls that were part of them.
     pub jobs: u64,
+    /// Since when nothing new is stored for want of room on the disk; `None` while there is room.
+    pub disk_full_since: Option<Timestamp>,
+    /// Whether room is kept for the case that the disk is full.
+    pub ballast: bool,
+    /// The length of the write-ahead log, in bytes. Over 16 MiB something keeps it from being moved into the file.
+    pub log_bytes: u64,
 }
 
 /// The database of one daemon.
@@ -119,7 +127,7 @@ impl Store {
         fresh_id: Uuid,
     ) -> Result<Opened, Error> {
         let ready = open::open(path, durability, now, fresh_id).await.map_err(|error| error.in_file(path))?;
-        let writer = Writer::start(ready.connection, ready.options, path.to_owned(), limits.max_items);
+        let writer = Writer::start(ready.connection, ready.options, path.to_owned(), limits.max_items, now);
         let inner = Inner { file: path.to_owned(), limits, reads: ready.reads, writer };
         Ok(Opened {
             store: Self { inner: Arc::new(inner) },
@@ -138,7 +146,11 @@ impl Store {
         self.inner.writer.close().await
     }
 
-    /// Moves the write-ahead log into the file and empties it, as far as no reader holds it; for quiet moments.
+    /// Moves the write-ahead log into the file and empties it, as far as no reader holds it.
+    ///
+    /// SQLite moves it by itself every 1,000 pages and keeps the log's 4 MB. This gives them back: for the moment when
+    /// the daemon has nothing due, some seconds after the last write, when a figure of
+    /// [`log_bytes`](Figures::log_bytes) above zero says that there is something to move.
     pub async fn checkpoint(&self) -> Result<(), Error> {
         self.inner.writer.checkpoint().await
     }
@@ -184,6 +196,9 @@ impl Store {
         Figures {
             commits: counters.commits.load(Ordering::Relaxed),
             jobs: counters.jobs.load(Ordering::Relaxed),
+            disk_full_since: counters.room.full_since(),
+            ballast: counters.room.ballast(),
+            log_bytes: counters.room.log_bytes(),
         }
     }
 
@@ -205,11 +220,30 @@ impl Store {
             .map_err(|error| self.inner.writer.noticed(Error::from(error).in_file(&self.inner.file)))
     }
 
+    /// Writes what ends something or is small. When the disk is full it is done with the room kept for that.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
+        work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> Running<'c, Result<T, Error>>
+        + Clone
+        + Send
+        + 'static,
+    ) -> Result<T, Error> {
+        let written = match self.inner.writer.run(Need::Little, work.clone()).await {
+            // The writer has freed what it kept.
+            Err(Error::Full) => self.inner.writer.run(Need::Little, work).await,
+            written => written,
+        };
+        written.map_err(|error| self.inner.writer.noticed(error.in_file(&self.inner.file)))
+    }
+
+    /// Writes what adds to what is stored, told at `now`. While the disk is full it is refused.
+    pub(crate) async fn write_more<T: Send + 'static>(
+        &self,
+        now: Timestamp,
         work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> Running<'c, Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let written = self.inner.writer.run(work).await;
+        self.inner.writer.figures().room.tell(now);
+        let written = self.inner.writer.run(Need::More, work).await;
         written.map_err(|error| self.inner.writer.noticed(error.in_file(&self.inner.file)))
     }
 }

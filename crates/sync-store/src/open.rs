@@ -18,6 +18,7 @@ use sync_core::Timestamp;
 use uuid::Uuid;
 
 use crate::aside::{self, with_suffix};
+use crate::ballast::Ballast;
 use crate::error::{Error, result_code};
 use crate::migrate::{self, APPLICATION_ID};
 use crate::salvage::{self, Carried};
@@ -104,7 +105,10 @@ pub(crate) async fn open(
             (Some(kept_at), true, None)
         }
     };
-    let opened = start(path, durability, beside, instance.unwrap_or(fresh_id)).await;
+    let mut opened = start(path, durability, beside, instance.unwrap_or(fresh_id)).await;
+    if matches!(opened, Err(Error::Full)) && Ballast::beside(path).give_up() {
+        opened = start(path, durability, beside, instance.unwrap_or(fresh_id)).await;
+    }
     match opened {
         Ok((connection, instance)) => {
             let unclean = unclean || set_aside.is_some();
@@ -127,7 +131,11 @@ async fn rebuilt(
     now: Timestamp,
     fresh_id: Uuid,
 ) -> Result<Ready, Error> {
-    let (kept_at, carried) = match rebuild(path, now).await {
+    let mut carried = rebuild(path, now).await;
+    if matches!(carried, Err(Error::Full)) && Ballast::beside(path).give_up() {
+        carried = rebuild(path, now).await;
+    }
+    let (kept_at, carried) = match carried {
         Ok(carried) => (aside::swap(path, now)?, carried),
         Err(error) => {
             // A start is worth more than what was not sent yet: a scan finds the projects again.

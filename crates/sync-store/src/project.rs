@@ -150,7 +150,7 @@ impl Projects<'_> {
         }
         let limit = self.store.limits().max_items;
         self.store
-            .write(move |connection| {
+            .write_more(now, move |connection| {
                 Box::pin(async move { apply::apply(connection, scope, machine, &changes, limit, now).await })
             })
             .await
@@ -171,7 +171,7 @@ impl Projects<'_> {
     ) -> Result<u64, Error> {
         let limit = self.store.limits().max_items;
         self.store
-            .write(move |connection| {
+            .write_more(now, move |connection| {
                 Box::pin(async move {
                     apply::enqueue_unsent(connection, scope, machine, at_most, limit, now).await
                 })

@@ -16,11 +16,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sync_core::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::enqueue::{self, Call, Enqueued, OneAnswer};
 use crate::error::Error;
+use crate::room::{Room, RoomSeen};
 
 /// At most this much work goes into one commit.
 const LARGEST_GROUP: usize = 256;
@@ -55,6 +57,9 @@ pub(crate) struct Counters {
     pub(crate) commits: AtomicU64,
     pub(crate) jobs: AtomicU64,
     pub(crate) damage_seen: AtomicBool,
+    /// A step failed for want of room, inside a group that may have been committed.
+    full_seen: AtomicBool,
+    pub(crate) room: Arc<RoomSeen>,
 }
 
 enum Job {
@@ -66,7 +71,17 @@ enum Job {
 
 type Run = dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Running<'c, Outcome> + Send;
 
+/// What a write does to the room that is left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Need {
+    /// It adds to what is stored, and is refused while the disk is full.
+    More,
+    /// It ends something or is small, and may use what is kept for a full disk.
+    Little,
+}
+
 struct Work {
+    need: Need,
     /// Says whether what it did is to be kept.
     run: Box<Run>,
     /// Is told how the commit ended.
@@ -86,15 +101,19 @@ impl Writer {
         options: SqliteConnectOptions,
         file: PathBuf,
         limit: u64,
+        now: Timestamp,
     ) -> Self {
         let (jobs, waiting) = mpsc::channel(WAITING_ROOM);
         let figures = Arc::new(Counters::default());
+        figures.room.tell(now);
+        let room = Room::new(&file, Arc::clone(&figures.room));
         let owner = Owner {
             connection: Some(connection),
             options,
             file,
             limit,
             figures: Arc::clone(&figures),
+            room,
             crowded: false,
         };
         let mut task = JoinSet::new();
@@ -118,16 +137,22 @@ impl Writer {
     /// wrote is undone and the others of its group are not touched.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
+        need: Need,
         work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> Running<'c, Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
+        let figures = Arc::clone(&self.figures);
         let (sender, answer) = oneshot::channel();
         let made: Arc<Mutex<Option<Result<T, Error>>>> = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&made);
         let job = Work {
+            need,
             run: Box::new(move |connection| {
                 Box::pin(async move {
                     let result = work(connection).await;
                     let outcome = if result.is_ok() { Outcome::Keep } else { Outcome::Undo };
+                    if matches!(result, Err(Error::Full)) {
+                        figures.full_seen.store(true, Ordering::Relaxed);
+                    }
                     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
                     outcome
                 })
@@ -149,6 +174,7 @@ impl Writer {
 
     /// Stores wishes, in one commit with those of every other caller who waits.
     pub(crate) async fn enqueue(&self, call: Call) -> Result<Vec<Enqueued>, Error> {
+        self.figures.room.tell(call.now);
         let (answer, told) = oneshot::channel();
         self.jobs.send(Job::Enqueue { call, answer }).await.map_err(closed)?;
         told.await.map_err(closed)?
@@ -181,6 +207,7 @@ struct Owner {
     file: PathBuf,
     limit: u64,
     figures: Arc<Counters>,
+    room: Room,
     // The disk was full, and the log was not moved into the file since.
     crowded: bool,
 }
@@ -198,6 +225,14 @@ enum Reply {
 }
 
 impl Reply {
+    /// Of work that is known only to its caller, `full_seen` tells.
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Enqueue { result, .. } => matches!(result, Err(Error::Full)),
+            Self::Work(_) => false,
+        }
+    }
+
     fn tell(self, commit: Result<(), Error>) {
         match self {
             // A caller that stopped waiting is no failure.
@@ -246,8 +281,23 @@ impl Owner {
     }
 
     async fn commit_together(&mut self, steps: Vec<Step>) {
+        let steps = if self.room.is_full() && !self.room.look_again() { refuse_more(steps) } else { steps };
+        if steps.is_empty() {
+            return;
+        }
+        let was_full = self.room.is_full();
         let mut replies = Vec::new();
         let outcome = self.transaction(steps, &mut replies).await.map_err(|error| error.in_file(&self.file));
+        let full_seen = self.figures.full_seen.swap(false, Ordering::Relaxed);
+        if full_seen || matches!(outcome, Err(Error::Full)) || replies.iter().any(Reply::is_full) {
+            self.room.fell_full();
+            if was_full {
+                self.reconnect().await;
+            }
+        }
+        // While there is little room, the log is kept as short as it can be.
+        self.crowded |= self.room.is_full();
+        self.room.measure_log();
         if matches!(outcome, Err(Error::Broken { .. })) {
             self.figures.damage_seen.store(true, Ordering::Relaxed);
         }
@@ -295,7 +345,6 @@ impl Owner {
                     tracing::debug!(error = %second, "rolling back failed, the writing connection is opened anew");
                     self.connection = None;
                 }
-                self.crowded |= matches!(error, Error::Full);
                 Err(error)
             }
         }
@@ -315,8 +364,19 @@ impl Owner {
         Ok(self.connection.insert(connection))
     }
 
+    /// A connection that was opened while the disk refused to write stays one for reading.
+    async fn reconnect(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::debug!(%error, "closing the writing connection failed");
+        }
+    }
+
     async fn checkpoint(&mut self) -> Result<(), Error> {
-        execute(self.connected().await?, CHECKPOINT).await
+        let outcome = execute(self.connected().await?, CHECKPOINT).await;
+        self.room.measure_log();
+        outcome
     }
 
     /// After a full disk the log is moved into the file before anything else is written to it. It is mostly older
@@ -329,6 +389,17 @@ impl Owner {
     }
 
     async fn finish(&mut self) -> Result<(), Error> {
+        match self.end().await {
+            Err(Error::Full) => {
+                self.room.fell_full();
+                self.connection = None;
+                self.end().await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn end(&mut self) -> Result<(), Error> {
         let clean = !self.figures.damage_seen.load(Ordering::Relaxed);
         let connection = self.begin().await?;
         if clean {
@@ -433,6 +504,19 @@ async fn take(
             }
         }
     }
+}
+
+/// Answers what would add to what is stored, and returns the rest.
+fn refuse_more(steps: Vec<Step>) -> Vec<Step> {
+    let (refused, taken) = steps.into_iter().partition(|step| match step {
+        Step::Enqueues(_) => true,
+        Step::Work(work) => work.need == Need::More,
+    });
+    let refused: Vec<Step> = refused;
+    for reply in refused.into_iter().flat_map(unstarted) {
+        reply.tell(Err(Error::Full));
+    }
+    taken
 }
 
 fn reply_each(

@@ -5,6 +5,8 @@ mod crash;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod full;
+#[cfg(test)]
 mod legacy;
 #[cfg(test)]
 mod open;
