@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Queue(Queue),
     /// Look for projects now
     Scan(Scan),
+    /// Take over the Python client's databases now
+    Import(Import),
     /// Send nothing until `resume`
     Pause,
     /// Send again after `pause`
@@ -245,6 +247,14 @@ pub(crate) struct Scan {
     /// Wait for the end of it, at most this long [default with the flag alone: 5m]
     #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "5m", value_parser = wait)]
     pub(crate) wait: Option<Duration>,
+}
+
+/// `import`
+#[derive(Args, Debug)]
+pub(crate) struct Import {
+    /// The folder the databases are in, or the data folder above it [default: this machine's data folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Option<PathBuf>,
 }
 
 /// `config`

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::args::{Args, Command};
 use crate::clock::Clock;
 use crate::dice::Dice;
-use crate::engine::{Engine, Parts, Settings, credential, deliver, discover};
+use crate::engine::{Engine, Parts, Settings, credential, deliver, discover, legacy};
 use crate::fatal::Fatal;
 use crate::lock::{Lock, LockError};
 use crate::logging::{self, Logging};
@@ -134,6 +134,7 @@ impl Life {
         supervisor.start("deliver", deliver(engine.clone()));
         supervisor.start("discover", discover(engine.clone()));
         supervisor.start("credential", credential(engine.clone()));
+        supervisor.start("legacy", legacy(engine.clone()));
         supervisor.start("network", network(engine.clone()));
         let telling = service.clone();
         supervisor.start("service", tell_service(telling, engine.clone(), self.stop.clone()));

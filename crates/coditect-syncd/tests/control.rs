@@ -149,6 +149,7 @@ fn malformed() -> Vec<(Vec<u8>, u16, &'static str, &'static str)> {
             "projects[1]: `root_path` is `b`",
         ),
         (request("POST", "/v1/discovery/scan", r#"{"paths": ["a"]}"#), 400, bad, "paths[0]"),
+        (request("POST", "/v1/import", r#"{"from": "a"}"#), 400, bad, "from"),
         (
             b"POST /v1/projects HTTP/1.1\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{}".to_vec(),
             415,

@@ -10,6 +10,7 @@
 pub mod client;
 pub mod discovery;
 pub mod events;
+pub mod import;
 pub mod lock;
 pub mod path;
 pub mod problem;
@@ -23,6 +24,7 @@ pub mod status;
 pub use client::{Call, Client, ClientError, Response};
 pub use discovery::{ScanAnswer, ScanRequest};
 pub use events::Event;
+pub use import::{ImportAnswer, ImportRequest};
 pub use lock::LockInfo;
 pub use problem::{Problem, ProblemCode};
 pub use projects::{Project, ProjectState, ProjectType, ProjectsPage, ProjectsQuery};

@@ -5,9 +5,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sync_wire::{
-    Event, FlushAnswer, FlushRequest, Health, PauseAnswer, Problem, Project, ProjectsPage, QueueCounts,
-    QueueItem, QueueItemsPage, Ready, RegisterRequest, ResolveAnswer, RetryDeadAnswer, ScanAnswer,
-    ScanRequest, Status, SyncRequest, SyncResult, SyncResults,
+    Event, FlushAnswer, FlushRequest, Health, ImportAnswer, ImportRequest, PauseAnswer, Problem, Project,
+    ProjectsPage, QueueCounts, QueueItem, QueueItemsPage, Ready, RegisterRequest, ResolveAnswer,
+    RetryDeadAnswer, ScanAnswer, ScanRequest, Status, SyncRequest, SyncResult, SyncResults,
 };
 
 const LOCAL: &str = "11111111-1111-4111-8111-11111111abcd";
@@ -49,6 +49,7 @@ fn the_status() {
         "projects": {"total": 4, "registered": 1, "pending": 1, "missing": 1, "rejected": 1},
         "discovery": {
             "roots": [{"path": "/p", "state": "watching", "projects": 4}],
+            "problems": [],
             "watches": 9,
             "last_scan": {
                 "started_at": MOMENT, "duration_ms": 5, "found": 4, "added": 1, "changed": 1, "missing": 1
@@ -115,6 +116,10 @@ fn the_queue_the_scan_and_the_events() {
     check::<FlushRequest>(&json!({"wait_ms": 5}));
     check::<FlushAnswer>(&json!({"delivered": 1, "remaining": 2, "dead": 3}));
     check::<RetryDeadAnswer>(&json!({"retried": 3}));
+    check::<ImportRequest>(&json!({"from": "/p"}));
+    check::<ImportAnswer>(&json!({
+        "registrations": 6, "queued": 3, "mappings": 1, "set_aside": 1, "left": 0, "problems": ["a"]
+    }));
     check::<ScanRequest>(&json!({"paths": ["/p"], "wait_ms": null}));
     check::<ScanAnswer>(&json!({"found": 4, "added": 1, "changed": 1, "missing": 1, "done": true}));
     check::<Event>(&json!({

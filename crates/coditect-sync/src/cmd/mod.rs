@@ -4,6 +4,7 @@ mod admin;
 mod auth;
 mod completions;
 mod config;
+mod import;
 mod project;
 mod projects;
 mod queue;
@@ -63,6 +64,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Answer, Failur
         Command::Resolve(resolve) => resolve::run(resolve, context),
         Command::Projects(projects) => projects::run(projects, context),
         Command::Queue(queue) => queue::run(queue, context),
+        Command::Import(import) => import::run(import, context),
         Command::Scan(scan) => scan::run(scan, context),
         Command::Pause => admin::pause(context),
         Command::Resume => admin::resume(context),

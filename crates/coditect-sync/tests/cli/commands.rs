@@ -282,6 +282,20 @@ fn a_scan_tells_what_it_found() {
 }
 
 #[test]
+fn an_import_tells_what_was_taken_and_what_was_in_the_way() {
+    let answer = |aside: u8, left: u8, problems: &str| {
+        ok(format!(
+            r#"{{"registrations":6,"queued":3,"mappings":1,"set_aside":{aside},"left":{left},"problems":[{problems}]}}"#
+        ))
+    };
+    let asked = check_verbatim("import", &["import"], &[answer(0, 0, "")]);
+    assert_eq!(asked, [r#"POST /v1/import {"from":null}"#]);
+    let trouble = r#""`/old/sync_queue.db`: another program holds it""#;
+    let asked = check_verbatim("import trouble", &["import", "--from", "/old"], &[answer(1, 2, trouble)]);
+    assert_eq!(asked, [r#"POST /v1/import {"from":"/old"}"#]);
+}
+
+#[test]
 fn the_daemon_is_told_a_word() {
     for word in ["pause", "resume", "reload"] {
         let asked = check_verbatim(word, &[word], &[ok(r#"{"paused":true}"#)]);

@@ -8,6 +8,7 @@ mod answer;
 mod connection;
 mod convert;
 mod discovery;
+mod import;
 mod limits;
 mod listen;
 mod metrics;

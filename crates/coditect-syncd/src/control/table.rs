@@ -8,7 +8,7 @@ use sync_wire::{Problem, ProblemCode};
 use super::read::Kind;
 use super::reply::Reply;
 use super::route::{Answer, Content, Document, Parameter, Route};
-use super::{admin, discovery, metrics, projects, queue, resolve, status};
+use super::{admin, discovery, import, metrics, projects, queue, resolve, status};
 
 /// All routes. Where two match a path, the first counts.
 pub(super) static ROUTES: &[Route] = &[
@@ -248,6 +248,17 @@ pub(super) static ROUTES: &[Route] = &[
             },
         ],
         call: |question| Box::pin(discovery::scan(question)),
+        ..PLAIN
+    },
+    Route {
+        method: "POST",
+        path: "/v1/import",
+        operation: "import",
+        summary: "Takes over the databases of the old client now.",
+        body: Some(Document { required: false, schema: of::<sync_wire::ImportRequest> }),
+        answers: &[ok(of::<sync_wire::ImportAnswer>)],
+        problems: &[ProblemCode::NotFound, ProblemCode::DiskFull],
+        call: |question| Box::pin(import::import(question)),
         ..PLAIN
     },
     Route {

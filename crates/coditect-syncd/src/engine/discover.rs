@@ -45,6 +45,7 @@ pub(crate) async fn discover(engine: Engine) -> Result<(), DiscoverError> {
             () = eye.engine.0.discover_wake.woken() => {}
         }
     }
+    eye.engine.take_over_first().await;
     while !stop.is_finishing() {
         let next = eye.round().await?;
         let clock = eye.engine.0.clock.clone();

@@ -10,6 +10,7 @@ mod deliver;
 mod discover;
 mod flight;
 mod index;
+mod legacy;
 mod queue;
 mod register;
 mod report;
@@ -37,6 +38,7 @@ use api::{CloudState, LastScan, Refusal, RootView, Scanned};
 pub(crate) use credential::credential;
 pub(crate) use deliver::deliver;
 pub(crate) use discover::discover;
+pub(crate) use legacy::legacy;
 pub(crate) use settings::{DevSettings, Settings};
 
 /// The engine; cheap to clone.
@@ -70,6 +72,7 @@ struct Inner {
     look_ups: Mutex<BTreeMap<LocalId, Vec<oneshot::Sender<LookedUpFor>>>>,
     scans: Mutex<Vec<ScanWish>>,
     index: index::Index,
+    legacy: tokio::sync::Mutex<legacy::Memory>,
     counters: Counting,
 }
 
@@ -197,6 +200,7 @@ impl Engine {
             look_ups: Mutex::default(),
             scans: Mutex::default(),
             index: index::Index::default(),
+            legacy: tokio::sync::Mutex::default(),
             counters: Counting::default(),
         })))
     }

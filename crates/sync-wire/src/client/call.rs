@@ -8,11 +8,15 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::discovery::ScanRequest;
+use crate::import::ImportRequest;
 use crate::path::encoded;
 use crate::projects::{ProjectState, ProjectType, ProjectsQuery};
 use crate::queue::{FlushRequest, ItemState, QueueItemsQuery};
 use crate::registration::{RegisterRequest, SyncRequest};
 use crate::resolve::{ResolveQuery, Subject};
+
+/// A queue of a hundred thousand rows is taken over in less.
+const LONGEST_IMPORT_MS: u64 = 120_000;
 
 /// One request, ready to be sent as often as need be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +141,11 @@ impl Call {
     /// `POST /v1/discovery/scan`.
     pub fn scan(request: &ScanRequest) -> Self {
         Self::new("POST", "/v1/discovery/scan", Some(request)).waiting(request.wait_ms)
+    }
+
+    /// `POST /v1/import`.
+    pub fn import(request: &ImportRequest) -> Self {
+        Self::new("POST", "/v1/import", Some(request)).waiting(Some(LONGEST_IMPORT_MS))
     }
 
     /// `POST /v1/pause`.

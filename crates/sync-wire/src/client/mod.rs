@@ -21,6 +21,7 @@ pub use call::Call;
 pub use error::ClientError;
 
 use crate::discovery::{ScanAnswer, ScanRequest};
+use crate::import::{ImportAnswer, ImportRequest};
 use crate::problem::Problem;
 use crate::projects::{Project, ProjectsPage, ProjectsQuery};
 use crate::queue::{FlushAnswer, FlushRequest, QueueItem, QueueItemsPage, QueueItemsQuery};
@@ -214,6 +215,11 @@ impl Client {
     /// `POST /v1/discovery/scan`.
     pub fn scan(&mut self, request: &ScanRequest) -> Result<ScanAnswer, ClientError> {
         self.accomplish(&Call::scan(request))?.json()
+    }
+
+    /// `POST /v1/import`.
+    pub fn import(&mut self, request: &ImportRequest) -> Result<ImportAnswer, ClientError> {
+        self.accomplish(&Call::import(request))?.json()
     }
 
     /// `GET /metrics`, in Prometheus' text form.
