@@ -451,8 +451,7 @@ impl Lane {
         if alone {
             // Whoever waits for something to pass may be what passes, when the others are in trouble.
             let oldest = entries.iter().min_by_key(|entry| {
-                let failures = self.notes.failures_alone(entry.id);
-                (failures, self.is_blocked(entry), entry.enqueued_at, entry.id)
+                (self.notes.turn(entry.id), self.is_blocked(entry), entry.enqueued_at, entry.id)
             });
             return self.flight(oldest.cloned().into_iter().collect(), false, now);
         }

@@ -32,6 +32,8 @@ struct Note {
     hash: PayloadHash,
     /// It was in a request before.
     tried: bool,
+    /// When it was in one last: the number of that take-off.
+    last_turn: u64,
     /// Times the cloud left it out of its results.
     left_out: u32,
     /// Times the cloud stumbled over it alone, and the passes at the first of them.
@@ -43,6 +45,12 @@ struct Note {
     witness: bool,
     /// The cloud is asked what became of it before it is sent again.
     ask: Option<Ask>,
+}
+
+impl Note {
+    fn had_trouble(&self) -> bool {
+        self.stumbled > 0 || self.conflicts > 0 || self.witness
+    }
 }
 
 /// An entry that was refused with 402 or 403, and what of it.
@@ -63,9 +71,9 @@ pub(super) enum Ask {
     Conflict,
 }
 
-/// The notes of one scope.
+/// The notes of one scope, and how often an entry was in a request.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Notes(BTreeMap<EntryId, Note>);
+pub(super) struct Notes(BTreeMap<EntryId, Note>, u64);
 
 /// Most notes kept; the lowest numbers go first. A forgotten note costs a request, never an entry.
 const MOST_NOTES: usize = 10_000;
@@ -80,6 +88,7 @@ impl Notes {
             revision: entry.revision,
             hash: entry.hash,
             tried: false,
+            last_turn: 0,
             left_out: 0,
             stumbled: 0,
             passes_then: 0,
@@ -103,7 +112,10 @@ impl Notes {
     }
 
     pub(super) fn tried(&mut self, entry: &Entry) {
-        self.of(entry).tried = true;
+        self.1 += 1;
+        let turn = self.1;
+        let note = self.of(entry);
+        (note.tried, note.last_turn) = (true, turn);
     }
 
     pub(super) fn was_tried(&self, flight: &Flight) -> bool {
@@ -112,7 +124,7 @@ impl Notes {
 
     /// How many had trouble of their own.
     pub(super) fn troubled(&self) -> usize {
-        self.0.values().filter(|note| note.stumbled > 0 || note.conflicts > 0 || note.witness).count()
+        self.0.values().filter(|note| note.had_trouble()).count()
     }
 
     /// Whether this revision was in no request yet.
@@ -120,8 +132,9 @@ impl Notes {
         self.0.get(&entry.id).is_none_or(|note| !note.tried || note.revision != entry.revision)
     }
 
-    pub(super) fn failures_alone(&self, id: EntryId) -> u32 {
-        self.0.get(&id).map_or(0, |note| note.stumbled + note.conflicts + u32::from(note.witness))
+    /// Whose turn it is to go alone: first who had no trouble of its own, then who went longest ago.
+    pub(super) fn turn(&self, id: EntryId) -> u64 {
+        self.0.get(&id).filter(|note| note.had_trouble()).map_or(0, |note| note.last_turn)
     }
 
     /// Whether it had trouble of its own, so that it would hold up the others of a batch.

@@ -569,3 +569,18 @@ fn an_answer_to_a_look_up_does_not_end_a_retry_after() {
         assert!(until >= START.after(600 * SECOND), "{look_up:?}");
     }
 }
+
+#[test]
+fn who_had_trouble_long_ago_still_has_its_turn() {
+    let mut world = World::new(2);
+    let outage = START.after(Duration::from_hours(3));
+    world.run(Duration::from_hours(12), |flight, now| {
+        let forbidden = flight.entries.iter().any(|entry| entry.id.0 == 1);
+        match (now < outage, forbidden) {
+            (true, _) => refused(500),
+            (false, true) => refused(403),
+            (false, false) => taken(flight),
+        }
+    });
+    assert_eq!(world.delivered, [EntryId(2)]);
+}
