@@ -15,6 +15,8 @@ mod outbox;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]
+mod power;
+#[cfg(test)]
 mod project;
 #[cfg(test)]
 mod support;
