@@ -121,6 +121,8 @@ impl Reference {
                     newer.excused |= other.excused;
                 }
             }
+            // What the daemon was told before the cloud forgot makes it believe that nothing is left to send.
+            newer.excused |= self.uncertain.contains(&(Some(tenant), local));
             self.wants.insert((Some(tenant), local), newer);
         }
     }
