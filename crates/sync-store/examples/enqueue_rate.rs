@@ -1,4 +1,5 @@
-//! How many registrations a second are stored durably, by number of callers, and how long choosing what to send takes.
+//! How many registrations a second are stored durably, by number of callers, and how long choosing what to
+//! send and opening take.
 //!
 //! `cargo run --release -p sync-store --example enqueue_rate [FOLDER [ROWS]]`; without a folder the temporary one,
 //! which must not be in memory for the figures to mean anything. Not a test: figures differ by disk.
@@ -32,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stdout().lock();
 
     let mut next = 0;
-    for callers in [1_u64, 64, 512] {
+    for callers in [1_u64, 16, 64, 512] {
         let commits = store.figures().commits;
         let (stored, taken) = enqueue(&store, scope, callers, &mut next).await?;
         let commits = store.figures().commits - commits;
@@ -65,6 +66,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let each = started.elapsed() / 200;
     writeln!(out, "counting {} waiting: {} µs", counts.ready, each.as_micros())?;
     store.close().await?;
+    for end in ["a clean end", "a kill"] {
+        let started = self::started();
+        let opened = Store::open(&folder.path().join("sync.db"), limits, NOW, Uuid::from_u128(1)).await?;
+        writeln!(out, "opening after {end}: {} ms", started.elapsed().as_millis())?;
+        drop(opened);
+    }
     Ok(())
 }
 

@@ -28,11 +28,15 @@ pub(crate) struct Found {
     mappings: BTreeMap<Key, Vec<Value>>,
     clouds: BTreeMap<Key, BTreeSet<Vec<u8>>>,
     dropped: BTreeSet<Key>,
+    asides: BTreeMap<i64, Vec<Value>>,
     /// The highest numbers that were given, by table.
     numbers: BTreeMap<String, i64>,
 }
 
 /// Rows that may be written, each in the order of its table's columns.
+///
+/// What was noted of the old client's queue is not among them: what was taken from it may be lost here, and taking it
+/// twice does no harm.
 pub(super) struct Sound {
     pub(super) scopes: Vec<Vec<Value>>,
     pub(super) meta: Vec<Vec<Value>>,
@@ -40,6 +44,7 @@ pub(super) struct Sound {
     pub(super) entries: Vec<Vec<Value>>,
     pub(super) mappings: Vec<Vec<Value>>,
     pub(super) dropped: Vec<Vec<Value>>,
+    pub(super) asides: Vec<Vec<Value>>,
     pub(super) numbers: BTreeMap<String, i64>,
 }
 
@@ -91,6 +96,19 @@ impl Found {
             ] => {
                 self.numbered("event", number);
             }
+            [
+                id @ Value::Null,
+                Value::Blob(_),
+                Value::Blob(_),
+                Value::Text(_),
+                Value::Blob(_),
+                Value::Text(_),
+                Value::Integer(_),
+            ] => {
+                self.numbered("legacy_aside", number);
+                *id = Value::Integer(number);
+                self.asides.insert(number, values);
+            }
             [id @ Value::Null, ..] => {
                 *id = Value::Integer(number);
                 if is_entry(&values) {
@@ -128,7 +146,7 @@ impl Found {
     }
 
     fn numbered(&mut self, table: &str, number: i64) {
-        if matches!(table, "event" | "outbox" | "scope") && believable(number) {
+        if matches!(table, "event" | "outbox" | "scope" | "legacy_aside") && believable(number) {
             let last = self.numbers.entry(table.to_owned()).or_default();
             *last = number.max(*last);
         }
@@ -154,7 +172,8 @@ impl Found {
     /// What may be written. What is of an unknown scope is not: it could reach another tenant. What was sent is not
     /// queued again, should it have been read from where it was deleted.
     pub(super) fn sound(self, now: Timestamp) -> Sound {
-        let Self { scopes, meta, projects, mut entries, mut mappings, clouds, mut dropped, numbers } = self;
+        let Self { scopes, meta, projects, mut entries, mut mappings, clouds, mut dropped, asides, numbers } =
+            self;
         let scopes: BTreeMap<i64, ScopeWords> = scopes
             .into_iter()
             .filter_map(|(id, words)| Some((id, words?)))
@@ -207,6 +226,7 @@ impl Found {
                 .into_iter()
                 .map(|(scope, local)| vec![Value::Integer(scope), Value::Blob(local)])
                 .collect(),
+            asides: asides.into_values().collect(),
             numbers,
         }
     }

@@ -94,6 +94,13 @@ crate::sql::statements! {
         insert or ignore into dropped (scope, local)
         select w.value ->> 0, unhex(w.value ->> 1)
         from w";
+    PUT_ASIDE = "\
+        with w as materialized (select value from json_each(?1))
+        insert or ignore into legacy_aside (id, file, item, operation, payload, reason, at)
+        select
+            w.value ->> 0, unhex(w.value ->> 1), unhex(w.value ->> 2), cast(unhex(w.value ->> 3) as text),
+            unhex(w.value ->> 4), cast(unhex(w.value ->> 5) as text), w.value ->> 6
+        from w";
     // Numbers that were given are not given again.
     FORGET_NUMBER = "delete from sqlite_sequence where name = ?1";
     SET_NUMBER = "insert into sqlite_sequence (name, seq) values (?1, ?2)";
@@ -127,7 +134,7 @@ pub(crate) async fn carry_over(
     found: Found,
     now: Timestamp,
 ) -> Result<Carried, Error> {
-    let Sound { scopes, meta, projects, entries, mappings, dropped, numbers } = found.sound(now);
+    let Sound { scopes, meta, projects, entries, mappings, dropped, asides, numbers } = found.sound(now);
     sqlx::query("begin immediate").execute(&mut *connection).await?;
     put(connection, PUT_SCOPE, &scopes).await?;
     put(connection, PUT_META, &meta).await?;
@@ -137,6 +144,7 @@ pub(crate) async fn carry_over(
         projects: put(connection, PUT_PROJECT, &projects).await?,
     };
     put(connection, PUT_DROPPED, &dropped).await?;
+    put(connection, PUT_ASIDE, &asides).await?;
     for (table, number) in &numbers {
         sqlx::query(FORGET_NUMBER).bind(table).execute(&mut *connection).await?;
         sqlx::query(SET_NUMBER).bind(table).bind(number).execute(&mut *connection).await?;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use sync_core::{
     Asked, Change, ChangeKind, Entry, EntryId, Failure, Fate, LocalId, MachineId, Mapping, Place, Presence,
     Project, ProjectKind, Scope, ScopeId, Settled, Vcs,
@@ -238,6 +240,28 @@ async fn a_header_that_is_overwritten_costs_nothing() {
             assert_eq!(opened.instance, Uuid::from_u128(2), "{name}");
         }
     }
+}
+
+#[tokio::test]
+async fn numbers_go_on_and_what_was_set_aside_of_the_old_queue_stays() {
+    let Sample { closed, .. } = sample().await;
+    let home = closed.lay_out();
+    let mut connection = SqliteConnectOptions::new().filename(home.file()).connect().await.unwrap();
+    sqlx::query("insert into legacy_aside values (7, x'2f61', x'31', 'create', x'7b', 'it is cut off', 5)")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let events: i64 =
+        sqlx::query_scalar("select max(id) from event").fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let mut image = Image::of(&home);
+    image.page(0).fill(0);
+    let home = image.lay_out();
+    let store = home.try_open(2).await.unwrap().store;
+    let told = store.event().since(0, 10).await.unwrap();
+    assert_eq!((told.len(), told[0].kind.as_str(), told[0].id), (1, "database.rebuilt", events + 1));
+    let asides = store.legacy().aside(10).await.unwrap();
+    assert_eq!((asides.len(), asides[0].reason.as_str()), (1, "it is cut off"));
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ async fn a_process_with_a_small_disk() {
     let Opened { store, set_aside, .. } = open(&folder).await;
     assert_eq!(set_aside, None);
     let late = enqueue_until_full(&store, scope, 9_000_000).await;
-    assert_eq!((ballast.exists(), store.figures().disk_full_since), (false, Some(LATER)));
+    assert!(!ballast.exists() && store.figures().disk_full_since.is_some());
     let waiting = waits(&store, scope).await;
     assert!(late.iter().chain(&[8_000_000]).all(|number| waiting.contains(&local(*number))));
     let told = store.mapping().all_in(scope).await.unwrap();
