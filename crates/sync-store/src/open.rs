@@ -279,10 +279,12 @@ fn careful(options: SqliteConnectOptions) -> SqliteConnectOptions {
         .pragma("trusted_schema", "off")
 }
 
-/// Looks at a file without changing it.
+/// Looks at a file without changing it, but for one thing: what a process did not finish before the log was switched
+/// on has to be taken back before anybody can read the file.
 async fn look(path: &Path, length: u64) -> Result<Found, Error> {
+    let unfinished = with_suffix(path, "-journal").exists();
     let attempt = async {
-        let mut connection = reading(path).connect().await?;
+        let mut connection = reading(path).read_only(!unfinished).connect().await?;
         let found = examine(&mut connection, path, length).await;
         connection.close().await?;
         found

@@ -202,3 +202,28 @@ async fn a_folder_that_cannot_be_used_is_an_error_with_its_name() {
     let refused = sync_store::Store::open(&nowhere, limits, NOW, Uuid::nil()).await.unwrap_err();
     assert!(matches!(&refused, Error::Other { what, .. } if what.contains("missing/sync.db")), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_database_whose_making_was_cut_short_is_made_after_all() {
+    let home = Home::new();
+    let half = home.folder.path().join("half.db");
+    let options = SqliteConnectOptions::new().filename(&half).create_if_missing(true);
+    let mut connection = options.connect().await.unwrap();
+    // More than fits into memory, so that the file is half changed and its journal needed.
+    let begun = "\
+        pragma auto_vacuum = incremental; pragma user_version = 0; pragma cache_size = 1;
+        create table first (x);
+        begin immediate;
+        create table second (x);
+        insert into second select randomblob(3000) from json_each('[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]');";
+    sqlx::raw_sql(begun).execute(&mut connection).await.unwrap();
+    for suffix in ["", "-journal"] {
+        let from = home.folder.path().join(format!("half.db{suffix}"));
+        fs::copy(&from, home.folder.path().join(format!("sync.db{suffix}"))).unwrap();
+    }
+    connection.close().await.unwrap();
+    // A table that is not ours: set aside, not refused for good.
+    let opened = home.try_open(1).await.unwrap();
+    assert!(opened.set_aside.is_some());
+    opened.store.close().await.unwrap();
+}
