@@ -208,6 +208,8 @@ impl Eye {
     fn watch(&mut self, survey: &Survey) {
         self.folders = survey.watched_after(&self.folders);
         let Some(watcher) = &mut self.watcher else { return };
+        // What changed between the look and the watching counts as a change; nobody wakes us for it.
+        self.next_rest = Some(self.engine.now());
         let report = watcher.watch(&self.folders);
         if !report.refused.is_empty() && self.refused.is_empty() {
             tracing::warn!(

@@ -1,0 +1,150 @@
+//! The built daemon in a scratch home.
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+
+use crate::home::{Home, program, shown};
+use crate::{Shown, until};
+
+/// A running daemon. Dropping it kills it.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    log: std::path::PathBuf,
+    announced: Vec<String>,
+}
+
+/// How a daemon ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// Its exit status, if it was not killed.
+    pub code: Option<i32>,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
+    /// What it logged.
+    pub log: String,
+}
+
+impl Daemon {
+    /// Starts it and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn start(home: &Home) -> Self {
+        Self::start_with(home, &[])
+    }
+
+    /// Starts it with these flags and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn start_with(home: &Home, args: &[&str]) -> Self {
+        let log =
+            home.path().join(format!("log-{}", std::fs::read_dir(home.path()).expect("the home").count()));
+        let file = std::fs::File::create(&log).expect("the log");
+        let child = home
+            .command(program("coditect-syncd"))
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .expect("the daemon");
+        let mut daemon = Self { child, log, announced: Vec::new() };
+        until("the daemon answers", || {
+            if let Some(ended) = daemon.child.try_wait().expect("its state") {
+                panic!("it ended with {ended}: {}", daemon.log());
+            }
+            (home.run(&["--timeout", "1s", "status"]).code == 0).then_some(())
+        });
+        daemon
+    }
+
+    /// Runs it to its end, for a daemon that does not start.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn run(home: &Home, args: &[&str]) -> Shown {
+        shown(&home.command(program("coditect-syncd")).args(args).output().expect("the daemon"))
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Lets lines with this text be warnings or errors.
+    #[must_use]
+    pub fn expecting(mut self, text: &str) -> Self {
+        self.announced.push(text.to_owned());
+        self
+    }
+
+    /// What it logged so far.
+    ///
+    /// # Panics
+    /// When the log cannot be read.
+    pub fn log(&self) -> String {
+        let mut text = String::new();
+        let mut file = std::fs::File::open(&self.log).expect("the log");
+        file.read_to_string(&mut text).expect("text");
+        text
+    }
+
+    /// Sends a signal by its name.
+    ///
+    /// # Panics
+    /// When the process is gone.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(sent.expect("kill").success(), "no {name} for {}", self.pid());
+    }
+
+    /// Kills it as a power cut would, as far as the process is concerned.
+    ///
+    /// # Panics
+    /// When it cannot be killed.
+    pub fn kill(mut self) {
+        self.child.kill().expect("SIGKILL");
+        self.child.wait().expect("its end");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn ended(mut self) -> Ended {
+        let status = until("the daemon ends", || self.child.try_wait().expect("its state"));
+        Ended { code: status.code(), signal: status.signal(), log: self.log() }
+    }
+
+    /// Stops it and fails when it did not end well or complained about something nobody announced.
+    ///
+    /// # Panics
+    /// In these cases.
+    pub fn finish(self) {
+        self.signal("TERM");
+        let announced = self.announced.clone();
+        let ended = self.ended();
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        let unexpected: Vec<&str> = ended
+            .log
+            .lines()
+            .filter(|line| line.contains(" WARN ") || line.contains(" ERROR "))
+            .filter(|line| !announced.iter().any(|text| line.contains(text)))
+            .collect();
+        assert!(unexpected.is_empty(), "{unexpected:#?}");
+    }
+}
+
+impl Drop for Daemon {
+    #[expect(clippy::print_stderr, reason = "what the daemon logged explains why a journey failed")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", std::fs::read_to_string(&self.log).unwrap_or_default());
+        }
+        if self.child.try_wait().is_ok_and(|state| state.is_none()) && self.child.kill().is_ok() {
+            drop(self.child.wait());
+        }
+    }
+}

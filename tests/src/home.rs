@@ -1,0 +1,195 @@
+//! A scratch home with its own configuration, roots, state and environment, and the command line run in it.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The home of one journey.
+#[derive(Debug)]
+pub struct Home {
+    folder: TempDir,
+    config: Value,
+}
+
+/// What a command printed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shown {
+    /// Its exit status.
+    pub code: i32,
+    /// Its result.
+    pub stdout: String,
+    /// Everything else.
+    pub stderr: String,
+}
+
+impl Default for Home {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Home {
+    /// An empty home whose daemon is quick to try again.
+    ///
+    /// # Panics
+    /// When there is no temporary folder.
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("cs").tempdir().expect("a temporary folder");
+        let config = json!({
+            "cloud_sync": {
+                "retry_initial": "100ms",
+                "retry_max": "1s",
+                "item_retry_initial": "200ms",
+            },
+            "sync_daemon": {"discovery": {"roots": [folder.path().join("roots")], "debounce": "200ms"}},
+        });
+        let home = Self { folder, config };
+        std::fs::create_dir_all(home.roots()).expect("the roots");
+        home.write_config();
+        home
+    }
+
+    /// The home folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The folder in which projects are looked for.
+    pub fn roots(&self) -> PathBuf {
+        self.path().join("roots")
+    }
+
+    /// The daemon's state directory.
+    pub fn state(&self) -> PathBuf {
+        self.path().join("state/coditect-sync")
+    }
+
+    /// The configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.path().join(".coditect/config/config.json")
+    }
+
+    /// Changes a key of `cloud_sync`.
+    pub fn set_cloud(&mut self, key: &str, value: impl Into<Value>) {
+        self.config["cloud_sync"][key] = value.into();
+        self.write_config();
+    }
+
+    /// Changes a key of `sync_daemon`.
+    pub fn set_daemon(&mut self, key: &str, value: impl Into<Value>) {
+        self.config["sync_daemon"][key] = value.into();
+        self.write_config();
+    }
+
+    fn write_config(&self) {
+        self.write_config_text(&self.config.to_string());
+    }
+
+    /// Puts any text into the configuration file.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write_config_text(&self, text: &str) {
+        let file = self.config_file();
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("the folder of the configuration");
+        std::fs::write(&file, text).expect("the configuration");
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&file, private).expect("the mode of the configuration");
+    }
+
+    /// Makes a plain project: a folder with a manifest.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn project(&self, name: &str) -> PathBuf {
+        let root = self.roots().join(name);
+        std::fs::create_dir_all(root.join("src")).expect("the project");
+        std::fs::write(root.join("Cargo.toml"), format!("[package]\nname = \"{name}\"\n"))
+            .expect("the manifest");
+        std::fs::write(root.join("src/lib.rs"), "//! Nothing.\n").expect("a source file");
+        std::fs::canonicalize(root).expect("its real path")
+    }
+
+    /// A program with this home's environment and nothing else of the surroundings but `PATH`.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        let path = std::env::vars_os().find(|(name, _)| name == "PATH").map(|(_, path)| path);
+        command
+            .env_clear()
+            .env("PATH", path.unwrap_or_default())
+            .env("HOME", self.path())
+            .env("XDG_STATE_HOME", self.path().join("state"))
+            .env("CODITECT_DATA_DIR", self.path().join("data"))
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .current_dir(self.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the command line.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn run(&self, args: &[&str]) -> Shown {
+        shown(&self.command(program("coditect-sync")).args(args).output().expect("the command line"))
+    }
+
+    /// Runs the command line with `--json` and reads what it printed.
+    ///
+    /// # Panics
+    /// When that is no JSON document.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let shown = self.run(&[&["--json"], args].concat());
+        serde_json::from_str(&shown.stdout).unwrap_or_else(|error| panic!("{error}: {shown:?}"))
+    }
+
+    /// Runs git.
+    ///
+    /// # Panics
+    /// When git fails.
+    pub fn git(&self, folder: &Path, args: &[&str]) {
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.invalid"];
+        let ran = self.command("git").arg("-C").arg(folder).args(identity).args(args).output().expect("git");
+        assert!(ran.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+}
+
+pub(crate) fn shown(output: &Output) -> Shown {
+    Shown {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Where a program is, built once for all journeys; `CODITECT_BIN_DIR` names a folder of built ones instead.
+///
+/// # Panics
+/// When they cannot be built.
+pub fn program(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(programs).join(name)
+}
+
+fn programs() -> PathBuf {
+    if let Some((_, given)) = std::env::vars_os().find(|(name, _)| name == "CODITECT_BIN_DIR") {
+        return given.into();
+    }
+    // …/target/PROFILE/deps/e2e-HASH
+    let this = std::env::current_exe().expect("the path of this program");
+    let profile = this.ancestors().nth(2).expect("a target folder").to_owned();
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--locked", "-p", "coditect-syncd", "-p", "coditect-sync"]);
+    if profile.ends_with("release") {
+        build.arg("--release");
+    }
+    build.env("CARGO_TARGET_DIR", profile.parent().expect("a target folder"));
+    let status = build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().expect("cargo");
+    assert!(status.success(), "the programs cannot be built");
+    profile
+}
