@@ -90,6 +90,12 @@ pub(crate) enum Command {
     Reload,
     /// Stop the daemon
     Stop,
+    /// Have the daemon started with the session, as a service of this user
+    Service(Service),
+    /// Look for everything that may be wrong, and say how to mend it
+    Doctor,
+    /// Show the end of the daemon's log
+    Logs(Logs),
     /// Look at and make the configuration file
     Config(Config),
     /// The credential that is shown to the cloud
@@ -255,6 +261,59 @@ pub(crate) struct Import {
     /// The folder the databases are in, or the data folder above it [default: this machine's data folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) from: Option<PathBuf>,
+}
+
+/// `service`
+#[derive(Args, Debug)]
+pub(crate) struct Service {
+    #[command(subcommand)]
+    pub(crate) command: ServiceCommand,
+}
+
+/// `service …`
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum ServiceCommand {
+    /// Write the service's file, start the daemon, and see that it answers
+    Install(ServiceFiles),
+    /// Stop the daemon and remove the service's file; the data stays
+    Uninstall(ServiceFiles),
+    /// Start the daemon and see that it answers
+    Start(ServiceRun),
+    /// Stop the daemon; it is started again with the next session
+    Stop(ServiceRun),
+    /// Stop the daemon, start it, and see that it answers
+    Restart(ServiceRun),
+    /// Show how the service stands
+    Status,
+}
+
+/// What is done to files of the service manager.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct ServiceFiles {
+    #[command(flatten)]
+    pub(crate) run: ServiceRun,
+    /// Also where a file was edited or written by somebody else; it is kept beside as .bak
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// What is said to the service manager.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct ServiceRun {
+    /// Show every file that would be written and every command that would be run, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `logs`
+#[derive(Args, Debug)]
+pub(crate) struct Logs {
+    /// Go on with what is added, also in the next day's file; it is looked for four times a second
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many lines
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    pub(crate) lines: usize,
 }
 
 /// `config`

@@ -7,11 +7,15 @@ mod args;
 mod clock;
 mod cmd;
 mod daemon;
+mod doctor;
 mod exit;
 mod human;
 mod out;
 mod problem;
+mod programs;
+mod service;
 mod table;
+mod tail;
 mod terminal;
 
 use std::process::ExitCode;

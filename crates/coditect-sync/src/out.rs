@@ -3,7 +3,9 @@
 //! A reader that has seen enough and closes the pipe is no failure.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sync_config::Environment;
 
 use crate::args::Globals;
@@ -127,6 +129,41 @@ pub(crate) fn usage(usage: &clap::Error) -> Exit {
 /// Writes a line for people who want to know more; whether they see it changes nothing.
 pub(crate) fn remark(text: &str) {
     to(io::stderr().lock(), format!("{text}\n").as_bytes()).unwrap_or_default();
+}
+
+/// Whether anybody still reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// As far as is known.
+    There,
+    /// The pipe is closed.
+    Gone,
+}
+
+/// Writes a part of a result that has no end yet.
+pub(crate) fn piece(bytes: &[u8]) -> io::Result<Reader> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(error),
+    }
+}
+
+/// Rests for a while, or until the reader goes.
+pub(crate) fn reader_after(nap: Duration) -> Reader {
+    let stdout = io::stdout();
+    // Asked for nothing, the system still tells of an error: that the other end is closed.
+    let mut asked = [PollFd::new(&stdout, PollFlags::empty())];
+    let limit = Timespec::try_from(nap).ok();
+    match poll(&mut asked, limit.as_ref()) {
+        Ok(ready) if ready > 0 => Reader::Gone,
+        Ok(_) => Reader::There,
+        Err(_) => {
+            std::thread::sleep(nap);
+            Reader::There
+        }
+    }
 }
 
 /// Writes to the standard output, with an end of line.

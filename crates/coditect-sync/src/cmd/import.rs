@@ -22,7 +22,10 @@ pub(super) fn run(import: &Import, context: &Context) -> Result<Answer, Failure>
         count(queued, "project", "projects"),
     )];
     if set_aside > 0 {
-        lines.push(format!("set aside because nothing could be read from them: {}", count(set_aside, "row", "rows")));
+        lines.push(format!(
+            "set aside because nothing could be read from them: {}",
+            count(set_aside, "row", "rows")
+        ));
     }
     if left > 0 {
         lines.push(format!("left where they are for now: {}", count(left, "row", "rows")));

@@ -4,13 +4,16 @@ mod admin;
 mod auth;
 mod completions;
 mod config;
+mod doctor;
 mod import;
+mod logs;
 mod project;
 mod projects;
 mod queue;
 mod register;
 mod resolve;
 mod scan;
+mod service;
 mod status;
 
 use std::time::Duration;
@@ -70,6 +73,9 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Answer, Failur
         Command::Resume => admin::resume(context),
         Command::Reload => admin::reload(context),
         Command::Stop => admin::stop(context),
+        Command::Service(service) => service::run(service.command, context),
+        Command::Doctor => doctor::run(context),
+        Command::Logs(logs) => logs::run(logs, context),
         Command::Config(config) => config::run(config.command, context),
         Command::Auth(auth) => auth::run(auth.command, context),
         Command::Completions { shell } => completions::run(*shell),

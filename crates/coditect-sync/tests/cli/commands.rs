@@ -42,7 +42,7 @@ fn problem(status: &'static str, code: &str, more: &str) -> Reply {
     }
 }
 
-fn status(state: &str, more: &[(&str, &str)]) -> Reply {
+pub(crate) fn status(state: &str, more: &[(&str, &str)]) -> Reply {
     let mut text = r#"{"version":"0.1.0","api":1,"pid":42,"started_at":"STARTED","uptime_seconds":11000,"paused":false,
         "machine_uuid":"33333333-3333-4333-8333-333333333333","tenant_id":"acme",
         "cloud":{"api_url":"https://api.coditect.ai","state":"STATE","since":"SINCE","last_success_at":null,"last_error":null,"next_attempt_at":null},

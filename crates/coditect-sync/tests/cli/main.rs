@@ -2,4 +2,7 @@
 
 mod alone;
 mod commands;
+mod doctor;
+mod logs;
+mod service;
 mod support;

@@ -114,12 +114,34 @@ impl Home {
         }
     }
 
+    /// Makes a program that is found on this home's search path; it writes down how it was called before it runs the
+    /// script.
+    pub(crate) fn program(&self, name: &str, script: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let bin = self.path().join("bin");
+        std::fs::create_dir_all(&bin).expect("made");
+        let calls = self.path().join("calls");
+        let text = format!("#!/bin/sh\necho \"{name} $*\" >>'{}'\n{script}\n", calls.display());
+        std::fs::write(bin.join(name), text).expect("written");
+        std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+
+    /// How programs were called since it was last asked, a line each.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        let home = self.path().display().to_string();
+        let file = self.path().join("calls");
+        let calls = std::fs::read_to_string(&file).unwrap_or_default();
+        std::fs::write(&file, "").expect("it is ours");
+        calls.lines().map(|line| line.replace(&home, "HOME")).collect()
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_coditect-sync"));
         command
             .args(arguments)
             .env_clear()
             .env("HOME", self.path())
+            .env("PATH", self.path().join("bin"))
             .env("CODITECT_SYNC_STATE_DIR", self.path())
             .current_dir(self.path());
         command

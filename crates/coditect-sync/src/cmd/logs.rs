@@ -1,0 +1,75 @@
+//! `logs`: the end of the daemon's log, and what is added to it.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Context;
+use crate::args::Logs;
+use crate::exit::Exit;
+use crate::human::clean;
+use crate::out::{self, Answer, Reader};
+use crate::problem::Failure;
+use crate::tail::{Position, files, last_lines};
+
+/// Between two looks at a log that is followed: not busy, and still at once for whoever watches.
+const NAP: Duration = Duration::from_millis(250);
+
+pub(super) fn run(logs: &Logs, context: &Context) -> Result<Answer, Failure> {
+    let folder = context.places()?.logs;
+    if logs.follow && context.globals.json {
+        return Err(Failure::new(
+            Exit::Usage,
+            "usage",
+            "a log that is followed has no end, and `--json` writes one document",
+        )
+        .with_hint("leave out one of `--follow` and `--json`"));
+    }
+    let unread = |error: std::io::Error| {
+        Failure::failed(format!("cannot read the log in `{}`: {error}", folder.display()))
+            .with_hint("check the folder's owner and permissions")
+    };
+    let files = files(&folder).map_err(unread)?;
+    if files.is_empty() {
+        let message =
+            format!("there is no log in `{}`: no daemon has run with this state directory", folder.display());
+        return Err(Failure::new(Exit::NotFound, "not_found", message)
+            .with_hint("start one with `coditect-sync service install`, or name its `--state-dir`"));
+    }
+    let (text, position) = last_lines(&files, logs.lines).map_err(unread)?;
+    if logs.follow {
+        follow(&text, position, &folder, context).map_err(unread)?;
+        return Ok(Answer::done(Vec::new(), ""));
+    }
+    let lines: Vec<Cow<'_, str>> = text
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|line| String::from_utf8_lossy(line.trim_ascii_end()))
+        .collect();
+    let document = json!({"folder": folder.to_string_lossy(), "lines": lines}).to_string();
+    Ok(Answer::result(document.into_bytes(), shown(&text, context)))
+}
+
+/// Writes what is there and what is added, until nobody reads any more.
+fn follow(text: &[u8], mut position: Position, folder: &Path, context: &Context) -> std::io::Result<()> {
+    let mut reader = out::piece(shown(text, context).as_bytes())?;
+    while reader == Reader::There {
+        let more = position.more(folder)?;
+        reader = if more.is_empty() {
+            out::reader_after(NAP)
+        } else {
+            out::piece(shown(&more, context).as_bytes())?
+        };
+    }
+    Ok(())
+}
+
+/// The log's text; at a terminal nothing in it moves the cursor.
+fn shown<'a>(text: &'a [u8], context: &Context) -> Cow<'a, str> {
+    let text = String::from_utf8_lossy(text);
+    if context.view.width.is_none() || !text.chars().any(|letter| letter.is_control() && letter != '\n') {
+        return text;
+    }
+    Cow::Owned(text.split('\n').map(clean).collect::<Vec<_>>().join("\n"))
+}

@@ -1,0 +1,77 @@
+//! What `doctor` wants to know of the service.
+
+use super::scene::{Scene, Seen};
+use crate::cmd::Context;
+use crate::doctor::Check;
+use crate::service::Manager;
+use crate::service::marker::{State, state};
+
+/// Whether the daemon is a service of this user, from a file that is current, and outlives the last logout.
+pub(crate) fn installed(context: &Context) -> Vec<Check> {
+    let code = "service.installed";
+    let scene = match Scene::look(context) {
+        Ok(scene) => scene,
+        Err(failure) => {
+            return vec![Check::warning(code, failure.message, failure.hint.unwrap_or_default())];
+        }
+    };
+    let file = state(&scene.seen.target().found, &scene.wanted_anyway().unit);
+    let shown = scene.seen.file().display().to_string();
+    let install = "run `coditect-sync service install`";
+    let mut checks = vec![match file {
+        State::Absent => Check::warning(
+            code,
+            "the daemon is not a service: nobody starts it with the next session",
+            install,
+        ),
+        State::Current => Check::ok(code, format!("the service is installed: `{shown}`")),
+        State::Outdated { version } => Check::warning(
+            code,
+            format!("`{shown}` was written by version {version} or for other places"),
+            install,
+        ),
+        State::Edited { .. } | State::Foreign => Check::warning(
+            code,
+            format!("`{shown}` was edited or written by somebody else"),
+            "put changes into a drop-in; `coditect-sync service install --force` writes the file anew and keeps this one",
+        ),
+    }];
+    if !scene.seen.is_installed() {
+        return checks;
+    }
+    match &scene.seen {
+        Seen::Systemd { job, .. } => {
+            if !matches!(job.enabled.as_str(), "enabled" | "") {
+                let message = format!("the service is {}: it is not started with the session", job.enabled);
+                checks.push(Check::warning("service.enabled", message, install));
+            }
+            if job.active == "failed" {
+                let message = format!("the service failed: {}", job.result);
+                let remedy = "see `coditect-sync logs`, then `coditect-sync service start`";
+                checks.push(Check::failed("service.state", message, remedy));
+            }
+        }
+        Seen::Launchd { job, .. } if !job.loaded => {
+            checks.push(Check::warning(
+                "service.state",
+                "the agent is not loaded",
+                "run `coditect-sync service start`",
+            ));
+        }
+        Seen::Launchd { .. } => {}
+    }
+    if scene.manager == Manager::Systemd {
+        match scene.lingers() {
+            Some(true) => {
+                checks.push(Check::ok("service.linger", "the daemon goes on after the last logout"));
+            }
+            Some(false) => checks.push(Check::warning(
+                "service.linger",
+                "the daemon stops at the last logout",
+                "run `loginctl enable-linger` if it should go on; on a laptop it need not",
+            )),
+            None => {}
+        }
+    }
+    checks
+}

@@ -1,0 +1,144 @@
+//! `service status`: what the manager has, what it says, and what the daemon says itself.
+
+use serde_json::json;
+use sync_wire::{Call, Status};
+
+use super::scene::{Scene, Seen};
+use super::{linger_note, not_installed};
+use crate::cmd::Context;
+use crate::exit::Exit;
+use crate::human::{Tone, clean, count, span};
+use crate::out::Answer;
+use crate::problem::Failure;
+use crate::service::Manager;
+use crate::service::marker::{State, state};
+
+pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
+    let scene = Scene::look(context)?;
+    let wanted = scene.wanted_anyway();
+    let file = state(&scene.seen.target().found, &wanted.unit);
+    if file == State::Absent {
+        return Err(not_installed());
+    }
+    let status = context.daemon()?.ask_for::<Status>(&Call::status());
+    let lingers = if scene.manager == Manager::Systemd { scene.lingers() } else { None };
+    let sandbox = match &scene.seen {
+        Seen::Systemd { sandbox, .. } => {
+            Some(state(&sandbox.found, wanted.sandbox.as_deref().unwrap_or_default()))
+        }
+        Seen::Launchd { .. } => None,
+    };
+    let job = match &scene.seen {
+        Seen::Systemd { job, .. } => json!({
+            "active": job.active, "sub": job.sub, "enabled": job.enabled, "pid": job.pid, "result": job.result,
+            "exit_status": job.exit_status, "said": job.said, "restarts": job.restarts,
+        }),
+        Seen::Launchd { job, domain, .. } => json!({
+            "domain": domain, "loaded": job.loaded, "state": job.state, "pid": job.pid, "last_exit": job.last_exit,
+        }),
+    };
+    let version = match &file {
+        State::Outdated { version } | State::Edited { version } => Some(version.clone()),
+        State::Current => Some(env!("CARGO_PKG_VERSION").to_owned()),
+        State::Absent | State::Foreign => None,
+    };
+    let document = json!({
+        "manager": scene.manager.as_str(),
+        "file": {"path": scene.seen.file().to_string_lossy(), "state": file.as_str(), "version": version},
+        "sandbox": sandbox.as_ref().map(State::as_str),
+        "job": job,
+        "lingers": lingers,
+        "daemon": status.as_ref().ok().map(|(status, _)| json!({
+            "version": status.version, "pid": status.pid, "uptime_seconds": status.uptime_seconds,
+        })),
+    });
+    let mut lines = Vec::new();
+    let mut line = |name: &str, text: String| {
+        lines.push(format!("{}{text}", context.view.paint(Tone::Faint, &format!("{name:<12}"))));
+    };
+    line("service", told(&scene.seen));
+    line("file", format!("`{}`, {}", scene.seen.file().display(), in_words(&file)));
+    if let Some(sandbox) = &sandbox {
+        let words = if *sandbox == State::Absent {
+            "the plain one of the unit".to_owned()
+        } else {
+            format!("stricter, {}", in_words(sandbox))
+        };
+        line("sandbox", words);
+    }
+    let mut notes = Vec::new();
+    match &status {
+        Ok((status, _)) => {
+            let Status { version, pid, uptime_seconds, .. } = status;
+            line("daemon", format!("{}, pid {pid}, up {}", clean(version), span(*uptime_seconds)));
+            if !scene.seen.may_be(*pid) {
+                notes.push("the daemon that answers is not the service's: end it with `coditect-sync stop`, then `coditect-sync service start`".to_owned());
+            }
+            if version != env!("CARGO_PKG_VERSION") {
+                notes.push(format!(
+                    "the daemon is {} and this program {}: run `coditect-sync service restart`",
+                    clean(version),
+                    env!("CARGO_PKG_VERSION")
+                ));
+            }
+        }
+        Err(failure) => {
+            line("daemon", clean(failure.message.lines().next().unwrap_or_default()).into_owned());
+            notes.push(
+                "start it with `coditect-sync service start`; `coditect-sync logs` shows what it said last"
+                    .to_owned(),
+            );
+        }
+    }
+    match &file {
+        State::Outdated { .. } => notes.push("bring the file up to date with `coditect-sync service install`".to_owned()),
+        State::Edited { .. } | State::Foreign => notes.push("the file is left alone; `coditect-sync service install --force` would replace it and keep it as .bak".to_owned()),
+        State::Absent | State::Current => {}
+    }
+    notes.extend((lingers == Some(false)).then(linger_note));
+    let exit = if status.is_ok() { Exit::Done } else { Exit::NoDaemon };
+    let answer = Answer::result(document.to_string().into_bytes(), lines.join("\n")).ending(exit);
+    Ok(if notes.is_empty() { answer } else { answer.with_note(notes.join("\n")) })
+}
+
+fn in_words(state: &State) -> String {
+    match state {
+        State::Absent => "missing".to_owned(),
+        State::Current => "as this program writes it".to_owned(),
+        State::Outdated { version } => format!("written by version {} or for other places", clean(version)),
+        State::Edited { version } => format!("edited since version {} wrote it", clean(version)),
+        State::Foreign => "written by somebody else".to_owned(),
+    }
+}
+
+fn told(seen: &Seen) -> String {
+    match seen {
+        Seen::Systemd { job, .. } => {
+            let pid = job.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
+            let enabled = if job.enabled.is_empty() { "not known to it" } else { &job.enabled };
+            let ended = if matches!(job.result.as_str(), "" | "success") {
+                String::new()
+            } else {
+                let status =
+                    job.exit_status.map(|status| format!(" with exit status {status}")).unwrap_or_default();
+                format!("; it ended: {}{status}", job.result)
+            };
+            let again = if job.restarts > 0 {
+                format!("; started again {}", count(job.restarts, "time", "times"))
+            } else {
+                String::new()
+            };
+            clean(&format!("systemd user unit, {} ({}), {enabled}{pid}{ended}{again}", job.active, job.sub))
+                .into_owned()
+        }
+        Seen::Launchd { job, domain, .. } => {
+            let pid = job.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
+            let state = match (job.loaded, job.state.as_str()) {
+                (false, _) => "not loaded",
+                (true, "") => "loaded",
+                (true, state) => state,
+            };
+            clean(&format!("launchd agent in {domain}, {state}{pid}")).into_owned()
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Fills the templates of the service managers' files.
+
+use super::Installation;
+use super::escape::{systemd_argument, systemd_text, xml_text};
+use super::marker::sealed;
+
+const UNIT: &str = include_str!("../../../../systemd/coditect-sync.service");
+const SANDBOX: &str = include_str!("../../../../systemd/50-sandbox.conf");
+const AGENT: &str = include_str!("../../../../launchd/ai.coditect.sync.plist");
+
+/// The user unit of systemd.
+pub(crate) fn unit(installation: &Installation) -> String {
+    let Installation { program, config, state_dir, socket, data_dir } = installation;
+    filled(
+        UNIT,
+        &[
+            // Variables are not known in the program's own path.
+            ("PROGRAM", systemd_text(program)),
+            ("CONFIG", systemd_argument(config)),
+            ("STATE_DIR", systemd_argument(state_dir)),
+            ("SOCKET", systemd_argument(socket)),
+            ("DATA_DIR", systemd_text(data_dir)),
+        ],
+    )
+}
+
+/// The drop-in of that unit, for user managers that can make namespaces.
+pub(crate) fn sandbox(installation: &Installation) -> String {
+    filled(
+        SANDBOX,
+        &[
+            ("STATE_DIR", systemd_text(&installation.state_dir)),
+            ("DATA_DIR", systemd_text(&installation.data_dir)),
+            ("SOCKET_DIR", systemd_text(installation.socket_dir())),
+        ],
+    )
+}
+
+/// The agent of launchd.
+pub(crate) fn agent(installation: &Installation) -> String {
+    let Installation { program, config, state_dir, socket, data_dir } = installation;
+    filled(
+        AGENT,
+        &[
+            ("PROGRAM", xml_text(program)),
+            ("CONFIG", xml_text(config)),
+            ("STATE_DIR", xml_text(state_dir)),
+            ("SOCKET", xml_text(socket)),
+            ("DATA_DIR", xml_text(data_dir)),
+        ],
+    )
+}
+
+/// Puts the values for the words between @ signs, in one pass: a value may hold such a word itself.
+fn filled(template: &str, words: &[(&str, String)]) -> String {
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('@') {
+        text.push_str(before);
+        let known = words
+            .iter()
+            .find_map(|(word, value)| Some((value, after.strip_prefix(word)?.strip_prefix('@')?)));
+        if let Some((value, after)) = known {
+            text.push_str(value);
+            rest = after;
+        } else {
+            text.push('@');
+            rest = after;
+        }
+    }
+    text.push_str(rest);
+    // Last, because the marker holds a hash of all the rest.
+    sealed(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::tests::{plain, strange};
+
+    /// The lines of a file in which a path of the installation stands; the rest is the template's.
+    fn check(name: &str, text: &str) {
+        let version = env!("CARGO_PKG_VERSION");
+        let lines: Vec<_> = text
+            .lines()
+            .filter(|line| {
+                ["coditect-syncd", "/s ", "/c ", "/d ", "written by"].iter().any(|word| line.contains(word))
+            })
+            .map(|line| line.split(", content ").next().unwrap_or_default().replace(version, "VERSION"))
+            .collect();
+        insta::assert_snapshot!(name.to_owned(), lines.join("\n"));
+    }
+
+    #[test]
+    fn strange_paths_are_escaped_for_each_manager() {
+        check("unit-of-strange-paths", &unit(&strange()));
+        check("sandbox-of-strange-paths", &sandbox(&strange()));
+        check("agent-of-strange-paths", &agent(&strange()));
+    }
+
+    #[test]
+    fn no_word_of_a_template_is_left() {
+        for text in [unit(&plain()), sandbox(&plain()), agent(&plain())] {
+            assert!(
+                !text.contains('@')
+                    || text
+                        .lines()
+                        .filter(|line| line.contains('@'))
+                        .all(|line| line.starts_with("SystemCallFilter=")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_unit_is_as_it_was_reviewed() {
+        let text = unit(&plain());
+        let (marker, rest) = text.split_once('\n').expect("lines");
+        assert!(marker.starts_with("# written by coditect-sync service install, version "), "{marker}");
+        insta::assert_snapshot!("unit", rest);
+        let text = agent(&plain());
+        insta::assert_snapshot!(
+            "agent",
+            text.lines().filter(|line| !line.contains("written by")).collect::<Vec<_>>().join("\n")
+        );
+    }
+}

@@ -1,0 +1,319 @@
+//! What is to be said to the user manager of systemd, and what it says.
+
+use std::path::{Path, PathBuf};
+
+use super::step::{Otherwise, Step, Target, removed, written};
+use crate::problem::Failure;
+use crate::programs::Invocation;
+
+/// The unit's name.
+pub(crate) const UNIT: &str = "coditect-sync.service";
+
+/// Where the files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Files {
+    pub(crate) folder: PathBuf,
+    pub(crate) unit: PathBuf,
+    pub(crate) drop_ins: PathBuf,
+    pub(crate) sandbox: PathBuf,
+}
+
+impl Files {
+    /// In the user's configuration folder, which a variable may name; a relative value does not count.
+    pub(crate) fn new(xdg_config_home: Option<&Path>, home: &Path) -> Self {
+        let named = xdg_config_home.filter(|folder| folder.is_absolute());
+        let folder = named.map_or_else(|| home.join(".config"), Path::to_path_buf).join("systemd/user");
+        let drop_ins = folder.join(format!("{UNIT}.d"));
+        Self { unit: folder.join(UNIT), sandbox: drop_ins.join("50-sandbox.conf"), drop_ins, folder }
+    }
+}
+
+/// The question whose answer [`Job::read`] reads; it fails where no user manager can be reached.
+pub(crate) fn question() -> Invocation {
+    let properties = "--property=LoadState,ActiveState,SubState,UnitFileState,MainPID,Result,ExecMainStatus,StatusText,NRestarts";
+    Invocation::new("systemctl", &["--user", "show", UNIT, properties])
+}
+
+/// The question whether the manager outlives the last logout.
+pub(crate) fn linger_question(user: u32) -> Invocation {
+    Invocation::new("loginctl", &["show-user", &user.to_string(), "--property=Linger"])
+}
+
+/// What the answer to it says; `None` when it says nothing.
+pub(crate) fn lingers(answer: &str) -> Option<bool> {
+    match answer.trim() {
+        "Linger=yes" => Some(true),
+        "Linger=no" => Some(false),
+        _ => None,
+    }
+}
+
+/// How the manager sees the unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Job {
+    /// `active`, `activating`, `deactivating`, `failed` or `inactive`.
+    pub(crate) active: String,
+    /// The same more exactly: `running`, `auto-restart`, `dead`.
+    pub(crate) sub: String,
+    /// Whether it is started with the manager: `enabled`, `disabled`, `masked`.
+    pub(crate) enabled: String,
+    /// Its process; `None` when there is none.
+    pub(crate) pid: Option<u32>,
+    /// How it last ended: `success`, `exit-code`, `timeout`, `start-limit-hit`.
+    pub(crate) result: String,
+    /// The exit status of the last process.
+    pub(crate) exit_status: Option<u8>,
+    /// What the daemon says of itself.
+    pub(crate) said: String,
+    /// How often the manager started it again.
+    pub(crate) restarts: u64,
+}
+
+impl Job {
+    /// Reads lines of `NAME=VALUE`.
+    pub(crate) fn read(answer: &str) -> Self {
+        let value = |name: &str| {
+            let found = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            found.unwrap_or_default().to_owned()
+        };
+        Self {
+            active: value("ActiveState"),
+            sub: value("SubState"),
+            enabled: value("UnitFileState"),
+            pid: value("MainPID").parse().ok().filter(|pid| *pid != 0),
+            result: value("Result"),
+            exit_status: value("ExecMainStatus").parse().ok(),
+            said: value("StatusText"),
+            restarts: value("NRestarts").parse().unwrap_or_default(),
+        }
+    }
+
+    /// Whether a process runs, or soon will.
+    pub(crate) fn runs(&self) -> bool {
+        matches!(self.active.as_str(), "active" | "activating" | "reloading")
+    }
+}
+
+/// Two files, and what they should say; no sandbox where it would do harm.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) unit: String,
+    pub(crate) sandbox: Option<String>,
+}
+
+/// What `install` does.
+pub(crate) fn install(
+    files: &Files,
+    (unit, sandbox): (&Target, &Target),
+    wanted: &Wanted,
+    job: &Job,
+    force: bool,
+) -> Result<Vec<Step>, Failure> {
+    let mut steps = Vec::new();
+    let unit_steps = written(unit, &wanted.unit, force)?;
+    let sandbox_steps = match &wanted.sandbox {
+        Some(text) => written(sandbox, text, force)?,
+        None => removed(sandbox, "", force)?,
+    };
+    let changed = !(unit_steps.is_empty() && sandbox_steps.is_empty());
+    if !unit_steps.is_empty() {
+        steps.push(Step::MakeFolder { path: files.folder.clone(), mode: 0o755 });
+    }
+    if wanted.sandbox.is_some() && !sandbox_steps.is_empty() {
+        steps.push(Step::MakeFolder { path: files.drop_ins.clone(), mode: 0o755 });
+    }
+    steps.extend(unit_steps);
+    steps.extend(sandbox_steps);
+    if changed {
+        steps.push(told(&["daemon-reload"]));
+    }
+    steps.extend(forgiven(job));
+    steps.push(told(&["enable", "--now", UNIT]));
+    if changed && job.runs() {
+        // Enabling leaves a daemon that runs as it was started.
+        steps.push(told(&["restart", UNIT]));
+    }
+    Ok(steps)
+}
+
+/// What `uninstall` does; nothing where nothing is installed.
+pub(crate) fn uninstall(
+    files: &Files,
+    (unit, sandbox): (&Target, &Target),
+    wanted: &Wanted,
+    job: &Job,
+    force: bool,
+) -> Result<Vec<Step>, Failure> {
+    let mut gone = removed(unit, &wanted.unit, force)?;
+    let sandbox_gone = removed(sandbox, wanted.sandbox.as_deref().unwrap_or_default(), force)?;
+    if !sandbox_gone.is_empty() {
+        gone.extend(sandbox_gone);
+        gone.push(Step::RemoveFolder { path: files.drop_ins.clone() });
+    }
+    if gone.is_empty() {
+        return Ok(gone);
+    }
+    let mut steps = vec![told(&["disable", "--now", UNIT])];
+    steps.extend(gone);
+    steps.push(told(&["daemon-reload"]));
+    if job.active == "failed" {
+        steps.push(Step::run("systemctl", &["--user", "reset-failed", UNIT], Otherwise::GoOn));
+    }
+    Ok(steps)
+}
+
+/// What `start` does.
+pub(crate) fn start(job: &Job) -> Vec<Step> {
+    forgiven(job).into_iter().chain([told(&["start", UNIT])]).collect()
+}
+
+/// What `stop` does.
+pub(crate) fn stop() -> Vec<Step> {
+    vec![told(&["stop", UNIT])]
+}
+
+/// What `restart` does.
+pub(crate) fn restart(job: &Job) -> Vec<Step> {
+    forgiven(job).into_iter().chain([told(&["restart", UNIT])]).collect()
+}
+
+/// A unit that failed too often is not started before that is forgotten.
+fn forgiven(job: &Job) -> Option<Step> {
+    (job.active == "failed")
+        .then(|| Step::run("systemctl", &["--user", "reset-failed", UNIT], Otherwise::GoOn))
+}
+
+fn told(words: &[&str]) -> Step {
+    Step::run("systemctl", &[&["--user"], words].concat(), Otherwise::Stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::marker::{OnDisk, sealed};
+
+    fn target(path: &str, text: Option<&str>) -> Target {
+        let found = text.map_or(OnDisk::Nothing, |text| OnDisk::Text(text.to_owned()));
+        Target { path: path.into(), found, backup: format!("{path}.bak").into() }
+    }
+
+    fn files() -> Files {
+        Files::new(None, Path::new("/h"))
+    }
+
+    /// Each step in a few words, with the plain part of paths.
+    fn told(steps: &[Step]) -> Vec<String> {
+        let line = |step: &Step| step.shown().lines().next().unwrap_or_default().to_owned();
+        steps
+            .iter()
+            .map(line)
+            .map(|line| line.replace("/h/.config/systemd/user", "DIR").replace("systemctl --user ", ""))
+            .collect()
+    }
+
+    fn job(active: &str) -> Job {
+        Job { active: active.to_owned(), ..Job::default() }
+    }
+
+    fn check(
+        unit: Option<&str>,
+        sandbox: Option<&str>,
+        sandboxed: bool,
+        active: &str,
+        install_is: &[&str],
+        uninstall_is: &[&str],
+    ) {
+        let files = files();
+        let unit = target("/h/.config/systemd/user/coditect-sync.service", unit);
+        let sandbox = target("/h/.config/systemd/user/coditect-sync.service.d/50-sandbox.conf", sandbox);
+        let wanted =
+            Wanted { unit: sealed("@MARKER@\nunit"), sandbox: sandboxed.then(|| sealed("@MARKER@\nbox")) };
+        let steps = install(&files, (&unit, &sandbox), &wanted, &job(active), false).expect("all is ours");
+        assert_eq!(told(&steps), install_is, "install with {unit:?} {active}");
+        let steps = uninstall(&files, (&unit, &sandbox), &wanted, &job(active), false).expect("all is ours");
+        assert_eq!(told(&steps), uninstall_is, "uninstall with {unit:?} {active}");
+    }
+
+    #[test]
+    fn what_is_done_depends_on_what_is_there() {
+        let (unit, sandbox, old) =
+            (sealed("@MARKER@\nunit"), sealed("@MARKER@\nbox"), sealed("@MARKER@\nold"));
+        let enable = "enable --now coditect-sync.service";
+        let disable = "disable --now coditect-sync.service";
+        let write_unit = "write DIR/coditect-sync.service:";
+        let write_box = "write DIR/coditect-sync.service.d/50-sandbox.conf:";
+        let (rm_unit, rm_box) =
+            ("rm DIR/coditect-sync.service", "rm DIR/coditect-sync.service.d/50-sandbox.conf");
+        let (mkdir, mkdir_box) = ("mkdir -p -m 0755 DIR", "mkdir -p -m 0755 DIR/coditect-sync.service.d");
+        let rmdir = "rmdir DIR/coditect-sync.service.d";
+        let reset = "reset-failed coditect-sync.service";
+        // A machine that never saw it.
+        check(None, None, false, "inactive", &[mkdir, write_unit, "daemon-reload", enable], &[]);
+        check(
+            None,
+            None,
+            true,
+            "inactive",
+            &[mkdir, mkdir_box, write_unit, write_box, "daemon-reload", enable],
+            &[],
+        );
+        // All is as it should be.
+        check(Some(&unit), None, false, "active", &[enable], &[disable, rm_unit, "daemon-reload"]);
+        check(
+            Some(&unit),
+            Some(&sandbox),
+            true,
+            "active",
+            &[enable],
+            &[disable, rm_unit, rm_box, rmdir, "daemon-reload"],
+        );
+        // An upgrade of a daemon that runs, and one that failed too often.
+        let upgrade = [mkdir, write_unit, "daemon-reload", enable, "restart coditect-sync.service"];
+        check(Some(&old), None, false, "active", &upgrade, &[disable, rm_unit, "daemon-reload"]);
+        let mend = [mkdir, write_unit, "daemon-reload", reset, enable];
+        check(Some(&old), None, false, "failed", &mend, &[disable, rm_unit, "daemon-reload", reset]);
+        // A system that can no longer make namespaces.
+        check(
+            Some(&unit),
+            Some(&sandbox),
+            false,
+            "active",
+            &[rm_box, "daemon-reload", enable, "restart coditect-sync.service"],
+            &[disable, rm_unit, rm_box, rmdir, "daemon-reload"],
+        );
+    }
+
+    #[test]
+    fn starting_forgets_that_it_failed() {
+        assert_eq!(told(&start(&job("inactive"))), ["start coditect-sync.service"]);
+        assert_eq!(
+            told(&start(&job("failed"))),
+            ["reset-failed coditect-sync.service", "start coditect-sync.service"]
+        );
+        assert_eq!(told(&restart(&job("failed")))[1], "restart coditect-sync.service");
+        assert_eq!(told(&stop()), ["stop coditect-sync.service"]);
+    }
+
+    #[test]
+    fn the_folder_is_the_one_of_the_users_configuration() {
+        for (given, expected) in [(None, "/h/.config"), (Some("/x"), "/x"), (Some("x"), "/h/.config")] {
+            let files = Files::new(given.map(Path::new), Path::new("/h"));
+            assert_eq!(files.unit, Path::new(expected).join("systemd/user/coditect-sync.service"));
+        }
+    }
+
+    #[test]
+    fn the_managers_answer_is_read() {
+        let job = Job::read(
+            "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nMainPID=42\nResult=success\nExecMainStatus=0\nStatusText=3 waiting = few\nNRestarts=2\n",
+        );
+        assert!(job.runs());
+        assert_eq!((job.pid, job.said.as_str(), job.restarts), (Some(42), "3 waiting = few", 2));
+        assert_eq!(Job::read("MainPID=0\n").pid, None);
+        assert_eq!(Job::read(""), Job::default());
+        assert_eq!(
+            ["Linger=yes\n", "Linger=no\n", "", "Failed"].map(lingers),
+            [Some(true), Some(false), None, None]
+        );
+    }
+}

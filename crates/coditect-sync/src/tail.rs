@@ -1,0 +1,219 @@
+//! Reads the ends of the daemon's daily log files, and what is added to them.
+//!
+//! The files' names end with their day, so that their order is the order of time.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// How much is read at once, in bytes.
+const BLOCK: u64 = 64 << 10;
+
+/// The most that is read for the last lines, in bytes; no line of a log is a reason to fill the memory.
+const MOST: u64 = 64 << 20;
+
+/// The log files, oldest first; none where there is no folder.
+pub(crate) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let ours = name.strip_prefix("coditect-syncd.").and_then(|rest| rest.strip_suffix(".log"));
+        if ours.is_some() {
+            files.push(path);
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// The last lines of all files together, oldest first, each with its end as far as it has one; and where they end, to
+/// go on from there.
+pub(crate) fn last_lines(files: &[PathBuf], lines: usize) -> io::Result<(Vec<u8>, Position)> {
+    let mut position = None;
+    let mut text = Vec::new();
+    let mut left = lines;
+    for path in files.iter().rev() {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            // Old ones are removed by the daemon, also in this moment.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let end = file.metadata()?.len();
+        if position.is_none() {
+            position = Some(Position { file: Some(path.clone()), offset: end });
+        }
+        if left == 0 {
+            break;
+        }
+        let (part, found) = end_of(&mut file, end, left)?;
+        left -= found;
+        text = [part, text].concat();
+    }
+    Ok((text, position.unwrap_or_default()))
+}
+
+/// The last lines of one file up to `end`, and how many they are.
+fn end_of(file: &mut File, end: u64, lines: usize) -> io::Result<(Vec<u8>, usize)> {
+    let mut text: Vec<u8> = Vec::new();
+    let mut start = end;
+    while start > 0 && end - start < MOST {
+        let size = BLOCK.min(start);
+        start -= size;
+        file.seek(SeekFrom::Start(start))?;
+        let mut block = Vec::new();
+        file.by_ref().take(size).read_to_end(&mut block)?;
+        block.append(&mut text);
+        text = block;
+        if let Some(begin) = begin_of_last(&text, lines) {
+            return Ok((text.split_off(begin), lines));
+        }
+    }
+    let found = text.split_inclusive(|byte| *byte == b'\n').count();
+    Ok((text, found.min(lines)))
+}
+
+/// Where the last so many lines begin, if there are more than those.
+fn begin_of_last(text: &[u8], lines: usize) -> Option<usize> {
+    // The end of the last line begins no other.
+    let body = text.strip_suffix(b"\n").unwrap_or(text);
+    let ends = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
+    ends.map(|(at, _)| at + 1).nth(lines.checked_sub(1)?)
+}
+
+/// How far the log was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// The file; `None` before there is one.
+    file: Option<PathBuf>,
+    /// In bytes.
+    offset: u64,
+}
+
+impl Position {
+    /// Where the log ends in this moment.
+    pub(crate) fn end(folder: &Path) -> io::Result<Self> {
+        last_lines(&files(folder)?, 0).map(|(_, position)| position)
+    }
+
+    /// What was added since, also to files of later days; at most some blocks at once, and nothing when all is read.
+    pub(crate) fn more(&mut self, folder: &Path) -> io::Result<Vec<u8>> {
+        if let Some(path) = &self.file {
+            match File::open(path) {
+                Ok(mut file) => {
+                    // Somebody emptied it.
+                    if file.metadata()?.len() < self.offset {
+                        self.offset = 0;
+                    }
+                    file.seek(SeekFrom::Start(self.offset))?;
+                    let mut text = Vec::new();
+                    self.offset += file.take(16 * BLOCK).read_to_end(&mut text)? as u64;
+                    if !text.is_empty() {
+                        return Ok(text);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // All of it is read: the next file in time, if there is one, is read from its beginning.
+        let next = files(folder)?.into_iter().find(|path| Some(path) > self.file.as_ref());
+        match next {
+            Some(next) => {
+                *self = Self { file: Some(next), offset: 0 };
+                self.more(folder)
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn write(folder: &Path, day: u32, text: &str) {
+        let path = folder.join(format!("coditect-syncd.2026-01-{day:02}.log"));
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(path).expect("it is ours");
+        file.write_all(text.as_bytes()).expect("written");
+    }
+
+    fn check(folder: &Path, lines: usize, expected: &str) {
+        let (text, _) = last_lines(&files(folder).expect("read"), lines).expect("read");
+        assert_eq!(String::from_utf8_lossy(&text), expected, "{lines} lines");
+    }
+
+    #[test]
+    fn the_last_lines_are_counted_across_days() {
+        let home = tempfile::tempdir().expect("a folder");
+        check(home.path(), 3, "");
+        check(&home.path().join("none"), 3, "");
+        write(home.path(), 9, "a\nb\n");
+        write(home.path(), 10, "c\n\nd\n");
+        write(home.path(), 11, "");
+        fs::write(home.path().join("other.log"), "x\n").expect("written");
+        for (lines, expected) in [
+            (0, ""),
+            (1, "d\n"),
+            (2, "\nd\n"),
+            (3, "c\n\nd\n"),
+            (4, "b\nc\n\nd\n"),
+            (5, "a\nb\nc\n\nd\n"),
+            (50, "a\nb\nc\n\nd\n"),
+        ] {
+            check(home.path(), lines, expected);
+        }
+        write(home.path(), 11, "half");
+        check(home.path(), 2, "d\nhalf");
+    }
+
+    #[test]
+    fn lines_longer_than_a_block_are_whole() {
+        let home = tempfile::tempdir().expect("a folder");
+        let long = "x".repeat(150_000);
+        write(home.path(), 1, &format!("first\n{long}\nlast\n"));
+        check(home.path(), 2, &format!("{long}\nlast\n"));
+        check(home.path(), 3, &format!("first\n{long}\nlast\n"));
+    }
+
+    #[test]
+    fn what_is_added_is_read_once_also_in_the_next_days_file() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path();
+        let mut position = Position::end(folder).expect("read");
+        let mut more = || String::from_utf8(position.more(folder).expect("read")).expect("text");
+        assert_eq!(more(), "");
+        write(folder, 1, "a\n");
+        assert_eq!(more(), "a\n");
+        assert_eq!(more(), "");
+        write(folder, 1, "b\n");
+        write(folder, 2, "c\n");
+        write(folder, 3, "d\n");
+        assert_eq!([more(), more(), more(), more()], ["b\n", "c\n", "d\n", ""]);
+        fs::write(folder.join("coditect-syncd.2026-01-03.log"), "").expect("emptied");
+        assert_eq!(more(), "");
+        write(folder, 3, "e\n");
+        assert_eq!(more(), "e\n");
+        fs::remove_file(folder.join("coditect-syncd.2026-01-03.log")).expect("removed");
+        assert_eq!(more(), "");
+        write(folder, 4, "f\n");
+        assert_eq!(more(), "f\n");
+    }
+
+    #[test]
+    fn the_end_is_where_the_last_lines_end() {
+        let home = tempfile::tempdir().expect("a folder");
+        write(home.path(), 1, "a\nb\n");
+        let (_, mut position) = last_lines(&files(home.path()).expect("read"), 1).expect("read");
+        assert_eq!(position, Position::end(home.path()).expect("read"));
+        write(home.path(), 1, "c\n");
+        assert_eq!(position.more(home.path()).expect("read"), b"c\n");
+    }
+}

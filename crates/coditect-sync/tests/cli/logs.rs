@@ -1,0 +1,61 @@
+//! `logs`: the end of the log, and following it.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use crate::support::Home;
+
+fn write(home: &Home, day: u32, text: &str) {
+    let folder = home.path().join("logs");
+    std::fs::create_dir_all(&folder).expect("made");
+    let path = folder.join(format!("coditect-syncd.2026-01-{day:02}.log"));
+    let mut file = OpenOptions::new().create(true).append(true).open(path).expect("it is ours");
+    file.write_all(text.as_bytes()).expect("written");
+}
+
+#[test]
+fn the_end_of_the_log_is_shown_across_days() {
+    let home = Home::new();
+    let run = home.run(&["logs"]);
+    assert_eq!(run.exit, 3, "{run}");
+    assert!(run.stderr.contains("no daemon has run"), "{run}");
+
+    let lines: Vec<String> = (1..=60).map(|number| format!("line {number}\n")).collect();
+    write(&home, 1, &lines.concat());
+    write(&home, 2, "today\n");
+    let run = home.run(&["logs"]);
+    assert_eq!((run.exit, run.stdout.lines().count()), (0, 50), "{run}");
+    assert!(run.stdout.starts_with("line 12\n") && run.stdout.ends_with("line 60\ntoday\n"), "{run}");
+    assert_eq!(home.run(&["logs", "-n", "2"]).stdout, "line 60\ntoday\n");
+    assert_eq!(home.run(&["logs", "-n0"]).stdout, "");
+    let run = home.run(&["logs", "-n2", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+    assert_eq!(document["lines"], serde_json::json!(["line 60", "today"]));
+    assert_eq!(home.run(&["logs", "-f", "--json"]).exit, 2);
+}
+
+#[test]
+fn a_followed_log_goes_on_with_the_next_day_and_ends_with_its_reader() {
+    let home = Home::new();
+    write(&home, 1, "before\nlast\n");
+    let mut child = home
+        .command(&["logs", "-f", "-n", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert_eq!(next(), "last");
+    write(&home, 1, "more\n");
+    assert_eq!(next(), "more");
+    write(&home, 2, "tomorrow\n");
+    assert_eq!(next(), "tomorrow");
+    write(&home, 2, "and on\n");
+    assert_eq!(next(), "and on");
+    // Nothing is written any more: the end of the reader alone ends it.
+    drop(lines);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}

@@ -1,0 +1,405 @@
+//! `service` with managers that write down what they are told, and with the checker of systemd where it is installed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::commands::status;
+use crate::support::{Home, Reply, Run, ok};
+
+/// The pid of the scripted daemon.
+const SHOWN: &str = "ActiveState=STATE\nSubState=SUB\nUnitFileState=enabled\nMainPID=42\nResult=RESULT\nExecMainStatus=0\nStatusText=\nNRestarts=0";
+
+const ASKS: &str = "systemctl --user show coditect-sync.service --property=LoadState,ActiveState,SubState,UnitFileState,MainPID,Result,ExecMainStatus,StatusText,NRestarts";
+
+fn shown(state: &str) -> String {
+    let (sub, result) = match state {
+        "active" => ("running", "success"),
+        "failed" => ("failed", "exit-code"),
+        _ => ("dead", "success"),
+    };
+    SHOWN.replace("STATE", state).replace("SUB", sub).replace("RESULT", result)
+}
+
+/// A user manager that says how the unit is, and does nothing.
+fn systemd(home: &Home, state: &str) {
+    home.program(
+        "systemctl",
+        &format!(
+            "case $2 in show) echo '{}';; esac\n[ ! -e '{}/refuses' ] || {{ echo 'no bus' >&2; exit 1; }}",
+            shown(state),
+            home.path().display()
+        ),
+    );
+    home.program("coditect-syncd", "");
+    home.program("loginctl", "echo Linger=no");
+}
+
+fn unit(home: &Home) -> PathBuf {
+    home.path().join(".config/systemd/user/coditect-sync.service")
+}
+
+fn ready() -> Reply {
+    ok(r#"{"ready":true,"why":null}"#)
+}
+
+/// Runs a command while a daemon answers as one does that has just been started.
+fn run_started(home: &Home, arguments: &[&str], asked_before: bool) -> Run {
+    let before = if asked_before { vec![status("online", &[])] } else { Vec::new() };
+    let daemon = home.daemon([before, vec![ready(), status("online", &[])]].concat());
+    let run = home.run(arguments);
+    daemon.join().expect("all was asked for");
+    run
+}
+
+/// Text without what differs from build to build: the daemon beside the tested program, and the marker.
+fn plain(text: &str) -> String {
+    let beside = Path::new(env!("CARGO_BIN_EXE_coditect-sync")).with_file_name("coditect-syncd");
+    let text = text.replace(&beside.display().to_string(), "HOME/bin/coditect-syncd");
+    let lines = text
+        .lines()
+        .filter(|line| !line.contains("is in a build folder") && !line.contains("for temporary files"));
+    lines
+        .map(|line| match line.split_once("install, version ") {
+            Some((before, _)) => format!("{before}install, version VERSION, content HASH"),
+            None => line.to_owned(),
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn check(name: &str, run: &Run) {
+    insta::assert_snapshot!(name.replace(' ', "-"), plain(&run.to_string()));
+}
+
+#[test]
+fn a_service_is_installed_shown_and_removed() {
+    let home = Home::new();
+    systemd(&home, "active");
+    let run = run_started(&home, &["service", "install"], true);
+    check("service install", &run);
+    let enable = "systemctl --user enable --now coditect-sync.service";
+    assert_eq!(
+        home.calls(),
+        [
+            ASKS,
+            "loginctl show-user UID --property=Linger",
+            "systemctl --user daemon-reload",
+            enable,
+            "systemctl --user restart coditect-sync.service"
+        ]
+        .map(|line| line.replace("UID", &rustix::process::getuid().as_raw().to_string()))
+    );
+    let text = fs::read_to_string(unit(&home)).expect("it is written");
+    assert!(text.starts_with("# written by coditect-sync service install, version "), "{text}");
+    assert_eq!(fs::metadata(unit(&home)).expect("it is there").permissions().mode() & 0o777, 0o644);
+    let left: Vec<_> = fs::read_dir(unit(&home).parent().expect("a folder")).expect("read").collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+
+    // Once more: nothing is written, nothing is restarted.
+    let written = fs::metadata(unit(&home)).expect("it is there").modified().expect("a time");
+    let run = run_started(&home, &["service", "install"], true);
+    assert_eq!(run.exit, 0, "{run}");
+    assert_eq!(fs::metadata(unit(&home)).expect("it is there").modified().expect("a time"), written);
+    let calls = home.calls();
+    assert_eq!(calls.iter().filter(|call| !call.contains("show")).collect::<Vec<_>>(), [enable]);
+
+    let daemon = home.daemon(vec![status("online", &[])]);
+    check("service status", &home.run(&["service", "status"]));
+    daemon.join().expect("asked");
+    check("service status without a daemon", &home.run(&["service", "status"]));
+    home.calls();
+
+    check("service uninstall", &home.run(&["service", "uninstall"]));
+    let calls = home.calls();
+    assert_eq!(
+        calls[1..],
+        ["systemctl --user disable --now coditect-sync.service", "systemctl --user daemon-reload"]
+    );
+    assert!(!unit(&home).exists());
+    // And once more.
+    check("service uninstall again", &home.run(&["service", "uninstall"]));
+    assert_eq!(home.calls(), [ASKS]);
+    assert_eq!(home.run(&["service", "status"]).exit, 3);
+}
+
+#[test]
+fn a_dry_run_shows_everything_and_does_nothing() {
+    let home = Home::new();
+    systemd(&home, "inactive");
+    let before = entries(&home.path());
+    let run = home.run(&["service", "install", "--dry-run"]);
+    check("service install dry run", &run);
+    let calls = home.calls();
+    assert!(calls.iter().all(|call| call.contains(" show")), "{calls:?}");
+    fs::remove_file(home.path().join("calls")).expect("it is there");
+    assert_eq!(entries(&home.path()), before);
+    let run = home.run(&["service", "install", "--dry-run", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+    assert_eq!(
+        (run.stderr.as_str(), &document["dry_run"], &document["daemon"]),
+        ("", &true.into(), &serde_json::Value::Null)
+    );
+    assert_eq!(document["steps"][1]["do"], "make_folder");
+    assert!(document["steps"].as_array().expect("steps").iter().any(|step| step["do"] == "write"));
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<_> =
+        fs::read_dir(folder).expect("read").map(|entry| entry.expect("read").path()).collect();
+    entries.sort();
+    entries
+}
+
+#[test]
+fn what_somebody_else_wrote_is_left_alone_and_kept_when_overruled() {
+    let home = Home::new();
+    systemd(&home, "inactive");
+    fs::create_dir_all(unit(&home).parent().expect("a folder")).expect("made");
+    let theirs = "[Service]\nExecStart=/theirs\n";
+    fs::write(unit(&home), theirs).expect("written");
+    for verb in ["install", "uninstall"] {
+        let run = home.run(&["service", verb]);
+        assert_eq!(fs::read_to_string(unit(&home)).expect("it is there"), theirs, "{verb}");
+        let calls = home.calls();
+        assert!(calls.iter().all(|call| call.contains(" show")), "{verb}: {calls:?}");
+        check(&format!("service {verb} over a foreign file"), &run);
+    }
+    let run = run_started(&home, &["service", "install", "--force"], true);
+    // The scripted daemon is not the service's before it is started.
+    assert_eq!(run.exit, 0, "{run}");
+    let kept = unit(&home).with_file_name("coditect-sync.service.bak");
+    assert_eq!(fs::read_to_string(kept).expect("it is kept"), theirs);
+
+    let edited =
+        fs::read_to_string(unit(&home)).expect("it is there").replace("WatchdogSec=60", "WatchdogSec=61");
+    fs::write(unit(&home), &edited).expect("written");
+    let run = home.run(&["service", "install"]);
+    assert!(
+        run.stderr.contains("was changed since")
+            && run.stderr.contains("is `WatchdogSec=61` and would be `WatchdogSec=60`"),
+        "{run}"
+    );
+    assert_eq!(fs::read_to_string(unit(&home)).expect("it is there"), edited);
+    let run = home.run(&["service", "uninstall", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+    assert_eq!((run.exit, &document["code"]), (1, &"service_file_edited".into()));
+    assert_eq!(home.run(&["service", "uninstall", "--force"]).exit, 0);
+    assert!(!unit(&home).exists() && unit(&home).with_file_name("coditect-sync.service.bak1").exists());
+
+    // A masked unit is a link to nothing.
+    std::os::unix::fs::symlink("/dev/null", unit(&home)).expect("made");
+    let run = home.run(&["service", "install"]);
+    assert!(run.exit == 1 && run.stderr.contains("it is a link"), "{run}");
+}
+
+#[test]
+fn a_daemon_that_does_not_start_is_shown_with_its_last_words() {
+    let home = Home::new();
+    systemd(&home, "failed");
+    home.program(
+        "systemctl",
+        &format!(
+            "case $2 in show) echo '{}';; enable) mkdir -p '{1}/logs'; echo 'the last words' >>'{1}/logs/coditect-syncd.2026-01-02.log'; echo 'Job failed.' >&2; exit 1;; esac",
+            shown("failed"),
+            home.path().display()
+        )
+        .replace("mkdir", "/bin/mkdir"),
+    );
+    fs::create_dir(home.path().join("logs")).expect("made");
+    fs::write(home.path().join("logs/coditect-syncd.2026-01-02.log"), "of an earlier day\n")
+        .expect("written");
+    let run = home.run(&["service", "install"]);
+    check("service install in vain", &run);
+    assert!(home.calls().contains(&"systemctl --user reset-failed coditect-sync.service".to_owned()));
+}
+
+#[test]
+fn a_daemon_that_runs_outside_of_the_service_is_not_fought() {
+    let home = Home::new();
+    systemd(&home, "active");
+    let daemon = home.daemon(vec![status("online", &[(r#""pid":42"#, r#""pid":43"#)])]);
+    let run = home.run(&["service", "install"]);
+    daemon.join().expect("asked");
+    check("service install beside a daemon", &run);
+    assert!(!unit(&home).exists());
+}
+
+#[test]
+fn starting_stopping_and_restarting_need_an_installed_service() {
+    let home = Home::new();
+    systemd(&home, "active");
+    for verb in ["start", "stop", "restart"] {
+        let run = home.run(&["service", verb]);
+        assert_eq!(run.exit, 3, "{run}");
+        assert!(run.stderr.contains("`coditect-sync service install`"), "{run}");
+    }
+    run_started(&home, &["service", "install"], true);
+    home.calls();
+    for verb in ["start", "restart"] {
+        let run = run_started(&home, &["service", verb], true);
+        assert_eq!((run.exit, run.stdout.as_str()), (0, "the daemon runs: 0.1.0, pid 42\n"), "{run}");
+        assert_eq!(home.calls()[1..], [format!("systemctl --user {verb} coditect-sync.service")]);
+    }
+    let run = home.run(&["service", "stop"]);
+    assert_eq!((run.exit, run.stdout.as_str()), (0, "the daemon has stopped\n"), "{run}");
+    assert_eq!(home.calls()[1..], ["systemctl --user stop coditect-sync.service"]);
+    let run = home.run(&["service", "stop", "--dry-run"]);
+    assert_eq!(run.stdout, "systemctl --user stop coditect-sync.service\n");
+    assert_eq!(home.calls(), [ASKS]);
+}
+
+#[test]
+fn without_a_manager_it_is_said_what_to_do_instead() {
+    let home = Home::new();
+    check("service without a manager", &home.run(&["service", "install"]));
+    systemd(&home, "active");
+    fs::write(home.path().join("refuses"), "").expect("written");
+    let run = home.run(&["service", "status"]);
+    let text = run
+        .to_string()
+        .replace(&format!("/run/user/{}", rustix::process::getuid().as_raw()), "/run/user/UID");
+    insta::assert_snapshot!("service-without-a-bus", text);
+}
+
+#[test]
+fn a_bad_configuration_is_said_before_anything_is_written() {
+    let home = Home::new();
+    systemd(&home, "inactive");
+    fs::create_dir_all(home.path().join(".coditect/config")).expect("made");
+    fs::write(home.path().join(".coditect/config/config.json"), r#"{"cloud_sync": {"batch_size": 0}}"#)
+        .expect("written");
+    let run = home.run(&["service", "install"]);
+    assert_eq!(run.exit, 78, "{run}");
+    assert!(!unit(&home).exists());
+}
+
+#[test]
+fn variables_of_the_shell_are_named_and_not_shown() {
+    let home = Home::new();
+    systemd(&home, "inactive");
+    let output = home
+        .command(&["service", "install", "--dry-run"])
+        .env("HTTPS_PROXY", "http://s3cr3t")
+        .env("CODITECT_SYNC__SYNC_DAEMON__LOG__LEVEL", "debug")
+        .env("CODITECT_DATA_DIR", home.path().join("da ta"))
+        .output()
+        .expect("it runs");
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        stderr.contains("CODITECT_SYNC__SYNC_DAEMON__LOG__LEVEL, HTTPS_PROXY") && !stderr.contains("s3cr3t"),
+        "{stderr}"
+    );
+    assert!(stdout.contains("/da ta\"\n") && stdout.contains("Environment=\"CODITECT_DATA_DIR="), "{stdout}");
+}
+
+#[test]
+fn an_agent_is_installed_restarted_and_removed() {
+    let home = Home::new();
+    let loaded = home.path().join("loaded");
+    home.program("coditect-syncd", "");
+    // Without a graphical session; what is loaded is known again.
+    home.program(
+        "launchctl",
+        &format!(
+            "case \"$1 $2\" in 'print gui/'*) exit 113;; 'print user/'*/*) [ -e '{0}' ] || exit 113; echo '\tpid = 42';; bootstrap*) : >'{0}';; bootout*) /bin/rm -f '{0}';; esac",
+            loaded.display()
+        ),
+    );
+    let agent = home.path().join("Library/LaunchAgents/ai.coditect.sync.plist");
+    let domain = format!("user/{}", rustix::process::getuid().as_raw());
+    let service = format!("{domain}/ai.coditect.sync");
+    let questions =
+        ["print gui/".to_owned() + &domain[5..], format!("print {domain}"), format!("print {service}")];
+    let expect = |home: &Home, told: &[String]| {
+        let calls: Vec<String> = home.calls().iter().map(|call| call.replacen("launchctl ", "", 1)).collect();
+        assert_eq!(calls, [&questions[..], told].concat());
+    };
+    let (enable, kick) = (format!("enable {service}"), format!("kickstart {service}"));
+    let bootstrap = format!("bootstrap {domain} HOME/Library/LaunchAgents/ai.coditect.sync.plist");
+    let bootout = format!("bootout {service}");
+
+    // Nothing is loaded, so no daemon is asked whether it is the service's.
+    let daemon_is_asked_first = true;
+    fs::write(&loaded, "").expect("written");
+    let run = run_started(&home, &["service", "install"], daemon_is_asked_first);
+    assert_eq!(run.exit, 0, "{run}");
+    expect(&home, &[bootout.clone(), enable.clone(), bootstrap, kick.clone()]);
+    assert!(fs::read_to_string(&agent).expect("it is written").starts_with("<?xml"));
+
+    let run = run_started(&home, &["service", "install"], daemon_is_asked_first);
+    assert_eq!(run.exit, 0, "{run}");
+    expect(&home, &[enable, kick]);
+    let run = run_started(&home, &["service", "restart"], daemon_is_asked_first);
+    assert_eq!(run.exit, 0, "{run}");
+    expect(&home, &[format!("kickstart -k {service}")]);
+    let daemon = home.daemon(vec![status("online", &[])]);
+    let run = home.run(&["service", "status"]);
+    daemon.join().expect("asked");
+    assert!(
+        run.exit == 0 && run.stdout.contains(&format!("launchd agent in {domain}, loaded, pid 42")),
+        "{run}"
+    );
+    home.calls();
+    let run = home.run(&["service", "stop"]);
+    assert_eq!(run.exit, 0, "{run}");
+    expect(&home, std::slice::from_ref(&bootout));
+    let run = home.run(&["service", "uninstall"]);
+    assert_eq!(run.exit, 0, "{run}");
+    expect(&home, &[]);
+    assert!(!agent.exists());
+}
+
+/// What systemd itself thinks of the files.
+#[test]
+fn systemd_accepts_the_unit_and_the_sandbox() {
+    if !Path::new("/usr/bin/systemd-analyze").exists() {
+        eprintln!("skipped: there is no systemd-analyze");
+        return;
+    }
+    let home = Home::new();
+    // `verify` wants programs that are there; paths with everything that means something to systemd.
+    let odd = home.path().join(r#"a "b" %h \d $HOME ${x} ;#"#);
+    fs::create_dir_all(&odd).expect("made");
+    systemd(&home, "inactive");
+    let output = home
+        .command(&["service", "install", "--dry-run", "--json"])
+        .env("CODITECT_SYNC_STATE_DIR", &odd)
+        .env("CODITECT_SYNC_SOCKET", home.path().join("s %% \" $x"))
+        .output()
+        .expect("it runs");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a document");
+    let steps = document["steps"].as_array().expect("steps");
+    let text = steps.iter().find_map(|step| step["text"].as_str()).expect("the unit is written");
+    let folder = home.path().join("units");
+    fs::create_dir(&folder).expect("made");
+    let sandbox = include_str!("../../../../systemd/50-sandbox.conf");
+    fs::create_dir(folder.join("coditect-sync.service.d")).expect("made");
+    for with_sandbox in [false, true] {
+        fs::write(folder.join("coditect-sync.service"), text).expect("written");
+        if with_sandbox {
+            let sandbox = sandbox.replace("@STATE_DIR@", "/a \\\"b\\\" %%h").replace("@DATA_DIR@", "/d");
+            let sandbox = sandbox.replace("@SOCKET_DIR@", "/s");
+            fs::write(folder.join("coditect-sync.service.d/50-sandbox.conf"), sandbox).expect("written");
+        }
+        let output = Command::new("systemd-analyze")
+            .args(["--user", "verify", "./coditect-sync.service"])
+            .current_dir(&folder)
+            .env("XDG_RUNTIME_DIR", home.path())
+            .env("SYSTEMD_UNIT_PATH", format!("{}:", folder.display()))
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if said.contains("Failed to initialize manager") {
+            eprintln!("skipped: systemd-analyze cannot work here: {said}");
+            return;
+        }
+        // A slice that is not among the units of this folder is no fault of the unit.
+        let faults: Vec<_> = said
+            .lines()
+            .filter(|line| line.contains("coditect-sync") || line.contains("50-sandbox"))
+            .collect();
+        assert!(output.status.success() && faults.is_empty(), "{said}");
+    }
+}
