@@ -4,6 +4,7 @@
 //! `cargo run --release -p sync-store --example enqueue_rate [FOLDER [ROWS]]`; without a folder the temporary one,
 //! which must not be in memory for the figures to mean anything. Not a test: figures differ by disk.
 
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -66,11 +67,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let each = started.elapsed() / 200;
     writeln!(out, "counting {} waiting: {} µs", counts.ready, each.as_micros())?;
     store.close().await?;
-    for end in ["a clean end", "a kill"] {
+    let file = folder.path().join("sync.db");
+    for end in ["a clean end", "a kill", "damage"] {
+        if end == "damage" {
+            OpenOptions::new().write(true).open(&file)?.write_all(&[0xff; 4096])?;
+        }
         let started = self::started();
-        let opened = Store::open(&folder.path().join("sync.db"), limits, NOW, Uuid::from_u128(1)).await?;
-        writeln!(out, "opening after {end}: {} ms", started.elapsed().as_millis())?;
-        drop(opened);
+        let opened = Store::open(&file, limits, NOW, Uuid::from_u128(1)).await?;
+        writeln!(out, "opening after {end}: {} ms, {:?}", started.elapsed().as_millis(), opened.carried)?;
+        if end == "a kill" {
+            opened.store.close().await?;
+        }
     }
     Ok(())
 }

@@ -376,6 +376,20 @@ async fn a_bit_of_a_payload_that_flipped_is_found_by_its_hash() {
 }
 
 #[tokio::test]
+async fn an_entry_whose_hash_does_not_fit_is_not_carried_over() {
+    let Sample { closed, truth, .. } = sample().await;
+    let mut image = closed;
+    // In the outbox the machine stands before the name.
+    let row = [&MACHINE.0.as_bytes()[..], b"project 170"].concat();
+    let at = image.database.windows(row.len()).position(|bytes| bytes == row).unwrap();
+    image.database[at + row.len() - 1] ^= 1;
+    image.page(0).fill(0);
+    let (opened, left, _home) = survive("flipped", &image, &truth).await;
+    assert_eq!(opened.carried.entries + 1, truth.entries.len() as u64);
+    assert_eq!((left.mappings.len(), left.projects.len()), (truth.mappings.len(), truth.projects.len()));
+}
+
+#[tokio::test]
 async fn a_change_of_databases_that_was_interrupted_is_completed() {
     let Sample { closed, truth, .. } = sample().await;
     let mut image = closed;
