@@ -9,7 +9,7 @@ use sync_wire::{ClientError, LockInfo};
 use crate::exit::Exit;
 use crate::problem::Failure;
 
-const START: &str = "start one with `coditect-syncd`, or with `coditect-sync service start` where it is installed as a service";
+const START: &str = "start one with `coditect-sync service start`, after `coditect-sync service install` once; or run `coditect-syncd`";
 
 /// What a failure to get an answer means to a person.
 pub(crate) fn explain(error: ClientError, places: &Places) -> Failure {

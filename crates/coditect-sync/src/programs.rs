@@ -60,7 +60,7 @@ pub(crate) struct Ran {
     pub(crate) succeeded: bool,
     /// What it wrote to its standard output.
     pub(crate) output: String,
-    /// Its last words to the standard error, else how it ended.
+    /// Its first words to the standard error, else how it ended; what follows is advice mostly.
     pub(crate) complaint: String,
 }
 
@@ -120,7 +120,7 @@ impl Programs {
             std::thread::sleep(NAP);
         };
         let complaint = said(complaint);
-        let complaint = complaint.lines().rev().find(|line| !line.trim().is_empty());
+        let complaint = complaint.lines().find(|line| !line.trim().is_empty());
         Ok(Ran {
             succeeded: status.success(),
             output: said(output),
@@ -167,7 +167,7 @@ mod tests {
     fn what_came_of_a_run_is_told() {
         let minute = Duration::from_mins(1);
         let ran = run("echo out; echo first >&2; echo last >&2; exit 3", minute).expect("a shell is there");
-        assert_eq!((ran.succeeded, ran.output.as_str(), ran.complaint.as_str()), (false, "out\n", "last"));
+        assert_eq!((ran.succeeded, ran.output.as_str(), ran.complaint.as_str()), (false, "out\n", "first"));
         let ran = run("exit 3", minute).expect("a shell is there");
         assert_eq!((ran.succeeded, ran.complaint.as_str()), (false, "it ended with status 3"));
         assert!(run("exit 0", minute).expect("a shell is there").succeeded);

@@ -69,7 +69,6 @@ fn all(places: &Places, context: &Context) -> Result<Vec<Check>, Failure> {
     checks.push(files::space(&places.state_dir));
 
     let mut daemon = context.daemon()?;
-    // Not `accomplish`: a daemon that is not ready answers too.
     let answers = match daemon.ask_for::<Ready>(&Call::ready()) {
         Ok((Ready { ready: true, .. }, _)) => {
             Check::ok("daemon.answers", format!("the daemon answers on `{}`", places.socket.display()))

@@ -88,6 +88,25 @@ impl Job {
         }
     }
 
+    /// How the last process ended, when that was no success, with what the daemon means by it.
+    pub(crate) fn end(&self) -> Option<String> {
+        if matches!(self.result.as_str(), "" | "success") {
+            return None;
+        }
+        let means = match self.exit_status.filter(|_| self.result == "exit-code") {
+            Some(64) => ": wrong usage",
+            Some(70) => ": a part of it ended by itself",
+            Some(75) => ": another daemon holds the lock",
+            Some(78) => ": bad configuration, or a place that cannot be used",
+            Some(203) => ": the program cannot be run",
+            Some(217 | 218 | 226) => ": this system cannot put it into its sandbox",
+            Some(_) | None => "",
+        };
+        let status = self.exit_status.filter(|_| self.result == "exit-code");
+        let status = status.map(|status| format!(" {status}")).unwrap_or_default();
+        Some(format!("{}{status}{means}", self.result))
+    }
+
     /// Whether a process runs, or soon will.
     pub(crate) fn runs(&self) -> bool {
         matches!(self.active.as_str(), "active" | "activating" | "reloading")
@@ -300,6 +319,20 @@ mod tests {
             let files = Files::new(given.map(Path::new), Path::new("/h"));
             assert_eq!(files.unit, Path::new(expected).join("systemd/user/coditect-sync.service"));
         }
+    }
+
+    #[test]
+    fn how_it_ended_is_told_with_what_that_means() {
+        let check = |result: &str, status, expected: Option<&str>| {
+            let job = Job { result: result.to_owned(), exit_status: status, ..Job::default() };
+            assert_eq!(job.end().as_deref(), expected);
+        };
+        check("success", Some(0), None);
+        check("", None, None);
+        check("exit-code", Some(78), Some("exit-code 78: bad configuration, or a place that cannot be used"));
+        check("exit-code", Some(3), Some("exit-code 3"));
+        check("watchdog", Some(6), Some("watchdog"));
+        check("start-limit-hit", Some(1), Some("start-limit-hit"));
     }
 
     #[test]

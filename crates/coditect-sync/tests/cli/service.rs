@@ -9,7 +9,7 @@ use crate::commands::status;
 use crate::support::{Home, Reply, Run, ok};
 
 /// The pid of the scripted daemon.
-const SHOWN: &str = "ActiveState=STATE\nSubState=SUB\nUnitFileState=enabled\nMainPID=42\nResult=RESULT\nExecMainStatus=0\nStatusText=\nNRestarts=0";
+const SHOWN: &str = "ActiveState=STATE\nSubState=SUB\nUnitFileState=enabled\nMainPID=42\nResult=RESULT\nExecMainStatus=78\nStatusText=\nNRestarts=0";
 
 const ASKS: &str = "systemctl --user show coditect-sync.service --property=LoadState,ActiveState,SubState,UnitFileState,MainPID,Result,ExecMainStatus,StatusText,NRestarts";
 
@@ -172,13 +172,12 @@ fn what_somebody_else_wrote_is_left_alone_and_kept_when_overruled() {
     let kept = unit(&home).with_file_name("coditect-sync.service.bak");
     assert_eq!(fs::read_to_string(kept).expect("it is kept"), theirs);
 
-    let edited =
-        fs::read_to_string(unit(&home)).expect("it is there").replace("WatchdogSec=60", "WatchdogSec=61");
+    let edited = fs::read_to_string(unit(&home)).expect("it is there").replace("TasksMax=64", "TasksMax=65");
     fs::write(unit(&home), &edited).expect("written");
     let run = home.run(&["service", "install"]);
     assert!(
         run.stderr.contains("was changed since")
-            && run.stderr.contains("is `WatchdogSec=61` and would be `WatchdogSec=60`"),
+            && run.stderr.contains("is `TasksMax=65` and would be `TasksMax=64`"),
         "{run}"
     );
     assert_eq!(fs::read_to_string(unit(&home)).expect("it is there"), edited);
@@ -219,11 +218,56 @@ fn a_daemon_that_does_not_start_is_shown_with_its_last_words() {
 fn a_daemon_that_runs_outside_of_the_service_is_not_fought() {
     let home = Home::new();
     systemd(&home, "active");
-    let daemon = home.daemon(vec![status("online", &[(r#""pid":42"#, r#""pid":43"#)])]);
+    let stranger = || status("online", &[(r#""pid":42"#, r#""pid":43"#)]);
+    let daemon = home.daemon(vec![stranger()]);
     let run = home.run(&["service", "install"]);
     daemon.join().expect("asked");
     check("service install beside a daemon", &run);
     assert!(!unit(&home).exists());
+    let daemon = home.daemon(vec![stranger()]);
+    let run = home.run(&["service", "install", "--dry-run"]);
+    daemon.join().expect("asked");
+    assert!(run.exit == 0 && run.stderr.contains("runs already, pid 43"), "{run}");
+
+    run_started(&home, &["service", "install"], true);
+    let daemon = home.daemon(vec![stranger(), stranger()]);
+    let run = home.run(&["service", "stop"]);
+    daemon.join().expect("asked");
+    assert_eq!(run.stdout, "a daemon that is not the service's runs on, pid 43\n", "{run}");
+}
+
+#[test]
+fn the_sandbox_is_written_where_it_was_seen_to_hold() {
+    let home = Home::outside_of_temporary_files();
+    if home.path().starts_with("/tmp") || home.path().starts_with("/var/tmp") {
+        eprintln!("skipped: the build folder is among the temporary files");
+        return;
+    }
+    systemd(&home, "inactive");
+    let install = || home.run(&["service", "install", "--dry-run"]);
+    let note =
+        |run: &Run| run.stderr.lines().find(|line| line.contains("sandbox")).unwrap_or_default().to_owned();
+    let drop_in = "write HOME/.config/systemd/user/coditect-sync.service.d/50-sandbox.conf:";
+
+    let run = install();
+    assert!(note(&run).contains("no `systemd-run`") && !run.stdout.contains(drop_in), "{run}");
+    home.program("systemd-run", "echo 'Failed at step USER' >&2; exit 217");
+    let run = install();
+    assert!(note(&run).contains("does not hold") && note(&run).contains("step USER"), "{run}");
+    home.program("systemd-run", "");
+    let run = install();
+    assert!(note(&run).is_empty() && run.stdout.contains(drop_in), "{run}");
+    assert!(run.stdout.contains(r#"ReadWritePaths="-HOME" "-HOME/.coditect-data" "-HOME""#), "{run}");
+    let calls = home.calls();
+    let asked = calls.iter().rfind(|call| call.starts_with("systemd-run")).expect("it was asked");
+    assert!(asked.contains("--user --wait") && asked.ends_with("test ! -w HOME"), "{asked}");
+
+    // A no of the system itself is a no of the manager, which is not asked then.
+    home.program("unshare", "echo 'Operation not permitted' >&2; exit 1");
+    home.program("true", "");
+    let run = install();
+    assert!(note(&run).contains("no user namespaces (Operation not permitted)"), "{run}");
+    assert!(home.calls().iter().all(|call| !call.starts_with("systemd-run")));
 }
 
 #[test]

@@ -53,6 +53,12 @@ impl Home {
         Self { directory: tempfile::tempdir().expect("a directory") }
     }
 
+    /// A home that a service with temporary files of its own can see.
+    pub(crate) fn outside_of_temporary_files() -> Self {
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        Self { directory }
+    }
+
     /// The home's path, as the system knows it.
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().canonicalize().expect("it exists")

@@ -46,7 +46,7 @@ pub(crate) fn installed(context: &Context) -> Vec<Check> {
                 checks.push(Check::warning("service.enabled", message, install));
             }
             if job.active == "failed" {
-                let message = format!("the service failed: {}", job.result);
+                let message = format!("the service failed: {}", job.end().unwrap_or_default());
                 let remedy = "see `coditect-sync logs`, then `coditect-sync service start`";
                 checks.push(Check::failed("service.state", message, remedy));
             }

@@ -138,14 +138,14 @@ fn change(
         (Seen::Launchd { domain, job, .. }, Verb::Stop) => launchd::stop(domain, job),
         (Seen::Launchd { target, domain, job }, Verb::Restart) => launchd::restart(target, domain, job),
     };
-    let told = Told { verb, dry_run, scene: &scene, sandbox: sandbox.is_ok(), notes };
-    if verb.starts() {
-        told.nobody_else_runs(context)?;
+    let mut told = Told { verb, dry_run, scene: &scene, sandbox: sandbox.is_ok(), notes };
+    let stranger = told.stranger(context)?.filter(|_| verb.starts());
+    match stranger {
+        Some(stranger) if dry_run => told.notes.push(stranger.message),
+        Some(stranger) => return Err(stranger),
+        None => {}
     }
-    if dry_run {
-        return Ok(told.shown(&steps));
-    }
-    told.done(&steps, context)
+    if dry_run { Ok(told.shown(&steps)) } else { told.done(&steps, context) }
 }
 
 fn linger_note() -> String {
@@ -189,18 +189,14 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    /// A daemon that somebody started by hand holds the lock, and the service would end at once.
-    fn nobody_else_runs(&self, context: &Context) -> Result<(), Failure> {
-        let asked = context.daemon()?.ask_for::<Status>(&Call::status());
-        match asked {
-            Ok((status, _)) if !self.scene.seen.may_be(status.pid) => Err(Failure::new(
-                Exit::Failed,
-                "conflict",
-                format!("a daemon that is not the service's runs already, pid {}", status.pid),
-            )
-            .with_hint("end it with `coditect-sync stop` and try again")),
-            Ok(_) | Err(_) => Ok(()),
-        }
+    /// A daemon that somebody started by hand: it holds the lock, and the service's would end at once.
+    fn stranger(&self, context: &Context) -> Result<Option<Failure>, Failure> {
+        let asked = context.daemon()?.ask_for::<Status>(&Call::status()).ok();
+        Ok(asked.filter(|(status, _)| !self.scene.seen.may_be(status.pid)).map(|(status, _)| {
+            let message = format!("a daemon that is not the service's runs already, pid {}", status.pid);
+            Failure::new(Exit::Failed, "conflict", message)
+                .with_hint("end it with `coditect-sync stop` and try again")
+        }))
     }
 
     fn shown(&self, steps: &[Step]) -> Answer {
@@ -227,12 +223,22 @@ impl Told<'_> {
                 let text = format!("{word} runs: {}, pid {}", clean(&status.version), status.pid);
                 (text, Some(status))
             }
-            Verb::Stop if gone(daemon) => ("the daemon has stopped".to_owned(), None),
-            Verb::Stop => ("the daemon is still stopping: it ends what it is sending".to_owned(), None),
+            Verb::Stop => (self.stopped(daemon), None),
             Verb::Uninstall if steps.is_empty() => ("the service is not installed".to_owned(), None),
-            Verb::Uninstall => (self.what_stays(), None),
+            Verb::Uninstall => (format!("{}; {}", self.stopped(daemon), self.what_stays()), None),
         };
         Ok(self.noted(Answer::done(self.document(steps, status.as_ref()), text)))
+    }
+
+    /// What became of the daemon after the service was stopped.
+    fn stopped(&self, daemon: &mut Daemon) -> String {
+        match daemon.ask_for::<Status>(&Call::status()) {
+            Ok((status, _)) if !self.scene.seen.may_be(status.pid) => {
+                format!("a daemon that is not the service's runs on, pid {}", status.pid)
+            }
+            Ok(_) | Err(_) if gone(daemon) => "the daemon has stopped".to_owned(),
+            Ok(_) | Err(_) => "the daemon is still stopping: it ends what it is sending".to_owned(),
+        }
     }
 
     fn what_stays(&self) -> String {
@@ -277,11 +283,12 @@ impl Told<'_> {
             return failure;
         }
         let lines = self.scene.last_words(log, LAST_LINES);
+        let end = self.scene.end().map(|end| format!("\nit ended: {end}")).unwrap_or_default();
         let said: Vec<String> = lines.iter().map(|line| format!("\nlog: {line}")).collect();
         let hint = failure.hint.clone().unwrap_or_else(|| {
             "see more with `coditect-sync logs` and what else is wrong with `coditect-sync doctor`".to_owned()
         });
-        Failure::new(failure.exit, failure.code, format!("{}{}", failure.message, said.concat()))
+        Failure::new(failure.exit, failure.code, format!("{}{end}{}", failure.message, said.concat()))
             .with_hint(hint)
     }
 }

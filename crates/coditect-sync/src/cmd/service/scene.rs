@@ -168,6 +168,14 @@ impl Scene {
         systemd::lingers(&asked(&self.programs, &question).ok()?)
     }
 
+    /// How the service ended, as its manager says in this moment.
+    pub(crate) fn end(&self) -> Option<String> {
+        match self.manager {
+            Manager::Systemd => systemd::Job::read(&asked(&self.programs, &systemd::question()).ok()?).end(),
+            Manager::Launchd => None,
+        }
+    }
+
     /// What the daemon said since then, or what its manager heard of it.
     pub(crate) fn last_words(&self, mut since: Position, most: usize) -> Vec<String> {
         let mut text = since.more(&self.places.logs).unwrap_or_default();

@@ -116,13 +116,7 @@ fn told(seen: &Seen) -> String {
         Seen::Systemd { job, .. } => {
             let pid = job.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
             let enabled = if job.enabled.is_empty() { "not known to it" } else { &job.enabled };
-            let ended = if matches!(job.result.as_str(), "" | "success") {
-                String::new()
-            } else {
-                let status =
-                    job.exit_status.map(|status| format!(" with exit status {status}")).unwrap_or_default();
-                format!("; it ended: {}{status}", job.result)
-            };
+            let ended = job.end().map(|end| format!("; it ended: {end}")).unwrap_or_default();
             let again = if job.restarts > 0 {
                 format!("; started again {}", count(job.restarts, "time", "times"))
             } else {
