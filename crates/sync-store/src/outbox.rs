@@ -176,6 +176,11 @@ crate::sql::statements! {
     REMEMBER_DROPPED = "\
         insert or ignore into dropped (scope, local)
         select scope, local from outbox where id in (select value from json_each(?1))";
+    UNSENT_AGAIN = "\
+        update mapping set sent = null
+        where (scope, local) in (
+            select scope, local from outbox where id in (select value from json_each(?1))
+        )";
     OLD_DEAD = "\
         select id from outbox
         where scope = ?1 and standing = 2
@@ -466,6 +471,8 @@ fn ids_json(ids: &[EntryId]) -> Result<String, Error> {
 /// The rows that can be read, and the numbers of those that cannot.
 async fn drop_for_good(connection: &mut SqliteConnection, ids: String) -> Result<u64, Error> {
     sqlx::query(REMEMBER_DROPPED).bind(ids.clone()).execute(&mut *connection).await?;
+    // What was dropped may have arrived without an answer: nobody knows any more what the cloud has.
+    sqlx::query(UNSENT_AGAIN).bind(ids.clone()).execute(&mut *connection).await?;
     Ok(sqlx::query(DROP).bind(ids).execute(connection).await?.rows_affected())
 }
 

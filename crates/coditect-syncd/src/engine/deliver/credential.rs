@@ -10,7 +10,7 @@ use super::super::CurrentScope;
 use super::{DeliverError, Desk, Errand};
 
 /// The longest pauses that the delivery machine gives an entry of each standing.
-const LONGEST_READY: Duration = Duration::from_hours(6);
+pub(super) const LONGEST_READY: Duration = Duration::from_hours(6);
 const LONGEST_PARKED: Duration = Duration::from_hours(24);
 
 const NO_TOKEN: &str = "no token is set; run `coditect-sync auth set-token`";
@@ -68,6 +68,7 @@ impl Desk {
         }
         self.enter_scope(told, now).await?;
         self.token = token;
+        self.generation += 1;
         self.delivery.credential_obtained(how, now, dice);
         if let Some(message) = words {
             let failure = Failure { code: "no_credential".to_owned(), message, at: now };
@@ -106,15 +107,23 @@ impl Desk {
         if !before.settled || scope != before.scope {
             self.engine.0.unsent.store(true, Ordering::Relaxed);
             self.restore(id).await?;
-            // A clock that was set back must not leave entries waiting for years.
-            let dice = self.engine.0.dice.throw();
-            for (standing, cap) in [(Standing::Ready, LONGEST_READY), (Standing::Parked, LONGEST_PARKED)] {
-                store.outbox().pull_in(id, standing, cap, dice, now).await?;
-            }
+            self.pull_in(id, now).await?;
         }
         self.engine.0.scope.send_replace(CurrentScope { id, scope, settled: true });
         self.engine.0.discover_wake.wake();
         self.engine.progressed();
+        Ok(())
+    }
+
+    /// A clock that was set back must not leave entries waiting for years.
+    pub(super) async fn pull_in(&self, scope: ScopeId, now: Timestamp) -> Result<(), DeliverError> {
+        let dice = self.engine.0.dice.throw();
+        for (standing, cap) in [(Standing::Ready, LONGEST_READY), (Standing::Parked, LONGEST_PARKED)] {
+            let pulled_in = self.engine.0.store.outbox().pull_in(scope, standing, cap, dice, now).await?;
+            if pulled_in > 0 {
+                tracing::info!(entries = pulled_in, "due times lay too far ahead and were brought back");
+            }
+        }
         Ok(())
     }
 

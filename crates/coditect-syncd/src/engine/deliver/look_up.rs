@@ -1,6 +1,8 @@
 //! Look-ups: what the cloud knows of a project, for somebody who waits or because a mapping grows old.
 
-use sync_core::{Asked, LocalId, LookUp, Mapping, Need, Presence, Revision, Timestamp, is_final, lifetime};
+use sync_core::{
+    Answer, Asked, LocalId, LookUp, Mapping, Need, Presence, Revision, Timestamp, is_final, lifetime,
+};
 use sync_store::Wish;
 use tokio::sync::oneshot;
 
@@ -16,6 +18,8 @@ const LONGEST_STATUS_PAUSE: Duration = Duration::from_hours(1);
 const MOST_REFRESHES: u32 = 25;
 
 const MOST_LOOK_UPS: usize = 4;
+
+const UNAUTHORIZED: u16 = 401;
 
 impl Desk {
     /// Sends the look-ups somebody waits for, or answers at once where that is known to be in vain.
@@ -79,8 +83,16 @@ impl Desk {
         &mut self,
         local: LocalId,
         look_up: &LookUp,
+        generation: u64,
     ) -> Result<(), DeliverError> {
         let (now, dice) = (self.engine.now(), self.engine.0.dice.throw());
+        if let LookUp::Failed(Answer::Refused(refusal)) = look_up
+            && refusal.status == UNAUTHORIZED
+            && generation != self.generation
+        {
+            // A refusal of an earlier token says nothing of the one in force: it is asked again with that.
+            return Ok(());
+        }
         let trouble = self.delivery.heard(look_up, now, dice);
         let scope = self.engine.scope();
         let store = self.engine.0.store.clone();
@@ -134,15 +146,16 @@ impl Desk {
         now: Timestamp,
     ) -> Result<(), DeliverError> {
         let store = &self.engine.0.store;
-        store.mapping().forget(scope.id, local).await?;
-        self.engine.0.index.mappings_changed(scope.id, [local]);
         let project = store.project().get(local).await?;
         if let Some(project) = project.filter(|project| project.presence == Presence::Present) {
             tracing::info!(project = %local, "the cloud does not know it any more; it is registered again");
             let registration = project.registration(self.engine.0.machine);
             let wish = Wish { registration, asked: Asked::ByDiscovery, force: true };
+            // Before the mapping goes: it knows the revision after which this one comes.
             store.outbox().enqueue(scope.id, vec![wish], now).await?;
         }
+        store.mapping().forget(scope.id, local).await?;
+        self.engine.0.index.mappings_changed(scope.id, [local]);
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ mod publish;
 mod settle;
 
 use super::flight::{Errand, Landing, fly};
+use credential::LONGEST_READY;
 use settle::LONGEST_STORE_PAUSE;
 
 use super::{CurrentScope, Engine, Settings};
@@ -121,6 +122,8 @@ enum Pause {
 struct Sent {
     errand: Errand,
     scope: ScopeId,
+    /// Which token went with it.
+    generation: u64,
 }
 
 /// Everything the loop holds.
@@ -130,6 +133,10 @@ struct Desk {
     settings: Arc<Settings>,
     cloud: Arc<Cloud>,
     token: Option<Token>,
+    /// Grows with every token.
+    generation: u64,
+    /// When the loop last looked, to notice a clock that was set back.
+    last_round: Timestamp,
     airborne: JoinSet<Landing>,
     /// What is in the air, to be judged even when it panics.
     errands: HashMap<Id, Sent>,
@@ -155,6 +162,8 @@ impl Desk {
             settings,
             cloud,
             token: None,
+            generation: 0,
+            last_round: Timestamp::default(),
             airborne: JoinSet::new(),
             errands: HashMap::new(),
             unknown: BTreeMap::new(),
@@ -177,6 +186,10 @@ impl Desk {
         if !scope.settled {
             return Ok(Pause::Drain);
         }
+        if now < self.last_round {
+            self.pull_in(scope.id, now).await?;
+        }
+        self.last_round = now;
         self.send_look_ups(&scope);
         loop {
             let now = self.engine.now();
@@ -196,6 +209,11 @@ impl Desk {
                 Step::Renew => {
                     self.ask_for_credential();
                     Pause::Drain
+                }
+                Step::Wait { until, why: Why::NotDue } if until > now.after(LONGEST_READY) => {
+                    // The clock was set back while nobody looked, or these are parked; both are seen to.
+                    self.pull_in(scope.id, now).await?;
+                    Pause::Until(until.min(now.after(LONGEST_READY)))
                 }
                 Step::Wait { until, why: Why::NotDue } => {
                     self.refresh(&scope, now).await?;
@@ -321,13 +339,13 @@ impl Desk {
         }
         let future = fly(Arc::clone(&self.cloud), self.token.clone(), scope.scope.clone(), errand.clone());
         let id = self.airborne.spawn(future).id();
-        self.errands.insert(id, Sent { errand, scope: scope.id });
+        self.errands.insert(id, Sent { errand, scope: scope.id, generation: self.generation });
     }
 
     /// Takes in what came back.
     async fn take_in(&mut self, landed: Result<(Id, Landing), JoinError>) -> Result<(), DeliverError> {
         let id = landed.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some(Sent { errand, scope }) = self.errands.remove(&id) else { return Ok(()) };
+        let Some(Sent { errand, scope, generation }) = self.errands.remove(&id) else { return Ok(()) };
         let landing = landed.map_or_else(|error| panicked(errand, error), |(_, landing)| landing);
         if scope != self.engine.scope().id {
             return self.take_in_late(landing, scope).await;
@@ -340,7 +358,9 @@ impl Desk {
                 let landed = self.delivery.looked_up(&entry, &look_up, now, dice);
                 self.settle(landed, now, dice).await
             }
-            Landing::LookUp(local, LookUpReply { look_up, .. }) => self.take_look_up(local, &look_up).await,
+            Landing::LookUp(local, LookUpReply { look_up, .. }) => {
+                self.take_look_up(local, &look_up, generation).await
+            }
         }
     }
 
@@ -349,7 +369,12 @@ impl Desk {
         let stop = self.engine.0.stop.clone();
         while self.errands.values().any(|sent| matches!(sent.errand, Errand::Flight(_))) {
             tokio::select! {
-                Some(landed) = self.airborne.join_next_with_id() => self.take_in(landed).await?,
+                Some(landed) = self.airborne.join_next_with_id() => {
+                    // What could not be written down is still waiting.
+                    if let Err(error) = self.take_in(landed).await {
+                        self.store_trouble(error)?;
+                    }
+                }
                 () = stop.dropping() => break,
             }
         }
