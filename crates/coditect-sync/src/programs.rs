@@ -120,7 +120,8 @@ impl Programs {
             std::thread::sleep(NAP);
         };
         let complaint = said(complaint);
-        let complaint = complaint.lines().find(|line| !line.trim().is_empty());
+        let complaint =
+            complaint.lines().find(|line| !line.trim().is_empty() && !line.starts_with("Warning:"));
         Ok(Ran {
             succeeded: status.success(),
             output: said(output),
@@ -166,7 +167,8 @@ mod tests {
     #[test]
     fn what_came_of_a_run_is_told() {
         let minute = Duration::from_mins(1);
-        let ran = run("echo out; echo first >&2; echo last >&2; exit 3", minute).expect("a shell is there");
+        let ran = run("echo out; echo Warning: x >&2; echo first >&2; echo last >&2; exit 3", minute)
+            .expect("a shell is there");
         assert_eq!((ran.succeeded, ran.output.as_str(), ran.complaint.as_str()), (false, "out\n", "first"));
         let ran = run("exit 3", minute).expect("a shell is there");
         assert_eq!((ran.succeeded, ran.complaint.as_str()), (false, "it ended with status 3"));

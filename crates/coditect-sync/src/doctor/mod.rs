@@ -56,6 +56,13 @@ impl Check {
         Self { code, outcome: Outcome::Failed, message: message.into(), remedy: Some(remedy.into()) }
     }
 
+    /// Makes a failure a warning, where something else was seen to work all the same.
+    pub(crate) fn relieve(&mut self) {
+        if self.outcome == Outcome::Failed {
+            self.outcome = Outcome::Warning;
+        }
+    }
+
     pub(crate) fn document(&self) -> Value {
         json!({"code": self.code, "outcome": self.outcome.as_str(), "message": self.message, "remedy": self.remedy})
     }

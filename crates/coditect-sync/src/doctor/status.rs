@@ -5,19 +5,39 @@ use sync_wire::{CloudState, Health, RootState, Status};
 use super::Check;
 use crate::human::{clean, cloud_state, count};
 
-/// All that can be told from the daemon's status.
-pub(crate) fn checks(status: &Status, own_version: &str) -> Vec<Check> {
+/// All that can be told from the daemon's status, for this command line: its version, the cloud of its configuration,
+/// and whether it sees a folder itself.
+pub(crate) fn checks(
+    status: &Status,
+    own_version: &str,
+    configured: Option<&str>,
+    sees: impl Fn(&str) -> bool,
+) -> Vec<Check> {
     let mut checks = vec![version(status, own_version), cloud(status)];
+    checks.extend(configured.filter(|address| !same(address, status)).map(|address| {
+        let message = format!(
+            "the daemon uses the cloud at {}, the configuration says {address}",
+            clean(&status.cloud.api_url)
+        );
+        let remedy =
+            "run `coditect-sync reload`, or start the daemon without `--dev` and with the same variables";
+        Check::warning("daemon.configuration", message, remedy)
+    }));
     if status.paused {
         checks.push(Check::warning("daemon.paused", "sending is paused", "run `coditect-sync resume`"));
     }
     checks.extend(queue(status));
-    checks.extend(roots(status));
+    checks.extend(roots(status, sees));
     checks.extend(status.discovery.problems.iter().map(|problem| {
         let remedy = "check the permissions, or leave the place out with `sync_daemon.discovery.exclude`";
         Check::warning("discovery.problems", clean(problem), remedy)
     }));
     checks
+}
+
+/// Whether the daemon uses the configured cloud.
+pub(crate) fn same(configured: &str, status: &Status) -> bool {
+    configured.trim_end_matches('/') == status.cloud.api_url.trim_end_matches('/')
 }
 
 /// Whether the daemon can do its work.
@@ -102,8 +122,8 @@ fn queue(status: &Status) -> Vec<Check> {
     checks
 }
 
-fn roots(status: &Status) -> impl Iterator<Item = Check> {
-    status.discovery.roots.iter().filter_map(|root| {
+fn roots(status: &Status, sees: impl Fn(&str) -> bool) -> impl Iterator<Item = Check> {
+    status.discovery.roots.iter().filter_map(move |root| {
         let path = clean(&root.path);
         match root.state {
             RootState::Watching => None,
@@ -112,10 +132,12 @@ fn roots(status: &Status) -> impl Iterator<Item = Check> {
                 format!("`{path}` is looked through at intervals only"),
                 "see the limits on watches; on network disks this is as it has to be",
             )),
+            // That it does not exist is found by looking at the configured roots.
+            RootState::Missing if !sees(&root.path) => None,
             RootState::Missing => Some(Check::warning(
                 "discovery.watching",
-                format!("the daemon finds no root `{path}`"),
-                "make it, or change `sync_daemon.discovery.roots`",
+                format!("the daemon finds no root `{path}`, which is there"),
+                "run `coditect-sync scan`; a service may be let see less than you, see `coditect-sync service status`",
             )),
             RootState::Denied => Some(Check::failed(
                 "discovery.watching",
@@ -131,13 +153,13 @@ fn roots(status: &Status) -> impl Iterator<Item = Check> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::doctor::Outcome;
 
-    fn status() -> Status {
+    pub(crate) fn status() -> Status {
         serde_json::from_str(
-            r#"{"version":"0.1.0","api":1,"pid":42,"started_at":"2026-01-01T00:00:00Z","uptime_seconds":1,"paused":false,
+            r#"{"version":"0.1.0","api":1,"pid":42,"started_at":"2026-06-01T12:00:00Z","uptime_seconds":1,"paused":false,
             "machine_uuid":"33333333-3333-4333-8333-333333333333","tenant_id":null,
             "cloud":{"api_url":"https://c","state":"online","since":"2026-01-01T00:00:00Z","last_success_at":null,"last_error":null,"next_attempt_at":null},
             "queue":{"ready":0,"delayed":0,"in_flight":0,"parked":0,"dead":0,"oldest_enqueued_at":null},
@@ -151,7 +173,7 @@ mod tests {
     fn check(change: impl FnOnce(&mut Status), expected: &[(&str, Outcome)]) {
         let mut status = status();
         change(&mut status);
-        let found = checks(&status, "0.1.0");
+        let found = checks(&status, "0.1.0", Some("https://c/"), |_| true);
         let found: Vec<_> = found
             .iter()
             .filter(|check| check.outcome != Outcome::Ok)
@@ -165,6 +187,8 @@ mod tests {
         use Outcome::{Failed, Warning};
         check(|_| {}, &[]);
         check(|status| status.version = "0.2.0".to_owned(), &[("daemon.version", Warning)]);
+        let elsewhere = |status: &mut Status| status.cloud.api_url = "http://127.0.0.1:1".to_owned();
+        check(elsewhere, &[("daemon.configuration", Warning)]);
         check(|status| status.paused = true, &[("daemon.paused", Warning)]);
         check(|status| status.queue.dead = 1, &[("queue.entries", Warning)]);
         check(|status| status.queue.parked = 1, &[("queue.entries", Warning)]);

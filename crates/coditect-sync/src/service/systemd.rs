@@ -30,7 +30,7 @@ impl Files {
 
 /// The question whose answer [`Job::read`] reads; it fails where no user manager can be reached.
 pub(crate) fn question() -> Invocation {
-    let properties = "--property=LoadState,ActiveState,SubState,UnitFileState,MainPID,Result,ExecMainStatus,StatusText,NRestarts";
+    let properties = "--property=LoadState,ActiveState,SubState,UnitFileState,MainPID,Result,ExecMainStatus,StatusText,NRestarts,NeedDaemonReload";
     Invocation::new("systemctl", &["--user", "show", UNIT, properties])
 }
 
@@ -67,6 +67,8 @@ pub(crate) struct Job {
     pub(crate) said: String,
     /// How often the manager started it again.
     pub(crate) restarts: u64,
+    /// Whether its files changed since the manager read them.
+    pub(crate) stale: bool,
 }
 
 impl Job {
@@ -85,6 +87,7 @@ impl Job {
             exit_status: value("ExecMainStatus").parse().ok(),
             said: value("StatusText"),
             restarts: value("NRestarts").parse().unwrap_or_default(),
+            stale: value("NeedDaemonReload") == "yes",
         }
     }
 
@@ -146,7 +149,7 @@ pub(crate) fn install(
     if changed {
         steps.push(told(&["daemon-reload"]));
     }
-    steps.extend(forgiven(job));
+    steps.extend(prepared(&Job { stale: job.stale && !changed, ..job.clone() }));
     steps.push(told(&["enable", "--now", UNIT]));
     if changed && job.runs() {
         // Enabling leaves a daemon that runs as it was started.
@@ -183,7 +186,7 @@ pub(crate) fn uninstall(
 
 /// What `start` does.
 pub(crate) fn start(job: &Job) -> Vec<Step> {
-    forgiven(job).into_iter().chain([told(&["start", UNIT])]).collect()
+    prepared(job).into_iter().chain([told(&["start", UNIT])]).collect()
 }
 
 /// What `stop` does.
@@ -193,13 +196,16 @@ pub(crate) fn stop() -> Vec<Step> {
 
 /// What `restart` does.
 pub(crate) fn restart(job: &Job) -> Vec<Step> {
-    forgiven(job).into_iter().chain([told(&["restart", UNIT])]).collect()
+    prepared(job).into_iter().chain([told(&["restart", UNIT])]).collect()
 }
 
-/// A unit that failed too often is not started before that is forgotten.
-fn forgiven(job: &Job) -> Option<Step> {
-    (job.active == "failed")
-        .then(|| Step::run("systemctl", &["--user", "reset-failed", UNIT], Otherwise::GoOn))
+/// What goes before a start: files that changed are read again, and a unit that failed too often is not started before
+/// that is forgotten.
+fn prepared(job: &Job) -> Vec<Step> {
+    let reload = job.stale.then(|| told(&["daemon-reload"]));
+    let forget = (job.active == "failed")
+        .then(|| Step::run("systemctl", &["--user", "reset-failed", UNIT], Otherwise::GoOn));
+    reload.into_iter().chain(forget).collect()
 }
 
 fn told(words: &[&str]) -> Step {
@@ -303,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn starting_forgets_that_it_failed() {
+    fn before_a_start_files_are_read_again_and_failures_forgotten() {
         assert_eq!(told(&start(&job("inactive"))), ["start coditect-sync.service"]);
         assert_eq!(
             told(&start(&job("failed"))),
@@ -311,6 +317,8 @@ mod tests {
         );
         assert_eq!(told(&restart(&job("failed")))[1], "restart coditect-sync.service");
         assert_eq!(told(&stop()), ["stop coditect-sync.service"]);
+        let stale = Job { stale: true, ..job("active") };
+        assert_eq!(told(&restart(&stale)), ["daemon-reload", "restart coditect-sync.service"]);
     }
 
     #[test]
@@ -338,10 +346,11 @@ mod tests {
     #[test]
     fn the_managers_answer_is_read() {
         let job = Job::read(
-            "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nMainPID=42\nResult=success\nExecMainStatus=0\nStatusText=3 waiting = few\nNRestarts=2\n",
+            "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nMainPID=42\nResult=success\nExecMainStatus=0\nStatusText=3 waiting = few\nNRestarts=2\nNeedDaemonReload=yes\n",
         );
         assert!(job.runs());
         assert_eq!((job.pid, job.said.as_str(), job.restarts), (Some(42), "3 waiting = few", 2));
+        assert!(job.stale);
         assert_eq!(Job::read("MainPID=0\n").pid, None);
         assert_eq!(Job::read(""), Job::default());
         assert_eq!(

@@ -77,6 +77,16 @@ fn without_a_daemon_the_rest_is_checked_all_the_same() {
 }
 
 #[test]
+fn a_daemon_with_a_cloud_of_its_own_needs_no_token_of_the_configuration() {
+    let home = tidy();
+    fs::remove_file(home.path().join("token")).expect("it is there");
+    let own = status("online", &[("https://api.coditect.ai", "http://127.0.0.1:9")]);
+    let run = with_daemon(&home, &[ready(), healthy(), own]);
+    let found = ["token.present warning", "daemon.configuration warning", "service.installed warning"];
+    assert_eq!(findings(&run), found);
+}
+
+#[test]
 fn everything_that_is_amiss_is_found_at_once() {
     let home = tidy();
     let path = home.path();

@@ -11,7 +11,7 @@ use crate::support::{Home, Reply, Run, ok};
 /// The pid of the scripted daemon.
 const SHOWN: &str = "ActiveState=STATE\nSubState=SUB\nUnitFileState=enabled\nMainPID=42\nResult=RESULT\nExecMainStatus=78\nStatusText=\nNRestarts=0";
 
-const ASKS: &str = "systemctl --user show coditect-sync.service --property=LoadState,ActiveState,SubState,UnitFileState,MainPID,Result,ExecMainStatus,StatusText,NRestarts";
+const ASKS: &str = "systemctl --user show coditect-sync.service --property=LoadState,ActiveState,SubState,UnitFileState,MainPID,Result,ExecMainStatus,StatusText,NRestarts,NeedDaemonReload";
 
 fn shown(state: &str) -> String {
     let (sub, result) = match state {
@@ -60,9 +60,10 @@ fn plain(text: &str) -> String {
     let lines = text
         .lines()
         .filter(|line| !line.contains("is in a build folder") && !line.contains("for temporary files"));
+    let words = ["install, version ", "the stricter sandbox is left out"];
     lines
-        .map(|line| match line.split_once("install, version ") {
-            Some((before, _)) => format!("{before}install, version VERSION, content HASH"),
+        .map(|line| match words.iter().find_map(|word| Some((line.split_once(word)?.0, word))) {
+            Some((before, word)) => format!("{before}{word}..."),
             None => line.to_owned(),
         })
         .collect::<Vec<_>>()
@@ -108,6 +109,14 @@ fn a_service_is_installed_shown_and_removed() {
     let daemon = home.daemon(vec![status("online", &[])]);
     check("service status", &home.run(&["service", "status"]));
     daemon.join().expect("asked");
+    let newer = || status("online", &[(r#""version":"0.1.0""#, r#""version":"0.2.0""#)]);
+    let daemon = home.daemon(vec![newer(), newer()]);
+    let run = home.run(&["service", "status"]);
+    assert!(run.stderr.contains("the daemon is 0.2.0 and this program 0.1.0"), "{run}");
+    let run = home.run(&["service", "status", "--json"]);
+    daemon.join().expect("asked twice");
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+    assert_eq!((&document["file"]["state"], &document["job"]["pid"]), (&"current".into(), &42.into()));
     check("service status without a daemon", &home.run(&["service", "status"]));
     home.calls();
 
@@ -434,6 +443,21 @@ fn systemd_accepts_the_unit_and_the_sandbox() {
             .env("SYSTEMD_UNIT_PATH", format!("{}:", folder.display()))
             .output()
             .expect("it runs");
+        // Exposure in tenths, as systemd scores it: an unprotected unit has 98.
+        let threshold = if with_sandbox { "--threshold=20" } else { "--threshold=65" };
+        let scored = Command::new("systemd-analyze")
+            .args([
+                "--user",
+                "security",
+                "--offline=true",
+                "--no-pager",
+                threshold,
+                "./coditect-sync.service",
+            ])
+            .current_dir(&folder)
+            .env("XDG_RUNTIME_DIR", home.path())
+            .output()
+            .expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         if said.contains("Failed to initialize manager") {
             eprintln!("skipped: systemd-analyze cannot work here: {said}");
@@ -445,5 +469,8 @@ fn systemd_accepts_the_unit_and_the_sandbox() {
             .filter(|line| line.contains("coditect-sync") || line.contains("50-sandbox"))
             .collect();
         assert!(output.status.success() && faults.is_empty(), "{said}");
+        // Older ones cannot score a file.
+        let score = String::from_utf8_lossy(&scored.stdout);
+        assert!(scored.status.success() || !score.contains("Overall exposure"), "{score}");
     }
 }

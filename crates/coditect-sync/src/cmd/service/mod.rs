@@ -209,7 +209,7 @@ impl Told<'_> {
         let log = Position::end(&self.scene.places.logs).unwrap_or_default();
         let tell = |step: &Step| {
             if context.globals.verbose && !context.globals.json {
-                out::remark(&step.shown());
+                out::remark(step.shown().lines().next().unwrap_or_default());
             }
         };
         act::all(steps, &self.scene.programs, &tell)
