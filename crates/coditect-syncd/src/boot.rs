@@ -53,11 +53,13 @@ pub fn run(args: Args) -> Result<(), Fatal> {
     };
     let lock = Lock::take(&places.lock, &info).map_err(|error| match &error {
         LockError::Held { .. } => Fatal::Locked(error.to_string()),
+        LockError::File { source, .. } if passes(source) => Fatal::Fault(error.to_string()),
         LockError::File { .. } => Fatal::Config(vec![error.to_string()]),
     })?;
-    let logging = logging::start(&loaded.config.sync_daemon.log, &places.logs).map_err(|error| {
-        Fatal::Config(vec![format!("failed to log to `{}`: {error}", places.logs.display())])
-    })?;
+    let (logging, log_files) =
+        logging::start(&loaded.config.sync_daemon.log, &places.logs).map_err(|error| {
+            Fatal::Config(vec![format!("failed to log to `{}`: {error}", places.logs.display())])
+        })?;
 
     let stop = Stop::default();
     let reload = Arc::new(Notify::new());
@@ -76,6 +78,10 @@ pub fn run(args: Args) -> Result<(), Fatal> {
     // The socket is gone by now, so a successor's cannot be taken for ours.
     lock.release();
     signals.end();
+    if let Err(Fatal::Fault(line)) = &result {
+        tracing::error!("{line}");
+    }
+    drop(log_files);
     result
 }
 
@@ -137,7 +143,10 @@ impl Life {
         supervisor.start("legacy", legacy(engine.clone()));
         supervisor.start("network", network(engine.clone()));
         let telling = service.clone();
-        supervisor.start("service", tell_service(telling, engine.clone(), self.stop.clone()));
+        let watchdog =
+            self.environment.variable("WATCHDOG_USEC").and_then(|micros| micros.to_str()?.parse().ok());
+        let pulse = watchdog.map(|micros: u64| Duration::from_micros(micros / 3));
+        supervisor.start("service", tell_service(telling, pulse, engine.clone(), self.stop.clone()));
         let stop = self.stop.clone();
         supervisor.start("reload", self.follow_reloads(engine.clone(), dev));
         let ended: Result<(), Fault> = supervisor.watch(grace).await;
@@ -204,11 +213,25 @@ impl Life {
     }
 }
 
+/// Whether a failure may be over at the next start: a full disk, too many open files.
+fn passes(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    !matches!(error.kind(), NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem)
+}
+
 async fn open_store(path: &Path, config: &Config, clock: &Clock, dice: &Dice) -> Result<Store, Fatal> {
     let limits = Limits { max_items: u64::from(config.sync_daemon.queue_max_items) };
     let opened = Store::open(path, limits, clock.now(), dice.id()).await;
-    let Opened { store, set_aside, carried, unclean, instance } =
-        opened.map_err(|error| Fatal::config(&error))?;
+    let Opened { store, set_aside, carried, unclean, instance } = opened.map_err(|error| match &error {
+        sync_store::Error::Newer { .. } => Fatal::config(&error),
+        sync_store::Error::Full
+        | sync_store::Error::Busy
+        | sync_store::Error::Broken { .. }
+        | sync_store::Error::Row { .. }
+        | sync_store::Error::QueueFull { .. }
+        | sync_store::Error::Closed
+        | sync_store::Error::Other { .. } => Fatal::Fault(format!("failed to {}", chain(&error))),
+    })?;
     if let Some(aside) = set_aside {
         tracing::error!(
             kept_at = %aside.display(),
@@ -240,7 +263,14 @@ fn say_where(loaded: &Loaded, places: &Places) {
     );
 }
 
-async fn tell_service(service: Service, engine: Engine, stop: Stop) -> Result<(), String> {
+/// Tells the service manager how things are, and that they are: the pulse goes out only after the database answered on
+/// the thread that all tasks share.
+async fn tell_service(
+    service: Service,
+    pulse: Option<Duration>,
+    engine: Engine,
+    stop: Stop,
+) -> Result<(), String> {
     service.ready();
     tracing::info!(socket = %engine.socket().display(), "ready");
     if !service.listens() {
@@ -251,14 +281,17 @@ async fn tell_service(service: Service, engine: Engine, stop: Stop) -> Result<()
     let mut progress = engine.progress();
     loop {
         progress.mark_unchanged();
-        let next = engine.one_line().await;
-        if next != line {
-            service.status(&next);
-            line = next;
+        if let Some(next) = engine.one_line().await {
+            service.alive();
+            if next != line {
+                service.status(&next);
+                line = next;
+            }
         }
         tokio::select! {
             () = stop.finishing() => return Ok(()),
             changed = progress.changed() => changed.map_err(|gone| format!("follow the engine: {gone}"))?,
+            () = tokio::time::sleep(pulse.unwrap_or(Duration::MAX)), if pulse.is_some() => {}
         }
     }
 }

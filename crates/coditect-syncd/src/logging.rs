@@ -14,18 +14,17 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 /// Lines that may wait for the disk; more than that and they are dropped. The default of 128,000 takes 4 MB.
 const WAITING_LINES: usize = 1_024;
 
-/// Keeps the log files being written, and changes the level.
+/// Changes the level of the running log.
 #[derive(Debug)]
 pub(crate) struct Logging {
-    _files: Option<WorkerGuard>,
     filter: reload::Handle<EnvFilter, Registry>,
 }
 
-/// Starts logging.
+/// Starts logging. The files are written as long as the guard lives, so it has to outlive everything that logs.
 ///
 /// # Errors
 /// When the log folder cannot be used.
-pub(crate) fn start(log: &Log, folder: &Path) -> Result<Logging, io::Error> {
+pub(crate) fn start(log: &Log, folder: &Path) -> Result<(Logging, WorkerGuard), io::Error> {
     let appender = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("coditect-syncd")
@@ -52,7 +51,7 @@ pub(crate) fn start(log: &Log, folder: &Path) -> Result<Logging, io::Error> {
         .with(Vec::from(layers))
         .try_init()
         .map_err(io::Error::other)?;
-    Ok(Logging { _files: Some(guard), filter: handle })
+    Ok((Logging { filter: handle }, guard))
 }
 
 impl Logging {

@@ -33,6 +33,11 @@ impl Service {
         self.tell(&format!("STATUS={line}"));
     }
 
+    /// The daemon is alive.
+    pub(crate) fn alive(&self) {
+        self.tell("WATCHDOG=1");
+    }
+
     /// The daemon is ending.
     pub(crate) fn stopping(&self) {
         self.tell("STOPPING=1");

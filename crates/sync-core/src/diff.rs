@@ -48,7 +48,10 @@ pub fn diff(
             let here = by_root.get(sighting.root.as_path()).filter(|project| same_folders(project, sighting));
             let found = here.map(|project| Match::Known(project)).or_else(|| {
                 let moved = |project: &&Project| {
-                    same_folders(project, sighting) && left_home(project) && !taken.contains(&project.local)
+                    same_folders(project, sighting)
+                        && same_content(project, sighting)
+                        && left_home(project)
+                        && !taken.contains(&project.local)
                 };
                 known.iter().find(moved).map(Match::Moved)
             });
@@ -127,6 +130,18 @@ fn by_root(known: &[Project]) -> BTreeMap<&Path, &Project> {
 fn same_folders(project: &Project, sighting: &Sighting) -> bool {
     project.place == Some(sighting.place) && project.vcs_place == sighting.vcs_place
 }
+
+/// File systems give the numbers of deleted folders to new ones, so something of what is in them has to be the same too.
+fn same_content(project: &Project, sighting: &Sighting) -> bool {
+    let told = !sighting.content_hash.is_empty() && !EMPTY_TREES.contains(&sighting.content_hash.as_str());
+    project.name == sighting.name || (told && project.content_hash == sighting.content_hash)
+}
+
+/// The ids of a tree without entries, in git's two formats: all new repositories have one of them.
+const EMPTY_TREES: [&str; 2] = [
+    "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+];
 
 /// The id of the place, unless a project that moved away took it along; then one derived from it.
 fn fresh_id(known: &[Project], taken: &BTreeSet<LocalId>, machine: MachineId, root: &Path) -> LocalId {
@@ -284,6 +299,20 @@ mod tests {
         assert_eq!(told, ["moved /w/a", "moved /w/b"]);
         assert_eq!((id_at(&known, "/w/a"), id_at(&known, "/w/b")), (b, a));
         assert_eq!(known.len(), 2);
+    }
+
+    #[test]
+    fn a_new_project_that_got_the_numbers_of_a_deleted_one_is_not_that_one() {
+        for (hash, name) in [("bb", "other"), (EMPTY_TREES[0], "other"), ("", "other")] {
+            let mut known = Vec::new();
+            let old = Sighting { content_hash: hash.replace("bb", "aa"), ..sighting("/w/a", 1) };
+            look(&mut known, &[old]);
+            let first = id_at(&known, "/w/a");
+            let new =
+                Sighting { content_hash: hash.to_owned(), name: name.to_owned(), ..sighting("/w/b", 1) };
+            assert_eq!(look(&mut known, &[new]), ["added /w/b", "missing /w/a"], "{hash}");
+            assert_ne!(id_at(&known, "/w/b"), first);
+        }
     }
 
     #[test]

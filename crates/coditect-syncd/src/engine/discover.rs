@@ -49,10 +49,13 @@ pub(crate) async fn discover(engine: Engine) -> Result<(), DiscoverError> {
     while !stop.is_finishing() {
         let next = eye.round().await?;
         let clock = eye.engine.0.clock.clone();
+        let idle = next.since(eye.engine.now());
         tokio::select! {
             () = stop.finishing() => break,
             () = eye.engine.0.discover_wake.woken() => {}
-            _ = clock.until(next) => {}
+            // The interval's survey may come late; naps that notice a sleep would only keep an idle machine awake.
+            () = clock.rest(idle), if eye.next_rest.is_none() => {}
+            _ = clock.until(next), if eye.next_rest.is_some() => {}
         }
     }
     Ok(())
@@ -69,6 +72,8 @@ struct Eye {
     /// When the watcher wants to be asked again.
     next_rest: Option<Timestamp>,
     refused: Vec<PathBuf>,
+    /// Where the configured roots really are, in the order of the last survey's reports.
+    real_roots: Vec<PathBuf>,
 }
 
 impl Eye {
@@ -94,6 +99,7 @@ impl Eye {
             next_survey,
             next_rest: None,
             refused: Vec::new(),
+            real_roots: Vec::new(),
         }
     }
 
@@ -105,14 +111,16 @@ impl Eye {
             self.next_survey = Timestamp(i64::MIN);
         }
         let now = self.engine.now();
+        // A clock that was set back must not put the next survey off.
+        let interval = self.settings.config.sync_daemon.discovery.rescan_interval;
+        self.next_survey = self.next_survey.min(now.after(interval));
         let wishes: Vec<ScanWish> = std::mem::take(&mut *locked(&self.engine.0.scans));
         let (everything, some): (Vec<_>, Vec<_>) = wishes.into_iter().partition(|wish| wish.paths.is_empty());
         let mut paths = self.at_rest(now);
         if now >= self.next_survey || !everything.is_empty() || paths.is_none() {
             let scanned = self.look(None).await?;
-            let pause = self.settings.config.sync_daemon.discovery.rescan_interval;
             self.next_survey =
-                if scanned.is_some() { self.engine.now().after(pause) } else { now.after(STORE_PAUSE) };
+                if scanned.is_some() { self.engine.now().after(interval) } else { now.after(STORE_PAUSE) };
             for wish in everything {
                 tell(wish.done, scanned.unwrap_or_default());
             }
@@ -149,11 +157,14 @@ impl Eye {
         let started_at = self.engine.now();
         let clock = tokio::time::Instant::now();
         let options = self.settings.scan();
-        let survey = self.survey(options.clone(), paths.clone()).await?;
+        let (survey, real_roots) = self.survey(options, paths.clone()).await?;
         if self.engine.0.stop.is_finishing() {
             return Ok(None);
         }
         let whole = paths.is_none();
+        if whole {
+            self.real_roots = real_roots;
+        }
         let found = u64::try_from(survey.sightings.len()).unwrap_or(u64::MAX);
         let Some(applied) = self.apply(&survey).await? else { return Ok(None) };
         self.engine.0.index.projects_changed();
@@ -171,11 +182,23 @@ impl Eye {
         Ok(Some(scanned))
     }
 
-    async fn survey(&self, options: Options, paths: Option<Vec<PathBuf>>) -> Result<Survey, DiscoverError> {
+    /// Looks on a blocking thread; answers what was seen and the real paths of the configured roots.
+    async fn survey(
+        &self,
+        options: Options,
+        paths: Option<Vec<PathBuf>>,
+    ) -> Result<(Survey, Vec<PathBuf>), DiscoverError> {
         let stop = self.engine.0.stop.flag();
-        tokio::task::spawn_blocking(move || match paths {
-            None => sync_scan::survey(&options, &stop),
-            Some(paths) => sync_scan::look(&options, &paths, &stop),
+        tokio::task::spawn_blocking(move || {
+            let survey = match paths {
+                None => sync_scan::survey(&options, &stop),
+                Some(paths) => sync_scan::look(&options, &paths, &stop),
+            };
+            let real = |report: &sync_scan::RootReport| {
+                std::fs::canonicalize(&report.path).unwrap_or_else(|_| report.path.clone())
+            };
+            let roots = survey.roots.iter().map(real).collect();
+            (survey, roots)
         })
         .await
         .map_err(|error| DiscoverError::Look(crate::supervisor::panic_text(error)))
@@ -285,9 +308,9 @@ impl Eye {
             .collect();
         let roots = roots
             .into_iter()
-            .map(|(path, state)| {
-                let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-                let projects = present.iter().filter(|root| root.starts_with(&real)).count();
+            .zip(&self.real_roots)
+            .map(|((path, state), real)| {
+                let projects = present.iter().filter(|root| root.starts_with(real)).count();
                 RootView { path, state, projects: u64::try_from(projects).unwrap_or(u64::MAX) }
             })
             .collect();

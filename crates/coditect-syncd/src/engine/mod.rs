@@ -72,6 +72,8 @@ struct Inner {
     look_ups: Mutex<BTreeMap<LocalId, Vec<oneshot::Sender<LookedUpFor>>>>,
     scans: Mutex<Vec<ScanWish>>,
     index: index::Index,
+    /// Looks for registrations that may run at once: a mount that hangs must not take all blocking threads.
+    looks: Arc<tokio::sync::Semaphore>,
     legacy: tokio::sync::Mutex<legacy::Memory>,
     counters: Counting,
 }
@@ -154,6 +156,7 @@ pub(crate) struct Parts {
     pub stop: Stop,
 }
 
+const MOST_LOOKS: usize = 2;
 const META_PAUSED: &str = "paused";
 
 impl Engine {
@@ -200,6 +203,7 @@ impl Engine {
             look_ups: Mutex::default(),
             scans: Mutex::default(),
             index: index::Index::default(),
+            looks: Arc::new(tokio::sync::Semaphore::new(MOST_LOOKS)),
             legacy: tokio::sync::Mutex::default(),
             counters: Counting::default(),
         })))
@@ -299,13 +303,11 @@ impl Engine {
         self.settings().places.socket.clone()
     }
 
-    /// How everything is, in one line for the service manager.
-    pub(crate) async fn one_line(&self) -> String {
+    /// How everything is, in one line for the service manager; `None` when the database does not answer.
+    pub(crate) async fn one_line(&self) -> Option<String> {
         let state = self.0.delivery.borrow().state;
-        let counts = self.0.store.outbox().counts(self.scope().id, self.now()).await;
-        let waiting =
-            counts.map_or_else(|_| "?".to_owned(), |counts| (counts.ready + counts.delayed).to_string());
-        format!("cloud {}, {waiting} waiting", state.as_str())
+        let counts = self.0.store.outbox().counts(self.scope().id, self.now()).await.ok()?;
+        Some(format!("cloud {}, {} waiting", state.as_str(), counts.ready + counts.delayed))
     }
 
     /// Changes with every commit and state that somebody may wait for.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use sync_wire::ProblemCode;
 
 use super::api::{Draft, Refusal, RegisterOutcome, Registered};
 use super::{Engine, Settings, refusal, store_refusal};
+
+/// How long a look at given paths may take.
+const LONGEST_LOOK: Duration = Duration::from_secs(30);
 
 impl Engine {
     /// Registers projects: what a draft leaves out is found out by looking. Answers when every one is durable, or
@@ -174,7 +178,13 @@ impl Engine {
     async fn look_at(&self, paths: Vec<(PathBuf, bool)>) -> Result<Seen, Refusal> {
         let options = self.settings().scan();
         let stop = self.0.stop.flag();
+        let busy =
+            || refusal(ProblemCode::Internal, "the folder does not answer; is it on a mount that hangs?");
+        let permit = tokio::time::timeout(LONGEST_LOOK, Arc::clone(&self.0.looks).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else { return Err(busy()) };
         let looking = tokio::task::spawn_blocking(move || {
+            // Held by the thread, which may hang for longer than anybody waits.
+            let _permit = permit;
             let mut wanted = Vec::new();
             let roots = paths
                 .into_iter()
@@ -193,7 +203,9 @@ impl Engine {
             };
             Seen { sightings, roots }
         });
-        looking.await.map_err(|error| {
+        let looked = tokio::time::timeout(LONGEST_LOOK, looking).await;
+        let Ok(looked) = looked else { return Err(busy()) };
+        looked.map_err(|error| {
             tracing::error!(%error, "a look at paths ended badly");
             refusal(ProblemCode::Internal, "looking at the path ended badly; see the daemon's log")
         })

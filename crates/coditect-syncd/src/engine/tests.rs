@@ -289,3 +289,30 @@ async fn a_wait_the_cloud_asked_for_outlives_a_restart_and_a_flush() {
     world.pass(Duration::from_mins(21));
     world.until("it is delivered", async || world.waiting().await == 0).await;
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_look_up_that_is_refused_is_not_repeated_at_once() {
+    let world = World::new().await;
+    let root = world.project("api");
+    world.register(root.clone(), PATIENCE).await;
+    world.cloud.faults().add(Rule::new(Fault::status(403)).on_path("by-local-uuid")).unwrap();
+    let before = world.engine.counters().cloud_requests;
+    world.pass(Duration::from_mins(24 * 60 - 1));
+    world.until("it was asked once", async || world.engine.counters().cloud_requests > before).await;
+    for _ in 0..20 {
+        world.engine.flush(Duration::from_millis(5)).await.unwrap();
+    }
+    assert_eq!(world.engine.counters().cloud_requests, before + 1);
+    let refused = world.engine.resolve(Which::Path(root), true, PATIENCE).await.unwrap_err();
+    assert!(refused.message.contains("a moment ago"), "{}", refused.message);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_was_unknown_a_moment_ago_is_known_when_it_is_delivered() {
+    let world = World::new().await;
+    let root = world.project("api");
+    let local = sync_core::local_id(world.engine.0.machine, &root);
+    assert!(world.engine.resolve(Which::Local(local), false, PATIENCE).await.is_err());
+    world.register(root, PATIENCE).await;
+    assert!(world.engine.resolve(Which::Local(local), true, PATIENCE).await.is_ok());
+}

@@ -60,6 +60,8 @@ impl Delivery {
             PaceVerdict::Good => self.lane.pace.good(took),
             PaceVerdict::Halve => self.lane.pace.halve(),
             PaceVerdict::TimedOut => self.lane.pace.timed_out(),
+            // One project that is too large says nothing of how many may go together.
+            PaceVerdict::TooLarge if flight.entries.len() < 2 => {}
             PaceVerdict::TooLarge => self.lane.pace.too_large(flight.entries.len(), now),
         }
         let good = pace == PaceVerdict::Good;

@@ -100,17 +100,21 @@ impl Desk {
                     tracing::info!(entries = adopted, %scope, "entries made before the tenant was known are its own");
                 }
             }
+            self.unknown.clear();
+            self.failed.clear();
             self.delivery.enter_scope(now);
             self.lasting = None;
             tracing::info!(%scope, "registrations belong here");
         }
-        if !before.settled || scope != before.scope {
+        let is_new = !before.settled || scope != before.scope;
+        // At once: what is made from here on belongs to it.
+        self.engine.0.scope.send_replace(CurrentScope { id, scope, settled: true });
+        self.engine.0.discover_wake.wake();
+        if is_new {
             self.engine.0.unsent.store(true, Ordering::Relaxed);
             self.restore(id).await?;
             self.pull_in(id, now).await?;
         }
-        self.engine.0.scope.send_replace(CurrentScope { id, scope, settled: true });
-        self.engine.0.discover_wake.wake();
         self.engine.progressed();
         Ok(())
     }

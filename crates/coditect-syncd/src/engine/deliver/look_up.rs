@@ -1,5 +1,6 @@
 //! Look-ups: what the cloud knows of a project, for somebody who waits or because a mapping grows old.
 
+use sync_core::backoff::doubled;
 use sync_core::{
     Answer, Asked, LocalId, LookUp, Mapping, Need, Presence, Revision, Timestamp, is_final, lifetime,
 };
@@ -20,12 +21,19 @@ const MOST_REFRESHES: u32 = 25;
 const MOST_LOOK_UPS: usize = 4;
 
 const UNAUTHORIZED: u16 = 401;
+/// How long a look-up that failed though the way was open is not repeated.
+const SHORTEST_FAILED_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_FAILED_PAUSE: Duration = Duration::from_hours(1);
+const MOST_FAILED: usize = 10_000;
 
 impl Desk {
     /// Sends the look-ups somebody waits for, or answers at once where that is known to be in vain.
     pub(super) fn send_look_ups(&mut self, scope: &CurrentScope) {
         let now = self.engine.now();
-        self.unknown.retain(|_, until| *until > now);
+        self.unknown.retain(|_, until| *until > now && *until <= now.after(UNKNOWN_REMEMBERED));
+        // Nobody waits for these any more; those without any waiter are refreshes.
+        locked(&self.engine.0.look_ups)
+            .retain(|_, waiters| waiters.is_empty() || waiters.iter().any(|waiter| !waiter.is_closed()));
         let wanted: Vec<LocalId> = locked(&self.engine.0.look_ups).keys().copied().collect();
         for local in wanted {
             let in_the_air = |errand: &Errand| matches!(errand, Errand::LookUp(other) if *other == local);
@@ -34,6 +42,11 @@ impl Desk {
             }
             if self.unknown.contains_key(&local) {
                 self.answer(local, &LookedUpFor::Unknown);
+            } else if self.failed_lately(local, now) {
+                self.answer(
+                    local,
+                    &LookedUpFor::Unreachable("it did not say when it was asked a moment ago".to_owned()),
+                );
             } else if let Err(why) = self.delivery.may_look_up(now) {
                 self.answer(local, &LookedUpFor::Unreachable(obstacle_text(why).to_owned()));
             } else if self.delivery.credential_need(now) == Need::Renew {
@@ -42,6 +55,23 @@ impl Desk {
                 self.launch(Errand::LookUp(local), scope);
             }
         }
+    }
+
+    /// Whether the cloud refused to say not long ago. The pause doubles, so that a look-up it always refuses costs it
+    /// next to nothing.
+    fn failed_lately(&self, local: LocalId, now: Timestamp) -> bool {
+        self.failed
+            .get(&local)
+            .is_some_and(|(until, _)| now < *until && *until <= now.after(LONGEST_FAILED_PAUSE))
+    }
+
+    fn remember_failure(&mut self, local: LocalId, now: Timestamp) {
+        while self.failed.len() >= MOST_FAILED {
+            self.failed.pop_first();
+        }
+        let times = self.failed.get(&local).map_or(0, |(_, times)| *times);
+        let pause = doubled(SHORTEST_FAILED_PAUSE, times, LONGEST_FAILED_PAUSE);
+        self.failed.insert(local, (now.after(pause), times.saturating_add(1)));
     }
 
     pub(super) fn look_ups_in_the_air(&self) -> usize {
@@ -67,7 +97,7 @@ impl Desk {
         let due: Vec<LocalId> = due
             .into_iter()
             .map(|mapping| mapping.local)
-            .filter(|local| !self.unknown.contains_key(local))
+            .filter(|local| !self.unknown.contains_key(local) && !self.failed_lately(*local, now))
             .collect();
         if due.is_empty() {
             return Ok(());
@@ -119,6 +149,7 @@ impl Desk {
                 };
                 store.mapping().put(scope.id, mapping, now).await?;
                 self.engine.0.index.mappings_changed(scope.id, [local]);
+                self.failed.remove(&local);
                 LookedUpFor::Known
             }
             LookUp::Unknown => {
@@ -128,9 +159,12 @@ impl Desk {
                 }
                 LookedUpFor::Unknown
             }
-            LookUp::Failed(_) => LookedUpFor::Unreachable(
-                trouble.as_ref().map_or_else(|| "no answer".to_owned(), |words| words.message.clone()),
-            ),
+            LookUp::Failed(_) => {
+                self.remember_failure(local, now);
+                LookedUpFor::Unreachable(
+                    trouble.as_ref().map_or_else(|| "no answer".to_owned(), |words| words.message.clone()),
+                )
+            }
         };
         self.heard_view(now, trouble.as_ref());
         self.answer(local, &answer);

@@ -122,7 +122,7 @@ enum Pause {
 struct Sent {
     errand: Errand,
     scope: ScopeId,
-    /// Which token went with it.
+    /// Which token went with it; of a question for the token, how often there had been reason to ask.
     generation: u64,
 }
 
@@ -135,6 +135,10 @@ struct Desk {
     token: Option<Token>,
     /// Grows with every token.
     generation: u64,
+    /// Grows with every reason to ask for the credential again.
+    asked: u64,
+    /// Look-ups that failed though the way was open: until when they are not repeated, and how often they failed.
+    failed: BTreeMap<LocalId, (Timestamp, u32)>,
     /// When the loop last looked, to notice a clock that was set back.
     last_round: Timestamp,
     airborne: JoinSet<Landing>,
@@ -163,6 +167,8 @@ impl Desk {
             cloud,
             token: None,
             generation: 0,
+            asked: 0,
+            failed: BTreeMap::new(),
             last_round: Timestamp::default(),
             airborne: JoinSet::new(),
             errands: HashMap::new(),
@@ -184,6 +190,8 @@ impl Desk {
         self.take_in_wishes()?;
         let scope = self.engine.scope();
         if !scope.settled {
+            // Whatever kept the scope from being known is tried again.
+            self.ask_for_credential();
             return Ok(Pause::Drain);
         }
         if now < self.last_round {
@@ -213,9 +221,18 @@ impl Desk {
                 Step::Wait { until, why: Why::NotDue } if until > now.after(LONGEST_READY) => {
                     // The clock was set back while nobody looked, or these are parked; both are seen to.
                     self.pull_in(scope.id, now).await?;
+                    self.keep_up(&scope, now).await?;
+                    if self.queue_unsent(&scope, now).await? {
+                        continue;
+                    }
+                    self.refresh(&scope, now).await?;
                     Pause::Until(until.min(now.after(LONGEST_READY)))
                 }
                 Step::Wait { until, why: Why::NotDue } => {
+                    self.keep_up(&scope, now).await?;
+                    if self.queue_unsent(&scope, now).await? {
+                        continue;
+                    }
                     self.refresh(&scope, now).await?;
                     Pause::Until(until)
                 }
@@ -236,14 +253,17 @@ impl Desk {
 
     /// Queues what was never sent, if there may be any. Answers whether there was.
     async fn queue_unsent(&self, scope: &CurrentScope, now: Timestamp) -> Result<bool, DeliverError> {
-        if !self.engine.0.unsent.swap(false, Ordering::Relaxed) {
+        let unsent = &self.engine.0.unsent;
+        if !unsent.swap(false, Ordering::Relaxed) {
             return Ok(false);
         }
         let machine = self.engine.0.machine;
-        let queued =
-            self.engine.0.store.project().enqueue_unsent(scope.id, machine, MOST_UNSENT, now).await?;
-        // There may be more; they are looked for when these have gone.
-        self.engine.0.unsent.store(queued > 0, Ordering::Relaxed);
+        let queued = self.engine.0.store.project().enqueue_unsent(scope.id, machine, MOST_UNSENT, now).await;
+        // There may be more; they are looked for when these have gone. So may what an error kept from being found.
+        if !matches!(queued, Ok(0)) {
+            unsent.store(true, Ordering::Relaxed);
+        }
+        let queued = queued?;
         Ok(queued > 0)
     }
 
@@ -266,6 +286,7 @@ impl Desk {
         let now = self.engine.now();
         let settings = self.engine.settings();
         if !Arc::ptr_eq(&settings, &self.settings) {
+            self.asked += 1;
             self.cloud = Arc::new(Cloud::new(settings.cloud(self.engine.0.machine))?);
             self.delivery.follow(settings.policy(), now);
             self.settings = settings;
@@ -280,6 +301,7 @@ impl Desk {
             self.delivery.flush(now);
         }
         if self.engine.0.credential_changed.swap(false, Ordering::Relaxed) {
+            self.asked += 1;
             self.delivery.credential_changed();
             self.ask_for_credential();
         }
@@ -337,9 +359,10 @@ impl Desk {
         if !matches!(errand, Errand::Credential(_)) {
             self.engine.0.counters.requests.fetch_add(1, Ordering::Relaxed);
         }
+        let generation = if matches!(errand, Errand::Credential(_)) { self.asked } else { self.generation };
         let future = fly(Arc::clone(&self.cloud), self.token.clone(), scope.scope.clone(), errand.clone());
         let id = self.airborne.spawn(future).id();
-        self.errands.insert(id, Sent { errand, scope: scope.id, generation: self.generation });
+        self.errands.insert(id, Sent { errand, scope: scope.id, generation });
     }
 
     /// Takes in what came back.
@@ -347,6 +370,11 @@ impl Desk {
         let id = landed.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some(Sent { errand, scope, generation }) = self.errands.remove(&id) else { return Ok(()) };
         let landing = landed.map_or_else(|error| panicked(errand, error), |(_, landing)| landing);
+        if matches!(landing, Landing::Credential(_)) && generation != self.asked {
+            // It was asked of a place that has changed since.
+            self.ask_for_credential();
+            return Ok(());
+        }
         if scope != self.engine.scope().id {
             return self.take_in_late(landing, scope).await;
         }

@@ -46,6 +46,11 @@ impl Desk {
             }
             Landing::Flight(flight, reply) => {
                 self.delivery.landed_late();
+                self.engine.0.delivery.send_modify(|view| {
+                    view.in_flight.clear();
+                    view.landings += 1;
+                });
+                self.engine.progressed();
                 let verdict = judge(&flight.locals(), flight.batch, &reply.answer);
                 let EntriesVerdict::Each(each) = verdict.entries else { return Ok(()) };
                 let delivered = each.into_iter().filter_map(|(local, verdict)| {
@@ -88,6 +93,10 @@ impl Desk {
             }
         };
         self.store_refusals = 0;
+        for (local, _) in &report.delivered {
+            self.unknown.remove(local);
+            self.failed.remove(local);
+        }
         self.engine.0.index.mappings_changed(scope.id, report.delivered.iter().map(|(local, _)| *local));
         let counters = &self.engine.0.counters;
         let delivered = u64::try_from(report.delivered.len()).unwrap_or(u64::MAX);
