@@ -56,6 +56,15 @@ fn a_followed_log_goes_on_with_the_next_day_and_ends_with_its_reader() {
     assert_eq!(next(), "and on");
     // Nothing is written any more: the end of the reader alone ends it.
     drop(lines);
+    let mut naps = 0;
+    while child.try_wait().expect("it can be asked").is_none() {
+        if naps > 1_000 {
+            child.kill().expect("it is ours");
+            panic!("it did not end within 10 s after its reader");
+        }
+        naps += 1;
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     let output = child.wait_with_output().expect("it ends");
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
