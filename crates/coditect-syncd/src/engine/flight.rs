@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use sync_cloud::{Cloud, Credential, CredentialError, LookUpReply, Outgoing, Reply, Source, Token};
-use sync_core::{Entry, Flight, LocalId, Scope, batch_key, idempotency_key};
+use sync_core::{CloudId, Entry, Flight, LocalId, Scope, batch_key, idempotency_key};
 
 /// What came back.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(super) enum Errand {
     Entry(Box<Entry>),
     /// Asking for somebody.
     LookUp(LocalId),
+    /// Asking how far a registration came that is not final.
+    Status(LocalId, CloudId),
     /// Asking for the credential.
     Credential(Source),
 }
@@ -61,6 +63,9 @@ pub(super) async fn fly(cloud: Arc<Cloud>, token: Option<Token>, scope: Scope, e
             Landing::Entry(entry, reply)
         }
         Errand::LookUp(local) => Landing::LookUp(local, cloud.by_local_uuid(token, local).await),
+        Errand::Status(local, project) => {
+            Landing::LookUp(local, cloud.registration_status(token, project).await)
+        }
         Errand::Credential(source) => Landing::Credential(sync_cloud::obtain(&source).await),
     }
 }

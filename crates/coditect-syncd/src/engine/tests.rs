@@ -298,13 +298,42 @@ async fn a_look_up_that_is_refused_is_not_repeated_at_once() {
     world.cloud.faults().add(Rule::new(Fault::status(403)).on_path("by-local-uuid")).unwrap();
     let before = world.engine.counters().cloud_requests;
     world.pass(Duration::from_mins(24 * 60 - 1));
-    world.until("it was asked once", async || world.engine.counters().cloud_requests > before).await;
+    world
+        .until("it was asked once", async || {
+            // The loop may have looked at the time just before it passed.
+            world.engine.0.deliver_wake.wake();
+            world.engine.counters().cloud_requests > before
+        })
+        .await;
     for _ in 0..20 {
         world.engine.flush(Duration::from_millis(5)).await.unwrap();
     }
     assert_eq!(world.engine.counters().cloud_requests, before + 1);
     let refused = world.engine.resolve(Which::Path(root), true, PATIENCE).await.unwrap_err();
     assert!(refused.message.contains("a moment ago"), "{}", refused.message);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_registration_that_is_pending_is_asked_for_until_it_is_final() {
+    let world = World::new().await;
+    let root = world.project("api");
+    let RegisterOutcome::Registered(mapping) = world.register(root.clone(), PATIENCE).await else {
+        panic!("lost")
+    };
+    let scope = world.engine.scope().id;
+    let pending = sync_core::Mapping { status: "pending".to_owned(), refresh_at: START, ..mapping };
+    world.engine.0.store.mapping().put(scope, pending.clone(), START).await.unwrap();
+    world.engine.0.index.mappings_changed(scope, [pending.local]);
+    world
+        .until("its status is final", async || {
+            world.engine.0.deliver_wake.wake();
+            let resolved =
+                world.engine.resolve(Which::Path(root.clone()), false, Duration::ZERO).await.unwrap();
+            sync_core::is_final(&resolved.mapping.status)
+        })
+        .await;
+    let asked = world.cloud.requests(0).await.unwrap();
+    assert!(asked.iter().any(|request| request.path.contains("registration-status")), "{asked:#?}");
 }
 
 #[tokio::test(flavor = "current_thread")]

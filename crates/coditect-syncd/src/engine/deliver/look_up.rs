@@ -36,8 +36,7 @@ impl Desk {
             .retain(|_, waiters| waiters.is_empty() || waiters.iter().any(|waiter| !waiter.is_closed()));
         let wanted: Vec<LocalId> = locked(&self.engine.0.look_ups).keys().copied().collect();
         for local in wanted {
-            let in_the_air = |errand: &Errand| matches!(errand, Errand::LookUp(other) if *other == local);
-            if self.errands.values().any(|sent| in_the_air(&sent.errand)) {
+            if self.is_asked(local) {
                 continue;
             }
             if self.unknown.contains_key(&local) {
@@ -55,6 +54,13 @@ impl Desk {
                 self.launch(Errand::LookUp(local), scope);
             }
         }
+    }
+
+    fn is_asked(&self, local: LocalId) -> bool {
+        self.errands.values().any(|sent| match sent.errand {
+            Errand::LookUp(other) | Errand::Status(other, _) => other == local,
+            Errand::Flight(_) | Errand::Entry(_) | Errand::Credential(_) => false,
+        })
     }
 
     /// Whether the cloud refused to say not long ago. The pause doubles, so that a look-up it always refuses costs it
@@ -75,7 +81,10 @@ impl Desk {
     }
 
     pub(super) fn look_ups_in_the_air(&self) -> usize {
-        self.errands.values().filter(|sent| matches!(sent.errand, Errand::LookUp(_))).count()
+        self.errands
+            .values()
+            .filter(|sent| matches!(sent.errand, Errand::LookUp(_) | Errand::Status(..)))
+            .count()
     }
 
     pub(super) fn answer(&self, local: LocalId, answer: &LookedUpFor) {
@@ -94,16 +103,14 @@ impl Desk {
             return Ok(());
         }
         let due = self.engine.0.store.mapping().due_for_refresh(scope.id, now, MOST_REFRESHES).await?;
-        let due: Vec<LocalId> = due
-            .into_iter()
-            .map(|mapping| mapping.local)
-            .filter(|local| !self.unknown.contains_key(local) && !self.failed_lately(*local, now))
-            .collect();
-        if due.is_empty() {
-            return Ok(());
-        }
-        for local in due {
-            locked(&self.engine.0.look_ups).entry(local).or_default();
+        let askable = |local: &LocalId| !self.unknown.contains_key(local) && !self.failed_lately(*local, now);
+        let due: Vec<Mapping> = due.into_iter().filter(|mapping| askable(&mapping.local)).collect();
+        for mapping in due {
+            if is_final(&mapping.status) {
+                locked(&self.engine.0.look_ups).entry(mapping.local).or_default();
+            } else if !self.is_asked(mapping.local) && self.look_ups_in_the_air() < MOST_LOOK_UPS {
+                self.launch(Errand::Status(mapping.local, mapping.cloud), scope);
+            }
         }
         self.send_look_ups(scope);
         Ok(())

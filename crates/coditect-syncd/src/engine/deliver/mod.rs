@@ -334,7 +334,7 @@ impl Desk {
     fn is_sending(&self) -> bool {
         self.errands.values().any(|sent| match sent.errand {
             Errand::Flight(_) | Errand::Entry(_) => sent.scope == self.engine.scope().id,
-            Errand::LookUp(_) | Errand::Credential(_) => false,
+            Errand::LookUp(_) | Errand::Status(..) | Errand::Credential(_) => false,
         })
     }
 
@@ -427,7 +427,7 @@ fn panicked(errand: Errand, error: JoinError) -> Landing {
             Reply { answer, hints: Hints::default(), took: Duration::ZERO, date: None },
         ),
         Errand::Entry(entry) => Landing::Entry(entry, look_up(answer)),
-        Errand::LookUp(local) => Landing::LookUp(local, look_up(answer)),
+        Errand::LookUp(local) | Errand::Status(local, _) => Landing::LookUp(local, look_up(answer)),
         Errand::Credential(_) => Landing::Credential(Ok(None)),
     }
 }
