@@ -80,7 +80,7 @@ impl Engine {
         // Handed in together, the wish first, so that both go into one commit.
         let (taken, applied) = tokio::join!(
             self.0.store.outbox().enqueue(scope.id, wishes, now),
-            self.0.store.project().apply(scope.id, self.0.machine, changes, now),
+            self.0.store.project().record(changes, now),
         );
         let taken = taken.map_err(store_refusal)?;
         applied.map_err(store_refusal)?;

@@ -54,6 +54,15 @@ async fn a_new_project_is_recorded_and_queued_in_one_commit() {
 }
 
 #[tokio::test]
+async fn what_is_only_recorded_is_known_and_not_queued() {
+    let (_home, store, scope) = store().await;
+    let recorded = store.project().record(vec![added(1, "/p/1")], NOW).await.unwrap();
+    assert_eq!((recorded.added, recorded.enqueued), (1, 0));
+    assert!(store.project().get(local(1)).await.unwrap().is_some());
+    assert_eq!(store.outbox().counts(scope, NOW).await.unwrap().ready, 0);
+}
+
+#[tokio::test]
 async fn a_change_of_what_the_cloud_was_not_told_queues_nothing() {
     let (_home, store, scope) = store().await;
     store.project().apply(scope, MACHINE, vec![added(1, "/p/1")], NOW).await.unwrap();
