@@ -1,7 +1,11 @@
 //! Records what a scan or a tool found out about projects, and queues what the cloud has to know of it.
 
+use std::sync::LazyLock;
+
 use serde::Serialize;
-use sqlx::SqliteConnection;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Row, Sqlite, SqliteConnection};
 use sync_core::{
     Asked, Change, ChangeKind, LocalId, MachineId, Place, Presence, Project, ScopeId, Timestamp,
 };
@@ -10,7 +14,10 @@ use crate::enqueue::{self, Call, How, Wish};
 use crate::error::Error;
 use crate::event::{self, NewEvent};
 use crate::row::{self, Columns, project_columns};
-use crate::sql::{Hex, json};
+use crate::sql::{Hex, json, together};
+
+/// How many columns [`DISPLACE`] returns, and no other statement that goes with it.
+const DISPLACED_WIDTH: usize = 1;
 
 /// What recording changes came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -40,7 +47,7 @@ crate::sql::statements! {
         where project.presence = 0
             and project.root = unhex(w.value ->> 'root')
             and project.local <> unhex(w.value ->> 'local')
-        returning project.local, project.root";
+        returning project.local";
     // Roots that are swapped within one scan would collide on the way.
     LIFT = "update project set presence = 1 where local in (select unhex(w.value ->> 'local') from json_each(?1) as w)";
     PUT = "\
@@ -112,33 +119,78 @@ pub(crate) async fn record(
     changes: &[Change],
     now: Timestamp,
 ) -> Result<Applied, Error> {
-    let mut applied = Applied::default();
-    let mut events = Vec::with_capacity(changes.len());
-    for change in changes {
-        match &change.kind {
-            ChangeKind::Added => applied.added += 1,
-            ChangeKind::Changed => applied.changed += 1,
-            ChangeKind::Moved { .. } => applied.moved += 1,
-            ChangeKind::Returned => applied.returned += 1,
-            ChangeKind::Missing => applied.missing += 1,
+    let mut recording = Recording::default();
+    recording.add(changes, now);
+    let mut applied = recording.applied;
+    let events = json(&recording.events().collect::<Vec<_>>())?;
+    let query = recording.bind(sqlx::query(RECORD_AND_TELL.as_str()))?.bind(events);
+    let mut gone = Vec::new();
+    for found in query.fetch_all(&mut *connection).await? {
+        gone.extend(displaced(&found, now)?);
+    }
+    applied.missing += gone.len() as u64;
+    event::append(connection, &gone).await?;
+    Ok(applied)
+}
+
+/// What is written to record changes, in this order; [`Recording::bind`] gives their parameters.
+pub(crate) const RECORD: [&str; 3] = [LIFT, DISPLACE, PUT];
+static RECORD_AND_TELL: LazyLock<String> =
+    LazyLock::new(|| together(&[&RECORD[..], &[event::APPEND]].concat()));
+
+/// Changes on their way into the database.
+#[derive(Default)]
+pub(crate) struct Recording {
+    applied: Applied,
+    rows: Vec<NewRow>,
+    events: Vec<NewEvent>,
+}
+
+impl Recording {
+    /// Takes in changes that were found at `now`.
+    pub(crate) fn add(&mut self, changes: &[Change], now: Timestamp) {
+        for change in changes {
+            match &change.kind {
+                ChangeKind::Added => self.applied.added += 1,
+                ChangeKind::Changed => self.applied.changed += 1,
+                ChangeKind::Moved { .. } => self.applied.moved += 1,
+                ChangeKind::Returned => self.applied.returned += 1,
+                ChangeKind::Missing => self.applied.missing += 1,
+            }
+            self.rows.push(NewRow::new(&change.project));
+            self.events.push(event_of(change, now));
         }
-        events.push(event_of(change, now));
     }
 
-    let rows: Vec<NewRow> = changes.iter().map(|change| NewRow::new(&change.project)).collect();
-    let present = json(&rows.iter().filter(|row| row.presence == 0).collect::<Vec<_>>())?;
-    let rows = json(&rows)?;
-    sqlx::query(LIFT).bind(&rows).execute(&mut *connection).await?;
-    for displaced in sqlx::query(DISPLACE).bind(&present).fetch_all(&mut *connection).await? {
-        let mut columns = Columns::new(&displaced, 0, "project", "displaced".to_owned());
-        let local = LocalId(columns.uuid("local")?);
-        applied.missing += 1;
-        let message = "another project is at its place".to_owned();
-        events.push(NewEvent::new("project.missing", Some(local), message, now));
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
-    sqlx::query(PUT).bind(&rows).execute(&mut *connection).await?;
-    event::append(connection, &events).await?;
-    Ok(applied)
+
+    /// What is to be told of them.
+    pub(crate) fn events(&self) -> impl Iterator<Item = NewEvent> {
+        self.events.iter().cloned()
+    }
+
+    /// Binds the parameters of [`RECORD`].
+    pub(crate) fn bind(
+        self,
+        query: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<Query<'_, Sqlite, SqliteArguments>, Error> {
+        let present = json(&self.rows.iter().filter(|row| row.presence == 0).collect::<Vec<_>>())?;
+        let rows = json(&self.rows)?;
+        Ok(query.bind(rows.clone()).bind(present).bind(rows))
+    }
+}
+
+/// What is to be told of a project that [`DISPLACE`] found displaced; `None` for a row of another statement.
+pub(crate) fn displaced(found: &SqliteRow, now: Timestamp) -> Result<Option<NewEvent>, Error> {
+    if found.len() != DISPLACED_WIDTH {
+        return Ok(None);
+    }
+    let mut columns = Columns::new(found, 0, "project", "displaced".to_owned());
+    let local = LocalId(columns.uuid("local")?);
+    let message = "another project is at its place".to_owned();
+    Ok(Some(NewEvent::new("project.missing", Some(local), message, now)))
 }
 
 /// Queues what was never sent and does not wait.
@@ -173,7 +225,8 @@ async fn enqueue_each(
     limit: u64,
     now: Timestamp,
 ) -> Result<(u64, u64), Error> {
-    let calls: Vec<Call> = wanted.into_iter().map(|wish| Call { scope, wishes: vec![wish], now }).collect();
+    let calls: Vec<Call> =
+        wanted.into_iter().map(|wish| Call { scope, wishes: vec![wish], records: Vec::new(), now }).collect();
     if calls.is_empty() {
         return Ok((0, 0));
     }

@@ -1,26 +1,27 @@
 //! Puts wishes into the outbox: at most one row for each project of a scope, the newest wish.
 //!
-//! [`rule`] decides over one wish and is the whole of the rules; the rest reads what the rules need and writes what
-//! they say, for many wishes of many callers with a handful of statements.
+//! Reads what the rules need and writes what they say, for many wishes of many callers, with two trips to SQLite's
+//! thread: on a quick disk those cost more than the statements. The rules are in [`book`].
+
+mod book;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::Serialize;
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
 use sync_core::{
-    Asked, EntryId, LocalId, Mapping, PayloadHash, Registration, Revision, ScopeId, Standing, Timestamp,
+    Asked, Change, EntryId, LocalId, Mapping, PayloadHash, Registration, Revision, ScopeId, Timestamp,
 };
 use uuid::Uuid;
 
+use crate::apply::{self, Recording};
 use crate::error::Error;
 use crate::event::{self, NewEvent};
 use crate::row::{self, Columns};
-use crate::sql::{Hex, json, path_bytes};
-
-/// So many bytes of payload may wait.
-const LARGEST_QUEUE: u64 = 64 * 1024 * 1024;
-/// What a row costs besides its texts.
-const ROW_OVERHEAD: u64 = 160;
+use crate::sql::{Hex, json, together};
+use book::{Book, Key, Place, Row, Taken, Verb};
 
 /// A registration somebody wants the cloud to have.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,108 +56,19 @@ pub enum How {
     Known(Mapping),
 }
 
-/// The wishes of one caller: all are taken, or none.
+/// The wishes of one caller, and what is to be recorded of their projects: all are taken, or none.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) scope: ScopeId,
     pub(crate) wishes: Vec<Wish>,
+    pub(crate) records: Vec<Change>,
     pub(crate) now: Timestamp,
 }
 
 /// What one caller is told.
 pub(crate) type OneAnswer = Result<Vec<Enqueued>, Error>;
 
-/// What the rules need to know of a row.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Row {
-    // None while it is only about to be added.
-    id: Option<EntryId>,
-    hash: PayloadHash,
-    revision: Revision,
-    asked: Asked,
-    standing: Standing,
-    bytes: u64,
-}
-
-/// What is to be done about a wish.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Ruling {
-    /// Nothing: the cloud has it.
-    Known,
-    /// Nothing: it is there.
-    Keep,
-    /// It goes before those of discovery, now.
-    Hurry,
-    /// It was given up or waits for a person, and is tried again from the start.
-    Revive,
-    /// It takes the older one's place.
-    Replace,
-    /// It is new.
-    Add(Revision),
-}
-
-/// The rules of the outbox.
-fn rule(wish: &Wish, hash: PayloadHash, row: Option<&Row>, mapping: Option<&Mapping>) -> Ruling {
-    let by_user = wish.asked == Asked::ByUser;
-    match row {
-        Some(row) if row.hash != hash => Ruling::Replace,
-        Some(row) => match row.standing {
-            Standing::Ready if by_user => Ruling::Hurry,
-            Standing::Parked | Standing::Dead if by_user || wish.force => Ruling::Revive,
-            Standing::Ready | Standing::Parked | Standing::Dead => Ruling::Keep,
-        },
-        None => match mapping {
-            Some(mapping) if mapping.sent == Some(hash) && !wish.force => Ruling::Known,
-            // Invariant: a revision is never given to other content, so an Idempotency-Key is not either.
-            Some(mapping) => Ruling::Add(mapping.revision.next()),
-            None => Ruling::Add(Revision::FIRST),
-        },
-    }
-}
-
-type Key = (ScopeId, LocalId);
-
-/// What is known of a project in a scope, and what is to be written about it.
-#[derive(Clone, Debug, Default)]
-struct Place {
-    row: Option<Row>,
-    mapping: Option<Mapping>,
-    /// The payload that is to be stored: which caller's, which wish.
-    put: Option<(usize, usize)>,
-    touch: Option<Touch>,
-    now: Timestamp,
-}
-
-/// What changes about a row whose payload stays.
-#[derive(Clone, Copy, Debug)]
-struct Touch {
-    by_user: bool,
-    revive: bool,
-}
-
-/// Everything the wishes are decided with, as it is in the database and then as it is going to be.
-struct Book {
-    places: BTreeMap<Key, Place>,
-    rows: u64,
-    bytes: u64,
-    limit: u64,
-}
-
-/// What one wish came to, before a new row has its number.
-enum Taken {
-    Row { key: Key, verb: Verb, revision: Revision },
-    Known(Mapping),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    Added,
-    Replaced,
-    Revived,
-    Waiting,
-}
-
-/// Puts everybody's wishes into the outbox, inside the transaction that is open, with events.
+/// Puts everybody's wishes into the outbox, inside the transaction that is open, with records and events.
 ///
 /// # Errors
 /// The outer one concerns everybody and nothing is to be kept; the inner ones are each caller's own.
@@ -168,119 +80,26 @@ pub(crate) async fn place(
     let mut book = read_book(connection, calls, limit).await?;
     let taken: Vec<Result<Vec<Taken>, Error>> =
         calls.iter().enumerate().map(|(number, call)| book.take(number, call)).collect();
-    let ids = write(connection, &book, calls).await?;
-
     let mut events = Vec::new();
-    let mut answers = Vec::with_capacity(calls.len());
-    for (call, taken) in calls.iter().zip(taken) {
-        answers.push(taken.and_then(|taken| {
-            taken
-                .into_iter()
-                .zip(&call.wishes)
-                .map(|(taken, wish)| {
-                    events.extend(event_of(&taken, wish, call.now));
-                    answer(taken, wish.registration.local, &ids)
-                })
-                .collect()
-        }));
+    let mut recording = Recording::default();
+    for (call, taken) in calls.iter().zip(&taken) {
+        let Ok(taken) = taken else { continue };
+        events.extend(
+            taken.iter().zip(&call.wishes).filter_map(|(taken, wish)| event_of(taken, wish, call.now)),
+        );
+        recording.add(&call.records, call.now);
     }
-    event::append(connection, &events).await?;
-    Ok(answers)
-}
-
-impl Book {
-    /// Decides over one caller's wishes; when one is refused, all of them leave no trace.
-    fn take(&mut self, number: usize, call: &Call) -> Result<Vec<Taken>, Error> {
-        let (rows, bytes) = (self.rows, self.bytes);
-        let mut before: Vec<(Key, Place)> = Vec::new();
-        let mut taken = Vec::with_capacity(call.wishes.len());
-        for (index, wish) in call.wishes.iter().enumerate() {
-            let key = (call.scope, wish.registration.local);
-            before.push((key, self.places.get(&key).cloned().unwrap_or_default()));
-            if let Some(one) = self.take_one(key, (number, index), wish, call.now) {
-                taken.push(one);
-            } else {
-                (self.rows, self.bytes) = (rows, bytes);
-                self.places.extend(before.into_iter().rev());
-                return Err(Error::QueueFull { limit: self.limit });
-            }
-        }
-        Ok(taken)
-    }
-
-    /// `None` when there is no room for it.
-    fn take_one(&mut self, key: Key, source: (usize, usize), wish: &Wish, now: Timestamp) -> Option<Taken> {
-        let hash = wish.registration.payload_hash();
-        let bytes = payload_bytes(&wish.registration);
-        let full = self.rows >= self.limit || self.bytes.saturating_add(bytes) > LARGEST_QUEUE;
-        let place = self.places.entry(key).or_default();
-        let by_user = wish.asked == Asked::ByUser;
-        let ruling = rule(wish, hash, place.row.as_ref(), place.mapping.as_ref());
-        let (verb, row) = match (ruling, place.row.take()) {
-            (Ruling::Known, row) => {
-                place.row = row;
-                return place.mapping.clone().map(Taken::Known);
-            }
-            (Ruling::Add(revision), _) => {
-                if full {
-                    return None;
-                }
-                self.rows += 1;
-                self.bytes += bytes;
-                place.put = Some(source);
-                let row =
-                    Row { id: None, hash, revision, asked: wish.asked, standing: Standing::Ready, bytes };
-                (Verb::Added, row)
-            }
-            (Ruling::Replace, Some(row)) => {
-                if row.standing == Standing::Dead {
-                    self.rows += 1;
-                } else {
-                    self.bytes = self.bytes.saturating_sub(row.bytes);
-                }
-                self.bytes += bytes;
-                place.put = Some(source);
-                let row = Row {
-                    hash,
-                    revision: row.revision.next(),
-                    asked: row.asked.min(wish.asked),
-                    standing: Standing::Ready,
-                    bytes,
-                    id: row.id,
-                };
-                (Verb::Replaced, row)
-            }
-            (Ruling::Revive, Some(row)) => {
-                if row.standing == Standing::Dead {
-                    self.rows += 1;
-                    self.bytes += row.bytes;
-                }
-                place.touch = Some(Touch { by_user, revive: true });
-                let row = Row { asked: row.asked.min(wish.asked), standing: Standing::Ready, ..row };
-                (Verb::Revived, row)
-            }
-            (Ruling::Hurry, Some(row)) => {
-                place.touch.get_or_insert(Touch { by_user, revive: false }).by_user = true;
-                (Verb::Waiting, Row { asked: Asked::ByUser, ..row })
-            }
-            (Ruling::Keep, Some(row)) => (Verb::Waiting, row),
-            // `rule` says these three only where there is a row.
-            (Ruling::Replace | Ruling::Revive | Ruling::Hurry | Ruling::Keep, None) => return None,
-        };
-        let revision = row.revision;
-        place.row = Some(row);
-        place.now = now;
-        Some(Taken::Row { key, verb, revision })
-    }
-}
-
-fn payload_bytes(registration: &Registration) -> u64 {
-    let texts = registration.name.len()
-        + path_bytes(&registration.root).len()
-        + registration.language.len()
-        + registration.framework.len()
-        + registration.content_hash.len();
-    ROW_OVERHEAD + texts as u64
+    let now = calls.iter().map(|call| call.now).max().unwrap_or_default();
+    let ids = write(connection, &book, calls, recording, events, now).await?;
+    let answers = calls.iter().zip(taken).map(|(call, taken)| {
+        let wishes = call.wishes.iter();
+        taken?
+            .into_iter()
+            .zip(wishes)
+            .map(|(taken, wish)| answer(taken, wish.registration.local, &ids))
+            .collect()
+    });
+    Ok(answers.collect())
 }
 
 fn event_of(taken: &Taken, wish: &Wish, now: Timestamp) -> Option<NewEvent> {
@@ -319,40 +138,45 @@ async fn read_book(connection: &mut SqliteConnection, calls: &[&Call], limit: u6
         .iter()
         .flat_map(|call| call.wishes.iter().map(|wish| (call.scope.0, Hex::of(wish.registration.local.0))))
         .collect();
-    let keys = json(&keys)?;
-    let mut places: BTreeMap<Key, Place> = BTreeMap::new();
-    for found in sqlx::query(WAITING).bind(&keys).fetch_all(&mut *connection).await? {
-        let mut columns = Columns::new(&found, 0, "outbox", row::number(&found, 2).to_string());
+    let mut book = Book { places: BTreeMap::new(), rows: 0, bytes: 0, limit };
+    for found in sqlx::query(BOOK).bind(json(&keys)?).fetch_all(connection).await? {
+        let mut columns = Columns::new(&found, 0, "tally", "sum".to_owned());
+        let mut total = |column| columns.number(column, |number| Some(u64::try_from(number).unwrap_or(0)));
+        (book.rows, book.bytes) = (total("rows")?, total("bytes")?);
         let key = (ScopeId(columns.take("scope")?), LocalId(columns.uuid("local")?));
-        let row = Row {
-            id: Some(EntryId(columns.take("id")?)),
-            // An unreadable hash is none that any content has, so the row is replaced.
-            hash: PayloadHash(columns.uuid("hash").map_or([0; 16], Uuid::into_bytes)),
-            revision: Revision(columns.take("revision")?),
-            asked: columns.number("asked", row::asked_of)?,
-            standing: columns.number("standing", row::standing_of)?,
-            bytes: columns.number("bytes", |bytes| u64::try_from(bytes).ok())?,
-        };
-        places.entry(key).or_default().row = Some(row);
+        let row = if row::is_null(&found, WAITING) { None } else { Some(waiting(&found)?) };
+        let is_known = !row::is_null(&found, WAITING + WAITING_WIDTH);
+        let mapping = is_known.then(|| row::or_warn(row::mapping(&found, WAITING + WAITING_WIDTH))).flatten();
+        book.places.insert(key, Place { row, mapping, ..Place::default() });
     }
-    for found in sqlx::query(SENT).bind(&keys).fetch_all(&mut *connection).await? {
-        let scope = ScopeId(row::number(&found, 0));
-        if let Some(mapping) = row::or_warn(row::mapping(&found, 1)) {
-            let place = places.entry((scope, mapping.local)).or_default();
-            place.mapping = Some(mapping);
-        }
-    }
-    let size = sqlx::query(WAITING_SIZE).fetch_one(&mut *connection).await?;
-    let mut columns = Columns::new(&size, 0, "tally", "sum".to_owned());
-    let mut total = |column| columns.number(column, |number| Some(u64::try_from(number).unwrap_or(0)));
-    Ok(Book { places, rows: total("rows")?, bytes: total("bytes")?, limit })
+    Ok(book)
 }
 
-/// Writes what the book says and returns the number of every row in it.
+/// Where the outbox's columns begin in [`BOOK`], and how many there are.
+const WAITING: usize = 4;
+const WAITING_WIDTH: usize = 6;
+
+fn waiting(found: &SqliteRow) -> Result<Row, Error> {
+    let mut columns = Columns::new(found, WAITING, "outbox", row::number(found, WAITING).to_string());
+    Ok(Row {
+        id: Some(EntryId(columns.take("id")?)),
+        // An unreadable hash is none that any content has, so the row is replaced.
+        hash: PayloadHash(columns.uuid("hash").map_or([0; 16], Uuid::into_bytes)),
+        revision: Revision(columns.take("revision")?),
+        asked: columns.number("asked", row::asked_of)?,
+        standing: columns.number("standing", row::standing_of)?,
+        bytes: columns.number("bytes", |bytes| u64::try_from(bytes).ok())?,
+    })
+}
+
+/// Writes what the book and the recording say and returns the number of every row in the book.
 async fn write(
     connection: &mut SqliteConnection,
     book: &Book,
     calls: &[&Call],
+    recording: Recording,
+    events: Vec<NewEvent>,
+    now: Timestamp,
 ) -> Result<BTreeMap<Key, EntryId>, Error> {
     let mut ids: BTreeMap<Key, EntryId> =
         book.places.iter().filter_map(|(key, place)| Some((*key, place.row.as_ref()?.id?))).collect();
@@ -375,18 +199,38 @@ async fn write(
     // Numbers are given in the order of the wishes.
     rows.sort_by_key(|(source, _)| *source);
     let rows: Vec<NewRow> = rows.into_iter().map(|(_, row)| row).collect();
-    if !rows.is_empty() {
-        for stored in sqlx::query(PUT).bind(json(&rows)?).fetch_all(&mut *connection).await? {
-            let mut columns = Columns::new(&stored, 0, "outbox", row::number(&stored, 2).to_string());
-            let key = (ScopeId(columns.take("scope")?), LocalId(columns.uuid("local")?));
-            ids.insert(key, EntryId(columns.take("id")?));
+    if rows.is_empty() && touched.is_empty() && events.is_empty() && recording.is_empty() {
+        return Ok(ids);
+    }
+    let mut events = events;
+    let mut query = if recording.is_empty() {
+        sqlx::query(WRITE.as_str())
+    } else {
+        sqlx::query(WRITE_AND_RECORD.as_str())
+    };
+    query = query.bind(json(&rows)?).bind(json(&touched)?);
+    if !recording.is_empty() {
+        events.extend(recording.events());
+        query = recording.bind(query)?;
+    }
+    let mut displaced = Vec::new();
+    for stored in query.bind(json(&events)?).fetch_all(&mut *connection).await? {
+        if let Some(event) = apply::displaced(&stored, now)? {
+            displaced.push(event);
+            continue;
         }
+        let mut columns = Columns::new(&stored, 0, "outbox", row::number(&stored, 2).to_string());
+        let key = (ScopeId(columns.take("scope")?), LocalId(columns.uuid("local")?));
+        ids.insert(key, EntryId(columns.take("id")?));
     }
-    if !touched.is_empty() {
-        sqlx::query(TOUCH).bind(json(&touched)?).execute(&mut *connection).await?;
-    }
+    event::append(connection, &displaced).await?;
     Ok(ids)
 }
+
+/// One trip to SQLite's thread for all there is to write.
+static WRITE: LazyLock<String> = LazyLock::new(|| together(&[PUT, TOUCH, event::APPEND]));
+static WRITE_AND_RECORD: LazyLock<String> =
+    LazyLock::new(|| together(&[&[PUT, TOUCH], &apply::RECORD[..], &[event::APPEND]].concat()));
 
 /// A row as it travels to [`PUT`].
 #[derive(Serialize)]
@@ -441,18 +285,16 @@ struct TouchedRow {
 }
 
 crate::sql::statements! {
-    WAITING = "\
-        select o.scope, o.local, o.id, o.hash, o.revision, o.asked, o.standing, o.bytes
+    BOOK = concat!("\
+        select
+            (select coalesce(sum(rows), 0) from tally where standing < 2),
+            (select coalesce(sum(bytes), 0) from tally where standing < 2),
+            w.value ->> 0, unhex(w.value ->> 1),
+            o.id, o.hash, o.revision, o.asked, o.standing, o.bytes,
+            ", row::mapping_columns!(), "
         from json_each(?1) as w
-        cross join outbox o on o.scope = w.value ->> 0 and o.operation = 0 and o.local = unhex(w.value ->> 1)";
-    SENT = concat!("\
-        select m.scope, ", row::mapping_columns!(), "
-        from json_each(?1) as w
-        cross join mapping m on m.scope = w.value ->> 0 and m.local = unhex(w.value ->> 1)");
-    WAITING_SIZE = "\
-        select coalesce(sum(rows), 0), coalesce(sum(bytes), 0)
-        from tally
-        where standing < 2";
+        left join outbox o on o.scope = w.value ->> 0 and o.operation = 0 and o.local = unhex(w.value ->> 1)
+        left join mapping m on m.scope = w.value ->> 0 and m.local = unhex(w.value ->> 1)");
     // Text goes as hexadecimal too: a zero byte inside a name would end it otherwise.
     PUT = "\
         with w as materialized (select value from json_each(?1))
@@ -490,101 +332,4 @@ crate::sql::statements! {
         from w
         where outbox.scope = w.value ->> 'scope' and outbox.operation = 0
             and outbox.local = unhex(w.value ->> 'local')";
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use sync_core::{CloudId, MachineId, ProjectKind};
-
-    use super::*;
-
-    const SAME: PayloadHash = PayloadHash([1; 16]);
-    const OTHER: PayloadHash = PayloadHash([2; 16]);
-
-    /// What the cloud told of the project.
-    enum Known {
-        Not,
-        /// By a look-up only.
-        Unsent,
-        Sent(PayloadHash),
-    }
-
-    fn check(
-        (asked, force): (Asked, bool),
-        row: Option<(PayloadHash, Standing)>,
-        known: &Known,
-        expected: Ruling,
-    ) {
-        let registration = Registration {
-            local: LocalId(Uuid::nil()),
-            machine: MachineId(Uuid::nil()),
-            name: String::new(),
-            root: PathBuf::new(),
-            language: String::new(),
-            framework: String::new(),
-            content_hash: String::new(),
-            kind: ProjectKind::Standalone,
-            parent: None,
-        };
-        let wish = Wish { registration, asked, force };
-        let row = row.map(|(hash, standing)| Row {
-            id: Some(EntryId(1)),
-            hash,
-            revision: Revision(3),
-            asked: Asked::ByDiscovery,
-            standing,
-            bytes: 0,
-        });
-        let sent = match known {
-            Known::Not => None,
-            Known::Unsent => Some(None),
-            Known::Sent(hash) => Some(Some(*hash)),
-        };
-        let mapping = sent.map(|sent| Mapping {
-            local: LocalId(Uuid::nil()),
-            cloud: CloudId(Uuid::nil()),
-            tenant: None,
-            status: String::new(),
-            sent,
-            revision: Revision(7),
-            cached_at: Timestamp(0),
-            expires_at: Timestamp(0),
-            refresh_at: Timestamp(0),
-        });
-        let ruling = rule(&wish, SAME, row.as_ref(), mapping.as_ref());
-        assert_eq!(ruling, expected, "{asked:?}, force {force}, {row:?}, {mapping:?}");
-    }
-
-    #[test]
-    fn the_rules_of_the_outbox() {
-        use Standing::{Dead, Parked, Ready};
-        let found = (Asked::ByDiscovery, false);
-        let forced = (Asked::ByDiscovery, true);
-        let user = (Asked::ByUser, false);
-
-        check(found, None, &Known::Not, Ruling::Add(Revision(1)));
-        check(found, None, &Known::Sent(SAME), Ruling::Known);
-        check(user, None, &Known::Sent(SAME), Ruling::Known);
-        check(forced, None, &Known::Sent(SAME), Ruling::Add(Revision(8)));
-        check(found, None, &Known::Sent(OTHER), Ruling::Add(Revision(8)));
-        check(found, None, &Known::Unsent, Ruling::Add(Revision(8)));
-
-        check(found, Some((SAME, Ready)), &Known::Not, Ruling::Keep);
-        check(forced, Some((SAME, Ready)), &Known::Not, Ruling::Keep);
-        check(user, Some((SAME, Ready)), &Known::Not, Ruling::Hurry);
-        for given_up in [Parked, Dead] {
-            check(found, Some((SAME, given_up)), &Known::Not, Ruling::Keep);
-            check(forced, Some((SAME, given_up)), &Known::Not, Ruling::Revive);
-            check(user, Some((SAME, given_up)), &Known::Not, Ruling::Revive);
-        }
-        for standing in [Ready, Parked, Dead] {
-            for who in [found, forced, user] {
-                check(who, Some((OTHER, standing)), &Known::Not, Ruling::Replace);
-                // The row is the newer wish, whatever the cloud has.
-                check(who, Some((OTHER, standing)), &Known::Sent(SAME), Ruling::Replace);
-            }
-        }
-    }
 }

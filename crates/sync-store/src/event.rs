@@ -40,7 +40,7 @@ crate::sql::statements! {
         order by id
         limit ?2";
     LATEST = "select coalesce(max(id), 0) from event";
-    APPEND = "\
+    pub(crate) APPEND = "\
         with w as materialized (select key, value from json_each(?1))
         insert into event (at, kind, local, message)
         select

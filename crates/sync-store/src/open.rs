@@ -214,6 +214,8 @@ fn ready(
         .min_connections(0)
         .idle_timeout(None)
         .max_lifetime(None)
+        // There is no network in between that a connection could have lost.
+        .test_before_acquire(false)
         .acquire_timeout(BUSY)
         .connect_lazy_with(reading(path));
     let options = writing(path, durability);

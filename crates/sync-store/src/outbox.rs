@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
-use sync_core::{Entry, EntryId, LocalId, ScopeId, Settled, Standing, Timestamp};
+use sync_core::{Change, Entry, EntryId, LocalId, ScopeId, Settled, Standing, Timestamp};
 
 use crate::Store;
 use crate::enqueue::{Call, Enqueued, Wish};
@@ -199,10 +199,24 @@ impl Outbox<'_> {
         wishes: Vec<Wish>,
         now: Timestamp,
     ) -> Result<Vec<Enqueued>, Error> {
-        if wishes.is_empty() {
+        self.register(scope, wishes, Vec::new(), now).await
+    }
+
+    /// [`enqueue`](Self::enqueue), and in the same commit records what is known of the projects on this machine.
+    ///
+    /// # Errors
+    /// As `enqueue`; nothing is recorded then.
+    pub async fn register(
+        self,
+        scope: ScopeId,
+        wishes: Vec<Wish>,
+        records: Vec<Change>,
+        now: Timestamp,
+    ) -> Result<Vec<Enqueued>, Error> {
+        if wishes.is_empty() && records.is_empty() {
             return Ok(Vec::new());
         }
-        self.store.writer().enqueue(Call { scope, wishes, now }).await
+        self.store.writer().enqueue(Call { scope, wishes, records, now }).await
     }
 
     /// The next entries to send, at most `limit`, without those in `except`: due ones, asked for by a user before

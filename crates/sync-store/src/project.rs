@@ -156,20 +156,6 @@ impl Projects<'_> {
             .await
     }
 
-    /// Records what changed and tells it as events, in one commit; queues nothing. For a caller whose wish is queued
-    /// by itself.
-    pub async fn record(self, changes: Vec<Change>, now: Timestamp) -> Result<Applied, Error> {
-        if changes.is_empty() {
-            return Ok(Applied::default());
-        }
-        self.store
-            .write_more(now, move |connection| {
-                let changes = changes.clone();
-                Box::pin(async move { apply::record(connection, &changes, now).await })
-            })
-            .await
-    }
-
     /// Queues the projects on disk that `scope`'s cloud was never sent and that do not wait: those that were refused
     /// while the queue was full, whose row was damaged, or that discovery found in the time of another scope. Says how
     /// many; at most `at_most` in one call.

@@ -13,13 +13,21 @@ use crate::error::Error;
 
 /// Declares the statements of a file and the list of them.
 macro_rules! statements {
-    ($($name:ident = $sql:expr;)+) => {
-        $(const $name: &str = $sql;)+
+    ($($visibility:vis $name:ident = $sql:expr;)+) => {
+        $($visibility const $name: &str = $sql;)+
         /// Every statement of this file, by name.
         pub(crate) const STATEMENTS: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
     };
 }
 pub(crate) use statements;
+
+/// Several statements, each of which names one parameter once, as one text: the first takes the first parameter, the
+/// second the second, and so on. SQLite's thread is asked once.
+pub(crate) fn together(statements: &[&str]) -> String {
+    debug_assert!(statements.iter().all(|statement| statement.matches("?1").count() == 1));
+    // The driver counts parameters by their places; a number would be looked up among those of all statements.
+    statements.iter().map(|statement| statement.replace("?1", "?")).collect::<Vec<_>>().join(";\n")
+}
 
 /// Bytes on their way into a blob: `unhex(value ->> …)` on the other side.
 #[derive(Clone, PartialEq, Eq, Debug)]

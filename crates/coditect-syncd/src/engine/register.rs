@@ -77,13 +77,8 @@ impl Engine {
             .map(|registration| Wish { registration: registration.clone(), asked: Asked::ByUser, force })
             .collect();
         let asked = u64::try_from(wishes.len()).unwrap_or(u64::MAX);
-        // Handed in together, the wish first, so that both go into one commit.
-        let (taken, applied) = tokio::join!(
-            self.0.store.outbox().enqueue(scope.id, wishes, now),
-            self.0.store.project().record(changes, now),
-        );
-        let taken = taken.map_err(store_refusal)?;
-        applied.map_err(store_refusal)?;
+        let taken =
+            self.0.store.outbox().register(scope.id, wishes, changes, now).await.map_err(store_refusal)?;
         self.0.index.projects_changed();
         self.0.counters.enqueued.fetch_add(asked, Ordering::Relaxed);
         self.0.deliver_wake.wake();

@@ -195,8 +195,10 @@ async fn wish_all(
     };
     let (wanted, mut kept): (Vec<Decided>, Vec<Decided>) =
         decided.into_iter().partition(|decided| decided.decision.wish);
-    let calls: Vec<Call> =
-        wanted.iter().map(|decided| Call { scope, wishes: vec![wish(decided)], now }).collect();
+    let calls: Vec<Call> = wanted
+        .iter()
+        .map(|decided| Call { scope, wishes: vec![wish(decided)], records: Vec::new(), now })
+        .collect();
     let mut taken = Taken::default();
     if calls.is_empty() {
         return Ok((kept, taken));

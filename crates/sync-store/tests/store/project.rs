@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use sync_core::{
     Asked, Change, ChangeKind, Failure, Fate, MachineId, Place, Presence, Project, ProjectKind, Vcs,
 };
-use sync_store::{Applied, Filter, How, State, Store, Wish};
+use sync_store::{Applied, Error, Filter, How, State, Store, Wish};
 use uuid::Uuid;
 
-use crate::support::{Home, LIFE, NOW, delivered, enqueue, kinds, local, scope, settled, store};
+use crate::support::{Home, LIFE, NOW, delivered, enqueue, found, kinds, local, scope, settled, store};
 
 const MACHINE: MachineId = MachineId(Uuid::from_u128(7));
 
@@ -56,10 +56,50 @@ async fn a_new_project_is_recorded_and_queued_in_one_commit() {
 #[tokio::test]
 async fn what_is_only_recorded_is_known_and_not_queued() {
     let (_home, store, scope) = store().await;
-    let recorded = store.project().record(vec![added(1, "/p/1")], NOW).await.unwrap();
-    assert_eq!((recorded.added, recorded.enqueued), (1, 0));
+    let queued = store.outbox().register(scope, Vec::new(), vec![added(1, "/p/1")], NOW).await.unwrap();
+    assert!(queued.is_empty());
     assert!(store.project().get(local(1)).await.unwrap().is_some());
     assert_eq!(store.outbox().counts(scope, NOW).await.unwrap().ready, 0);
+}
+
+#[tokio::test]
+async fn a_wish_and_its_record_are_one_commit() {
+    let (_home, store, scope) = store().await;
+    let commits = store.figures().commits;
+    let wish = found(1, "a");
+    let taken = store.outbox().register(scope, vec![wish], vec![added(1, "/p/1")], NOW).await.unwrap();
+    assert_eq!(store.figures().commits, commits + 1);
+    assert!(matches!(taken[0].how, How::Added(..)));
+    assert_eq!(kinds(&store).await, ["registration.queued", "project.added"]);
+}
+
+#[tokio::test]
+async fn a_refused_wish_leaves_no_record() {
+    let home = Home { limit: 1, ..Home::new() };
+    let store = home.open().await;
+    let scope = store.scope().ensure(&scope("acme")).await.unwrap();
+    enqueue(&store, scope, found(1, "a"), NOW).await;
+    let refused = store.outbox().register(scope, vec![found(2, "b")], vec![added(2, "/p/2")], NOW).await;
+    assert!(matches!(refused, Err(Error::QueueFull { .. })), "{refused:?}");
+    assert_eq!(store.project().get(local(2)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn callers_who_name_one_place_at_once_do_not_fail_each_other() {
+    let (_home, store, scope) = store().await;
+    let outbox = store.outbox();
+    let (one, two, three) = tokio::join!(
+        outbox.register(scope, vec![found(1, "a")], vec![added(1, "/p/same")], NOW),
+        outbox.register(scope, vec![found(2, "b")], vec![added(2, "/p/same")], NOW),
+        outbox.register(scope, vec![found(3, "c")], vec![added(3, "/p/3")], NOW),
+    );
+    for told in [one, two, three] {
+        assert!(matches!(told.unwrap()[0].how, How::Added(..)));
+    }
+    let owner = store.project().at_or_above(Path::new("/p/same")).await.unwrap().unwrap();
+    assert_eq!(owner.local, local(2));
+    assert_eq!(store.project().get(local(1)).await.unwrap().unwrap().presence, Presence::Missing);
+    assert!(kinds(&store).await.contains(&"project.missing".to_owned()));
 }
 
 #[tokio::test]
