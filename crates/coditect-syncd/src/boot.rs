@@ -108,7 +108,8 @@ impl Life {
             .map_err(|error| Fatal::config(&error))?;
         // Bound before the database is opened: a client that knocks meanwhile waits instead of being refused.
         let bound = control::bind(&self.places.socket).map_err(|error| Fatal::config(&error))?;
-        let store = open_store(&self.places.database, &self.loaded.config, &self.clock, &self.dice).await?;
+        let (store, unclean) =
+            open_store(&self.places.database, &self.loaded.config, &self.clock, &self.dice).await?;
 
         let (dev_cloud, dev) = if self.args.dev {
             let (cloud, settings) = dev::start(&self.places.state_dir)
@@ -130,6 +131,7 @@ impl Life {
             machine,
             settings,
             stop: self.stop.clone(),
+            unclean,
         })
         .await
         .map_err(|error| Fatal::Fault(format!("failed to {}", chain(&error))))?;
@@ -219,7 +221,13 @@ fn passes(error: &std::io::Error) -> bool {
     !matches!(error.kind(), NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem)
 }
 
-async fn open_store(path: &Path, config: &Config, clock: &Clock, dice: &Dice) -> Result<Store, Fatal> {
+/// The store, and whether the process that used it last did not end in order.
+async fn open_store(
+    path: &Path,
+    config: &Config,
+    clock: &Clock,
+    dice: &Dice,
+) -> Result<(Store, bool), Fatal> {
     let limits = Limits { max_items: u64::from(config.sync_daemon.queue_max_items) };
     let opened = Store::open(path, limits, clock.now(), dice.id()).await;
     let Opened { store, set_aside, carried, unclean, instance } = opened.map_err(|error| match &error {
@@ -243,7 +251,7 @@ async fn open_store(path: &Path, config: &Config, clock: &Clock, dice: &Dice) ->
         );
     }
     tracing::debug!(unclean, %instance, "database opened");
-    Ok(store)
+    Ok((store, unclean))
 }
 
 /// Tells where projects are looked for and how to change that.

@@ -42,7 +42,20 @@ impl Clock {
         }
     }
 
-    /// Waits until `deadline`, in naps where something is due, so that a sleep of the machine is noticed.
+    /// How long the machine has been running, where the system tells.
+    pub(crate) fn since_boot(&self) -> Option<Duration> {
+        match self {
+            Self::System => {
+                let since = rustix::time::clock_gettime(SINCE_BOOT);
+                Duration::try_from(since).ok()
+            }
+            #[cfg(test)]
+            Self::Manual(_) => None,
+        }
+    }
+
+    /// Waits until `deadline`, in naps where something is due, so that a sleep of the machine is noticed. Ends early
+    /// when the wall clock is set back.
     pub(crate) async fn until(&self, deadline: Timestamp) -> Nap {
         match self {
             Self::System => loop {
@@ -51,7 +64,12 @@ impl Clock {
                     return Nap::Over;
                 }
                 tokio::time::sleep(deadline.since(wall).min(LONGEST_NAP)).await;
-                if system_now().since(wall) > monotonic.elapsed() + SLEEP_SUSPECTED {
+                let now = system_now();
+                if now < wall {
+                    // The clock was set back: who waits thinks anew of how long.
+                    return Nap::Over;
+                }
+                if now.since(wall) > monotonic.elapsed() + SLEEP_SUSPECTED {
                     return Nap::Slept;
                 }
             },
@@ -77,6 +95,12 @@ impl Clock {
     }
 }
 
+/// Counts from the machine's start, sleep included where the system has such a clock.
+#[cfg(target_os = "linux")]
+const SINCE_BOOT: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const SINCE_BOOT: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
 fn system_now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -96,6 +120,11 @@ mod tests {
         assert!(futures_util::poll!(&mut waiting).is_pending());
         time.send_replace(Timestamp(2_000));
         assert_eq!(waiting.await, Nap::Over);
+    }
+
+    #[test]
+    fn the_system_tells_how_long_it_has_been_running() {
+        assert!(Clock::System.since_boot().is_some_and(|since| !since.is_zero()));
     }
 
     #[tokio::test(flavor = "current_thread")]

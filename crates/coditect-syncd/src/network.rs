@@ -10,7 +10,7 @@ use crate::engine::Engine;
 /// One change comes as several notices; they are taken together.
 const STORM: Duration = Duration::from_millis(50);
 
-/// Wakes the delivery loop when links or addresses change, until the daemon stops.
+/// Wakes the delivery loop when links, addresses or routes change, until the daemon stops.
 ///
 /// # Errors
 /// None: where the system tells nothing, the delivery loop's own probes have to do.
@@ -106,8 +106,9 @@ mod ear {
         use rustix::net::netlink::SocketAddrNetlink;
         use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 
-        // RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR of rtnetlink(7).
-        const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+        // RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE of rtnetlink(7): an
+        // address is of little use before the route that comes after it.
+        const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
         bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;

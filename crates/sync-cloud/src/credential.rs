@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sync_core::Timestamp;
+use uuid::Uuid;
 
 use crate::claims::Claims;
 use crate::command;
@@ -30,6 +31,12 @@ impl Token {
     /// Its text, for the header and for nothing else.
     pub(crate) fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// What tells the token from others where that has to be kept: it cannot be turned back into the token, and is
+    /// worth nothing without `salt`.
+    pub fn mark(&self, salt: Uuid) -> Uuid {
+        Uuid::new_v5(&salt, self.0.as_bytes())
     }
 
     /// A number that differs when the token differs, for comparing within this process; it is never stored or shown.

@@ -154,7 +154,15 @@ impl Breaker {
     /// The way there failed, or the cloud asked to wait for `told`. A told wait is never undercut and never met
     /// to the second.
     pub fn failed(&mut self, cause: Cause, told: Option<Duration>, now: Timestamp, dice: u64) {
+        if self.good_since.is_some_and(|since| now.since(since) >= FORGOTTEN_AFTER) {
+            self.step = 0;
+        }
         let (base, cap) = self.pauses(cause);
+        // What was sent before the way closed tells no more than what closed it.
+        let known = self.open.is_some_and(|open| now < open.until && open.cause == cause && told.is_none());
+        if known {
+            return;
+        }
         let pause = doubled(base, self.step, cap);
         let until = match told {
             Some(told) => {
@@ -194,10 +202,9 @@ impl Breaker {
     fn pauses(&self, cause: Cause) -> (Duration, Duration) {
         let (base, cap) = self.pauses.of(cause);
         match (cause, self.probe_cap) {
-            (Cause::Local | Cause::Server | Cause::Portal | Cause::Rate, Some(hint)) => {
-                (base.min(hint), hint)
-            }
-            (Cause::Proxy | Cause::Forbidden | Cause::Protocol, _) | (_, None) => (base, cap),
+            (Cause::Server | Cause::Portal | Cause::Rate, Some(hint)) => (base.min(hint), hint),
+            // A try that finds no network costs the cloud nothing.
+            (Cause::Local | Cause::Proxy | Cause::Forbidden | Cause::Protocol, _) | (_, None) => (base, cap),
         }
     }
 
@@ -272,6 +279,36 @@ mod tests {
         breaker.waiting().map_or(Duration::ZERO, |(_, until)| until.since(NOW))
     }
 
+    /// A probe that fails when the wait is over.
+    fn fail_again(breaker: &mut Breaker, cause: Cause) {
+        breaker.open = None;
+        breaker.failed(cause, None, NOW, u64::MAX / 2);
+    }
+
+    #[test]
+    fn requests_of_one_moment_that_fail_together_are_one_failure() {
+        let mut breaker = Breaker::new(Pauses::default());
+        breaker.failed(Cause::Server, None, NOW, u64::MAX);
+        let first = until(&breaker);
+        for _ in 0..4 {
+            breaker.failed(Cause::Server, None, NOW, u64::MAX);
+        }
+        assert_eq!((until(&breaker), breaker.step), (first, 1));
+        breaker.failed(Cause::Rate, Some(600 * SECOND), NOW, 0);
+        assert_eq!(until(&breaker), 600 * SECOND, "but what the cloud asks for is heard");
+    }
+
+    #[test]
+    fn an_hour_without_trouble_forgets_the_trouble_before_it() {
+        let mut breaker = Breaker::new(Pauses::default());
+        for _ in 0..6 {
+            fail_again(&mut breaker, Cause::Server);
+        }
+        breaker.passed(NOW);
+        breaker.failed(Cause::Server, None, NOW.after(Duration::from_hours(1)), u64::MAX);
+        assert_eq!(breaker.step, 1);
+    }
+
     #[test]
     fn pauses_double_up_to_their_cap() {
         for (cause, failures, longest) in [
@@ -286,8 +323,9 @@ mod tests {
         ] {
             let mut breaker = Breaker::new(Pauses::default());
             for _ in 1..failures {
-                breaker.failed(cause, None, NOW, u64::MAX / 2);
+                fail_again(&mut breaker, cause);
             }
+            breaker.open = None;
             for (dice, expected) in [(0, 1.0), (u64::MAX, f64::from(longest))] {
                 let mut breaker = breaker.clone();
                 breaker.failed(cause, None, NOW, dice);
@@ -371,7 +409,7 @@ mod tests {
     fn success_halves_the_step_and_a_minute_of_it_forgets() {
         let mut breaker = Breaker::new(Pauses::default());
         for _ in 0..4 {
-            breaker.failed(Cause::Server, None, NOW, 0);
+            fail_again(&mut breaker, Cause::Server);
         }
         breaker.passed(NOW);
         assert_eq!((breaker.gate(NOW), breaker.step), (Gate::Closed, 2));
@@ -394,7 +432,7 @@ mod tests {
         let pauses = Pauses { initial: Some(SECOND / 10), longest: Some(2 * SECOND) };
         let mut breaker = Breaker::new(pauses);
         for _ in 0..10 {
-            breaker.failed(Cause::Portal, None, NOW, u64::MAX);
+            fail_again(&mut breaker, Cause::Portal);
         }
         assert!(until(&breaker) <= 2 * SECOND);
     }

@@ -56,7 +56,14 @@ pub struct CredentialState {
     /// The slow probe may send with a refused or expired pass, once.
     probing: bool,
     failures: u32,
+    /// So many milliseconds the clock here is ahead of the cloud's; unknown until an answer tells.
+    ahead: Option<i64>,
+    /// A pass that looks expired was tried all the same, to hear what time it is.
+    asked_the_time: bool,
 }
+
+/// A difference of clocks as large as the way to the cloud makes is none.
+const CLOCK_SLACK: i64 = 5_000;
 
 const SLOW_PROBE: Duration = Duration::from_mins(15);
 const RENEW_BEFORE: Duration = Duration::from_mins(1);
@@ -72,6 +79,8 @@ impl Default for CredentialState {
             required_until: None,
             probing: false,
             failures: 0,
+            ahead: None,
+            asked_the_time: false,
         }
     }
 }
@@ -86,7 +95,7 @@ impl CredentialState {
             // A clock that was set back must not stretch the wait.
             (Some(until), _) if now < until && until <= now.after(SLOW_PROBE * 2) => Need::Required { until },
             (Some(_), _) | (None, None) => Need::Renew,
-            (None, Some(_)) if now >= self.renew_at && !self.probing => Need::Renew,
+            (None, Some(_)) if self.there(now) >= self.renew_at && !self.probing => Need::Renew,
             (None, Some(_)) => Need::Usable,
         }
     }
@@ -98,11 +107,17 @@ impl CredentialState {
         match how {
             Obtained::Pass(pass) => {
                 self.failures = 0;
-                let known_bad = self.refused == Some(pass.fingerprint) || expired(pass, now);
+                let refused = self.refused == Some(pass.fingerprint);
+                let known_bad = refused || expired(pass, self.there(now));
+                // By a clock that may be wrong: one request tells what time it is.
+                let unheard = !refused && self.ahead.is_none() && !self.asked_the_time;
                 self.pass = Some(pass);
-                self.renew_at = renewal(pass, now);
-                self.probing = known_bad && probe_is_due;
-                self.required_until = (known_bad && !probe_is_due).then(|| slow_probe(now, dice));
+                self.renew_at = renewal(pass, self.there(now));
+                self.probing = known_bad && (probe_is_due || unheard);
+                self.asked_the_time |= self.probing;
+                let waits = self.required_until.filter(|until| now < *until);
+                self.required_until =
+                    (known_bad && !self.probing).then(|| waits.unwrap_or_else(|| slow_probe(now, dice)));
             }
             Obtained::Nothing => {
                 self.pass = None;
@@ -115,6 +130,33 @@ impl CredentialState {
                 self.required_until = Some(now.after(between(pause / 2, pause, dice)));
             }
         }
+    }
+
+    /// The cloud's clock said `told` at `now`.
+    pub fn heard_time(&mut self, told: Timestamp, now: Timestamp) {
+        let ahead = now.0.saturating_sub(told.0);
+        let before = self.ahead.replace(if ahead.abs() < CLOCK_SLACK { 0 } else { ahead });
+        if let Some(pass) = self.pass
+            && self.ahead != before
+        {
+            self.renew_at = renewal(pass, self.there(now));
+        }
+    }
+
+    /// What time it is there when it is `now` here.
+    fn there(&self, now: Timestamp) -> Timestamp {
+        Timestamp(now.0.saturating_sub(self.ahead.unwrap_or(0)))
+    }
+
+    /// The pass that was refused and until when it is not sent, for keeping it over a restart.
+    pub fn lasting(&self) -> Option<(u64, Timestamp)> {
+        self.refused.zip(self.required_until)
+    }
+
+    /// The pass with this fingerprint was refused in an earlier process and is not sent until then.
+    pub fn restore(&mut self, fingerprint: u64, until: Timestamp) {
+        self.refused = Some(fingerprint);
+        self.required_until = Some(until);
     }
 
     /// What tells the pass at hand from others.
@@ -196,7 +238,6 @@ mod tests {
             (pass(1, Some(3600)), true),
             (Obtained::Nothing, false),
             (Obtained::Failed, false),
-            (pass(1, Some(0)), false),
         ] {
             let state = with(how);
             assert_eq!(state.need(NOW) == Need::Usable, usable, "{how:?}");
@@ -217,6 +258,7 @@ mod tests {
         let mut state = with(pass(1, Some(30)));
         assert_eq!(state.need(NOW), Need::Usable);
         let late = NOW.after(Duration::from_secs(30));
+        state.heard_time(late, late);
         assert_eq!(state.need(late), Need::Renew);
         state.obtained(pass(1, Some(30)), late, 0);
         assert!(matches!(state.need(late), Need::Required { .. }));
@@ -250,8 +292,52 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_looks_expired_is_tried_once_to_hear_the_time_there() {
+        let hour = Duration::from_hours(1);
+        for (clock_here_is_ahead, usable) in [(Duration::ZERO, false), (2 * hour, true)] {
+            let mut state = with(pass(1, Some(0)));
+            assert_eq!(state.need(NOW), Need::Usable);
+            state.heard_time(NOW.before(clock_here_is_ahead), NOW);
+            state.refused(NOW, 0);
+            state.obtained(pass(2, Some(0)), NOW, 0);
+            assert_eq!(state.need(NOW) == Need::Usable, usable, "{clock_here_is_ahead:?}");
+        }
+        let mut state = with(pass(1, Some(0)));
+        state.obtained(pass(1, Some(0)), NOW, 0);
+        assert!(matches!(state.need(NOW), Need::Required { .. }), "and not once more");
+    }
+
+    #[test]
+    fn a_token_is_renewed_by_the_clock_there() {
+        let hour = Duration::from_hours(1);
+        let mut state = with(pass(1, Some(3600)));
+        state.heard_time(NOW.after(hour), NOW);
+        assert_eq!(state.need(NOW), Need::Renew, "the clock here is behind");
+        let mut state = with(pass(1, Some(3600)));
+        state.heard_time(NOW.before(hour), NOW);
+        assert_eq!(state.need(NOW.after(hour)), Need::Usable, "the clock here is ahead");
+    }
+
+    #[test]
+    fn what_was_refused_before_a_restart_is_not_sent_after_it() {
+        let mut state = with(pass(1, None));
+        state.refused(NOW, 0);
+        state.obtained(pass(1, None), NOW, 0);
+        let (fingerprint, until) = state.lasting().unwrap();
+        let later = NOW.after(Duration::from_mins(1));
+        let mut next = CredentialState::default();
+        next.restore(fingerprint, until);
+        next.obtained(pass(1, None), later, 0);
+        assert_eq!(next.need(later), Need::Required { until });
+        next.obtained(pass(2, None), later, 0);
+        assert_eq!(next.need(later), Need::Usable);
+    }
+
+    #[test]
     fn an_expired_token_is_still_tried_by_the_slow_probe_because_the_clock_may_be_wrong() {
         let mut state = with(pass(1, Some(0)));
+        state.heard_time(NOW, NOW);
+        state.obtained(pass(1, Some(0)), NOW, 0);
         let Need::Required { until } = state.need(NOW) else { panic!("not required") };
         state.obtained(pass(1, Some(0)), until, 0);
         assert_eq!(state.need(until), Need::Usable);

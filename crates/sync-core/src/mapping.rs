@@ -55,12 +55,33 @@ impl Mapping {
     }
 }
 
+/// How far a registration came, by the cloud's word for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// The cloud works on it.
+    Pending,
+    /// It is done: every word that is known for nothing else, because a contract that is not written down has many
+    /// words for that.
+    Done,
+    /// The cloud gave it up.
+    Failed,
+}
+
+/// Reads a registration status.
+pub fn progress(status: &str) -> Progress {
+    match status.to_ascii_lowercase().replace('-', "_").as_str() {
+        "pending" | "queued" | "processing" | "in_progress" | "accepted" | "scheduled" | "running"
+        | "waiting" => Progress::Pending,
+        "failed" | "failure" | "error" | "rejected" | "denied" | "invalid" | "cancelled" | "canceled" => {
+            Progress::Failed
+        }
+        _ => Progress::Done,
+    }
+}
+
 /// A registration status that will not change by itself; any other is asked for until it is one of these.
 pub fn is_final(status: &str) -> bool {
-    !matches!(
-        status.to_ascii_lowercase().as_str(),
-        "pending" | "queued" | "processing" | "in_progress" | "accepted"
-    )
+    progress(status) != Progress::Pending
 }
 
 /// Until when a mapping told at `now` is believed, and from when it is asked for again, with `dice` from 0 to
@@ -110,9 +131,18 @@ mod tests {
     }
 
     #[test]
-    fn a_pending_status_is_not_final() {
-        for (status, last) in [("pending", false), ("Pending", false), ("registered", true), ("", true)] {
-            assert_eq!(is_final(status), last, "{status}");
+    fn a_status_is_read_for_how_far_it_came() {
+        for (status, expected) in [
+            ("pending", Progress::Pending),
+            ("Pending", Progress::Pending),
+            ("in-progress", Progress::Pending),
+            ("registered", Progress::Done),
+            ("", Progress::Done),
+            ("Failed", Progress::Failed),
+            ("rejected", Progress::Failed),
+        ] {
+            assert_eq!(progress(status), expected, "{status}");
+            assert_eq!(is_final(status), expected != Progress::Pending, "{status}");
         }
     }
 }

@@ -42,13 +42,16 @@ impl Pace {
 
     /// Entries the next request may hold; at least one.
     pub fn size(&self, now: Timestamp) -> usize {
-        let limit = self.limit.filter(|(_, until)| now < *until).map_or(usize::MAX, |(limit, _)| limit);
+        // A clock that was set back must not make the day longer.
+        let limit = self.limit.filter(|(_, until)| now < *until && *until <= now.after(LIMIT_REMEMBERED));
+        let limit = limit.map_or(usize::MAX, |(limit, _)| limit);
         self.size.min(self.most).min(limit).min(self.ramp.unwrap_or(usize::MAX)).max(1)
     }
 
-    /// A good answer came after `took`.
-    pub fn good(&mut self, took: Duration) {
+    /// A good answer to a request with `entries` came after `took`.
+    pub fn good(&mut self, entries: usize, took: Duration) {
         self.timeouts = 0;
+        self.limit = self.limit.map(|(limit, until)| (limit.max(entries), until));
         if took < QUICK {
             self.size = self.size.saturating_add(GROWTH).min(self.most);
         }
@@ -73,6 +76,11 @@ impl Pace {
     pub fn too_large(&mut self, entries: usize, now: Timestamp) {
         self.halve();
         self.limit = Some(((entries / 2).max(1), now.after(LIMIT_REMEMBERED)));
+    }
+
+    /// A project is too large by itself: batches were refused because of it, whatever their number of entries.
+    pub fn one_was_too_large(&mut self) {
+        self.limit = None;
     }
 
     /// The way there had failed: begin small again.
@@ -101,6 +109,11 @@ impl Tokens {
     /// The bucket of bisecting, which repeats quickly by design.
     pub fn for_bisecting(now: Timestamp) -> Self {
         Self::new(128.0, 1.0, 60.0, now)
+    }
+
+    /// The bucket of changes of the network: five at once, one more every ten seconds.
+    pub fn for_link_changes(now: Timestamp) -> Self {
+        Self::new(5.0, 1.0, 6.0, now)
     }
 
     fn new(most: f64, scarce_below: f64, per_minute: f64, now: Timestamp) -> Self {
@@ -146,10 +159,10 @@ mod tests {
         let mut pace = Pace::new(100);
         assert_eq!(pace.size(NOW), 25);
         for expected in [35, 45, 55, 65, 75, 85, 95, 100, 100] {
-            pace.good(SECOND);
+            pace.good(1, SECOND);
             assert_eq!(pace.size(NOW), expected);
         }
-        pace.good(3 * SECOND);
+        pace.good(1, 3 * SECOND);
         pace.halve();
         assert_eq!(pace.size(NOW), 50);
         pace.timed_out();
@@ -167,10 +180,18 @@ mod tests {
         let mut pace = Pace::new(100);
         pace.too_large(25, NOW);
         for _ in 0..5 {
-            pace.good(SECOND);
+            pace.good(12, SECOND);
         }
         assert_eq!(pace.size(NOW), 12);
         assert!(pace.size(NOW.after(Duration::from_hours(24))) > 12);
+        assert!(
+            pace.size(NOW.before(Duration::from_hours(24))) > 12,
+            "nor for longer when the clock is set back"
+        );
+        pace.good(20, SECOND);
+        assert_eq!(pace.size(NOW), 20, "a larger one that passes is the limit");
+        pace.one_was_too_large();
+        assert!(pace.size(NOW) > 20);
     }
 
     #[test]
@@ -181,7 +202,7 @@ mod tests {
         while sent < 100 {
             sent += pace.size(NOW);
             requests += 1;
-            pace.good(SECOND);
+            pace.good(sent, SECOND);
         }
         assert_eq!(requests, 5);
     }

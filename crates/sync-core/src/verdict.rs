@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::answer::{Answer, CloudProject, ItemOutcome, ItemResult, Refusal, Suspect, Unreachable};
 use crate::breaker::Cause;
-use crate::ids::LocalId;
+use crate::ids::{CloudId, LocalId};
 
 /// What an answer says about the way to the cloud.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,8 +55,8 @@ pub enum EntriesVerdict {
     Split(Fault),
     /// Each has its own result.
     Each(Vec<(LocalId, ItemVerdict)>),
-    /// Taken, but not done: ask later what became of them.
-    AskLater,
+    /// Taken, but not done: ask later what became of them, of a single one under this UUID where one was told.
+    AskLater(Option<CloudId>),
 }
 
 /// Why the cloud did not take a request as a whole.
@@ -120,11 +120,9 @@ pub fn judge(sent: &[LocalId], batch: bool, answer: &Answer) -> Verdict {
             _ => portal(words("not_the_contract", "one project's answer came for a batch")),
         },
         Answer::Results(results) => judge_results(sent, results),
-        Answer::Accepted(Some(project)) if sent.len() == 1 && !project.status.is_empty() => {
-            let delivered = ItemVerdict::Delivered(project.clone());
-            good(EntriesVerdict::Each(sent.iter().map(|only| (*only, delivered.clone())).collect()))
-        }
-        Answer::Accepted(_) => good(EntriesVerdict::AskLater),
+        Answer::Accepted(project) => good(EntriesVerdict::AskLater(
+            project.as_ref().filter(|_| sent.len() == 1).map(|project| project.cloud),
+        )),
         Answer::Internal(message) => Verdict {
             scope: ScopeVerdict::Unchanged,
             pace: PaceVerdict::Same,
@@ -306,7 +304,7 @@ mod tests {
         };
         let entries = match verdict.entries {
             EntriesVerdict::Return => "return".to_owned(),
-            EntriesVerdict::AskLater => "ask later".to_owned(),
+            EntriesVerdict::AskLater(_) => "ask later".to_owned(),
             EntriesVerdict::Split(fault) => match fault {
                 Fault::Rejected(_) => "split rejected",
                 Fault::TooLarge(_) => "split too large",
@@ -408,7 +406,7 @@ mod tests {
         assert_eq!(outline(&[A], false, &Answer::Registered(cloud())), "closed: delivered, good");
         assert_eq!(outline(&[A, B], true, &Answer::Registered(cloud())), "wait portal: return");
         assert_eq!(outline(&[A, B], true, &Answer::Accepted(None)), "closed: ask later, good");
-        assert_eq!(outline(&[A], false, &Answer::Accepted(Some(cloud()))), "closed: delivered, good");
+        assert_eq!(outline(&[A], false, &Answer::Accepted(Some(cloud()))), "closed: ask later, good");
         assert_eq!(outline(&[A, B], true, &Answer::Internal("panic".to_owned())), "-: split internal");
     }
 }

@@ -72,12 +72,12 @@ crate::sql::statements! {
             content_hash = excluded.content_hash, kind = excluded.kind, parent = excluded.parent,
             presence = excluded.presence, asked = excluded.asked, seen_at = excluded.seen_at";
     UNSENT = concat!("\
-        select ", project_columns!(), "
+        select ", project_columns!(), ", m.sent
         from project p
         left join mapping m on m.scope = ?1 and m.local = p.local
         left join outbox o on o.scope = ?1 and o.operation = 0 and o.local = p.local
         left join dropped d on d.scope = ?1 and d.local = p.local
-        where p.presence = 0 and o.id is null and m.sent is null and d.local is null
+        where p.local > ?3 and p.presence = 0 and o.id is null and d.local is null
             and (
                 p.asked = 1
                 or not exists (
@@ -87,7 +87,19 @@ crate::sql::statements! {
                     where s.id <> ?1 and (sm.local is not null or so.id is not null)
                 )
             )
+        order by p.local
         limit ?2");
+}
+
+/// What looking for projects of which the cloud has not the newest came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Unsent {
+    /// Entries that were made.
+    pub queued: u64,
+    /// Projects for which the queue had no room.
+    pub refused: u64,
+    /// After which project to go on; `None` when all were looked at.
+    pub next: Option<LocalId>,
 }
 
 /// Records changes and queues what the cloud has to know of them, inside the transaction that is open.
@@ -193,28 +205,34 @@ pub(crate) fn displaced(found: &SqliteRow, now: Timestamp) -> Result<Option<NewE
     Ok(Some(NewEvent::new("project.missing", Some(local), message, now)))
 }
 
-/// Queues what was never sent and does not wait.
+/// Queues what was not sent as it is now and does not wait, among the next `at_most` projects after `after`.
 pub(crate) async fn enqueue_unsent(
     connection: &mut SqliteConnection,
     scope: ScopeId,
     machine: MachineId,
+    after: Option<LocalId>,
     at_most: u32,
     limit: u64,
     now: Timestamp,
-) -> Result<u64, Error> {
-    let query = sqlx::query(UNSENT).bind(scope.0).bind(i64::from(at_most));
-    let wanted = query
-        .fetch_all(&mut *connection)
-        .await?
-        .iter()
-        .filter_map(|found| row::or_warn(row::project(found, 0)))
-        .map(|project| Wish {
-            registration: project.registration(machine),
-            asked: Asked::ByDiscovery,
-            force: false,
-        })
-        .collect();
-    Ok(enqueue_each(connection, scope, wanted, limit, now).await?.0)
+) -> Result<Unsent, Error> {
+    let after = after.map_or_else(Vec::new, |after| after.0.as_bytes().to_vec());
+    let query = sqlx::query(UNSENT).bind(scope.0).bind(i64::from(at_most)).bind(after);
+    let found = query.fetch_all(&mut *connection).await?;
+    let mut wanted = Vec::new();
+    let mut last = None;
+    for row in &found {
+        let Some(project) = row::or_warn(row::project(row, 0)) else { continue };
+        last = Some(project.local);
+        let sent: Option<Vec<u8>> =
+            Columns::new(row, row::PROJECT_WIDTH, "mapping", String::new()).take("sent")?;
+        let registration = project.registration(machine);
+        if sent.as_deref() != Some(&registration.payload_hash().0[..]) {
+            wanted.push(Wish { registration, asked: Asked::ByDiscovery, force: false });
+        }
+    }
+    let (queued, refused) = enqueue_each(connection, scope, wanted, limit, now).await?;
+    let is_page = u32::try_from(found.len()).is_ok_and(|found| found == at_most);
+    Ok(Unsent { queued, refused, next: last.filter(|_| is_page) })
 }
 
 /// Queues each wish by itself; returns how many rows changed and how many were refused.

@@ -325,7 +325,10 @@ crate::sql::statements! {
             asked = case when w.value ->> 'by_user' then 0 else asked end,
             standing = 0,
             attempts = case when w.value ->> 'revive' then 0 else attempts end,
-            due = min(due, w.value ->> 'now'),
+            due = case
+                when w.value ->> 'revive' or failure_code is null then min(due, w.value ->> 'now')
+                else due
+            end,
             failure_code = case when w.value ->> 'revive' then null else failure_code end,
             failure_message = case when w.value ->> 'revive' then null else failure_message end,
             failure_at = case when w.value ->> 'revive' then null else failure_at end

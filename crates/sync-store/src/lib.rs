@@ -35,7 +35,7 @@ use sqlx::{Sqlite, SqliteConnection};
 use sync_core::Timestamp;
 use uuid::Uuid;
 
-pub use apply::Applied;
+pub use apply::{Applied, Unsent};
 pub use enqueue::{Enqueued, How, Wish};
 pub use error::Error;
 pub use event::{Event, Events};
@@ -85,6 +85,8 @@ pub struct Figures {
     pub disk_full_since: Option<Timestamp>,
     /// Whether room is kept for the case that the disk is full.
     pub ballast: bool,
+    /// Rows of the outbox that were damaged and are gone: their projects have to be queued again.
+    pub damaged_rows: u64,
     /// The length of the write-ahead log, in bytes. Over 16 MiB something keeps it from being moved into the file.
     pub log_bytes: u64,
 }
@@ -198,6 +200,7 @@ impl Store {
             jobs: counters.jobs.load(Ordering::Relaxed),
             disk_full_since: counters.room.full_since(),
             ballast: counters.room.ballast(),
+            damaged_rows: counters.damaged_rows.load(Ordering::Relaxed),
             log_bytes: counters.room.log_bytes(),
         }
     }

@@ -4,6 +4,7 @@
 //! That an entry is in flight is not known here.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sqlx::SqliteConnection;
@@ -274,6 +275,7 @@ impl Outbox<'_> {
     }
 
     async fn drop_damaged(self, damaged: Vec<EntryId>, now: Timestamp) -> Result<(), Error> {
+        self.store.writer().figures().damaged_rows.fetch_add(damaged.len() as u64, Ordering::Relaxed);
         let ids = ids_json(&damaged)?;
         let events: Vec<NewEvent> = damaged
             .iter()

@@ -5,7 +5,7 @@ use std::path::Path;
 use sync_core::{Change, Entry, LocalId, MachineId, Mapping, Project, ProjectKind, ScopeId, Timestamp};
 
 use crate::Store;
-use crate::apply::{self, Applied};
+use crate::apply::{self, Applied, Unsent};
 use crate::error::Error;
 use crate::row::{
     self, Columns, MAPPING_WIDTH, PROJECT_WIDTH, entry_columns, mapping_columns, project_columns,
@@ -156,9 +156,9 @@ impl Projects<'_> {
             .await
     }
 
-    /// Queues the projects on disk that `scope`'s cloud was never sent and that do not wait: those that were refused
-    /// while the queue was full, whose row was damaged, or that discovery found in the time of another scope. Says how
-    /// many; at most `at_most` in one call.
+    /// Queues the projects on disk that `scope`'s cloud was not sent as they are now and that do not wait: those that
+    /// were refused while the queue was full, whose row was damaged, or that discovery found or saw changed in the
+    /// time of another scope. Looks at `at_most` projects by their UUID, those after `after`.
     ///
     /// Left out are those whose entry was dropped, and those that only a user named and that another scope has: what
     /// was meant for one tenant is not told to another.
@@ -166,14 +166,15 @@ impl Projects<'_> {
         self,
         scope: ScopeId,
         machine: MachineId,
+        after: Option<LocalId>,
         at_most: u32,
         now: Timestamp,
-    ) -> Result<u64, Error> {
+    ) -> Result<Unsent, Error> {
         let limit = self.store.limits().max_items;
         self.store
             .write_more(now, move |connection| {
                 Box::pin(async move {
-                    apply::enqueue_unsent(connection, scope, machine, at_most, limit, now).await
+                    apply::enqueue_unsent(connection, scope, machine, after, at_most, limit, now).await
                 })
             })
             .await

@@ -57,6 +57,7 @@ pub(crate) struct Counters {
     pub(crate) commits: AtomicU64,
     pub(crate) jobs: AtomicU64,
     pub(crate) damage_seen: AtomicBool,
+    pub(crate) damaged_rows: AtomicU64,
     /// A step failed for want of room, inside a group that may have been committed.
     full_seen: AtomicBool,
     pub(crate) room: Arc<RoomSeen>,

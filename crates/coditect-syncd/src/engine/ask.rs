@@ -25,6 +25,13 @@ impl Engine {
         let local = self.local(which).await?;
         let scope = self.scope();
         let cached = self.cached(&scope, local).await?;
+        if let (None, Some((id, last))) = (&cached, scope.last.clone()) {
+            // Who this is cannot be told now; what was true of the last one known is better than nothing.
+            let last = CurrentScope { id, scope: last, settled: true, last: None };
+            if let Some(mapping) = self.cached(&last, local).await? {
+                return Ok(resolved(mapping, &last, false, true));
+            }
+        }
         if let Some(mapping) = cached.clone().filter(|_| !refresh) {
             let stale = match mapping.freshness(self.now()) {
                 Freshness::Fresh => false,

@@ -25,14 +25,24 @@ pub(super) enum Landing {
 pub(super) enum Errand {
     /// A flight of registrations.
     Flight(Flight),
-    /// Asking what became of an entry.
-    Entry(Box<Entry>),
+    /// Asking what became of an entry, under the UUID where one is known.
+    Entry(Box<Entry>, Option<CloudId>),
     /// Asking for somebody.
     LookUp(LocalId),
     /// Asking how far a registration came that is not final.
     Status(LocalId, CloudId),
     /// Asking for the credential.
     Credential(Source),
+}
+
+impl Errand {
+    /// Whether it carries an entry, so that nothing else is sent until it lands.
+    pub(super) fn is_of_an_entry(&self) -> bool {
+        match self {
+            Self::Flight(_) | Self::Entry(..) => true,
+            Self::LookUp(_) | Self::Status(..) | Self::Credential(_) => false,
+        }
+    }
 }
 
 /// Carries out one errand.
@@ -58,8 +68,11 @@ pub(super) async fn fly(cloud: Arc<Cloud>, token: Option<Token>, scope: Scope, e
             };
             Landing::Flight(flight, reply)
         }
-        Errand::Entry(entry) => {
-            let reply = cloud.by_local_uuid(token, entry.registration.local).await;
+        Errand::Entry(entry, project) => {
+            let reply = match project {
+                Some(project) => cloud.registration_status(token, project).await,
+                None => cloud.by_local_uuid(token, entry.registration.local).await,
+            };
             Landing::Entry(entry, reply)
         }
         Errand::LookUp(local) => Landing::LookUp(local, cloud.by_local_uuid(token, local).await),

@@ -69,6 +69,8 @@ struct Inner {
     network_changed: AtomicBool,
     /// There may be projects that were never sent and do not wait.
     unsent: AtomicBool,
+    /// The process before this one did not end in order.
+    unclean: bool,
     look_ups: Mutex<BTreeMap<LocalId, Vec<oneshot::Sender<LookedUpFor>>>>,
     scans: Mutex<Vec<ScanWish>>,
     index: index::Index,
@@ -85,6 +87,8 @@ pub(crate) struct CurrentScope {
     scope: Scope,
     /// The credential was asked for once, so the tenant is known as well as it can be.
     settled: bool,
+    /// While the tenant is not known: the last one that was, whose mappings are answered, as stale ones.
+    last: Option<(ScopeId, Scope)>,
 }
 
 /// What the delivery loop tells of itself.
@@ -154,6 +158,8 @@ pub(crate) struct Parts {
     pub settings: Settings,
     /// When everything ends.
     pub stop: Stop,
+    /// The process before this one did not end in order.
+    pub unclean: bool,
 }
 
 const MOST_LOOKS: usize = 2;
@@ -165,7 +171,7 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn new(parts: Parts) -> Result<Self, sync_store::Error> {
-        let Parts { clock, dice, store, machine, settings, stop } = parts;
+        let Parts { clock, dice, store, machine, settings, stop, unclean } = parts;
         let now = clock.now();
         let scope = settings.scope(Tenant::Unknown);
         let id = store.scope().ensure(&scope).await?;
@@ -188,7 +194,7 @@ impl Engine {
             started: tokio::time::Instant::now(),
             stop,
             settings: watch::Sender::new(Arc::new(settings)),
-            scope: watch::Sender::new(CurrentScope { id, scope, settled: false }),
+            scope: watch::Sender::new(CurrentScope { id, scope, settled: false, last: None }),
             delivery: watch::Sender::new(view),
             discovery: watch::Sender::new(DiscoveryView::default()),
             progress: watch::Sender::new(0),
@@ -200,6 +206,7 @@ impl Engine {
             credential_changed: AtomicBool::new(false),
             network_changed: AtomicBool::new(false),
             unsent: AtomicBool::new(true),
+            unclean,
             look_ups: Mutex::default(),
             scans: Mutex::default(),
             index: index::Index::default(),

@@ -125,6 +125,7 @@ async fn start(
             dev: Some(DevSettings { url: cloud.url(), token: dev_token(tenant, None) }),
         },
         stop: stop.clone(),
+        unclean: false,
     };
     let engine = Engine::new(parts).await.unwrap();
     let (delivering, discovering) = (engine.clone(), engine.clone());

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::note::{Ask, Group, Witness};
+use super::note::{Ask, Group, SUSPECT_FROM, Witness};
 use super::{Air, BATCHES_RETRIED_AFTER, Delivery, Flight, MOST_LINK_UP_SPREAD, MOST_PROBE_CAP};
 use crate::answer::{Answer, Hints, LookUp};
 use crate::backoff::{Throws, between, doubled};
 use crate::breaker::Cause;
-use crate::entry::{Entry, Failure, Fate, Settled};
+use crate::entry::{Entry, Failure, Fate, Settled, Standing};
+use crate::mapping::{Progress, progress};
 use crate::time::Timestamp;
 use crate::verdict::{EntriesVerdict, Fault, ItemVerdict, PaceVerdict, ScopeVerdict, Verdict, Words, judge};
 
@@ -30,7 +31,9 @@ pub type LookedUp = Landed;
 
 const ITEM_LONGEST: Duration = Duration::from_hours(6);
 const PARKED_FOR: Duration = Duration::from_hours(24);
+/// The first and the longest pause before the cloud is asked what became of something it accepted.
 const ACCEPTED_ASKED_AFTER: Duration = Duration::from_secs(30);
+const ACCEPTED_LONGEST: Duration = Duration::from_hours(1);
 const CONFLICTS_RETRIED: u32 = 3;
 const STUMBLES_COUNTED: u32 = 3;
 
@@ -51,24 +54,33 @@ impl Delivery {
         if air.is_some_and(|air| air.astray) {
             return astray();
         }
-        for entry in &flight.entries {
-            self.lane.notes.tried(entry);
+        // An endpoint that is not there says nothing of them: to send them one by one is no repeat.
+        if scope != ScopeVerdict::NoBatches {
+            for entry in &flight.entries {
+                self.lane.notes.tried(entry);
+            }
         }
         let fresh_connection = self.rule_on_scope(scope, air, now, &mut throws);
         match pace {
             PaceVerdict::Same => {}
-            PaceVerdict::Good => self.lane.pace.good(took),
+            PaceVerdict::Good => self.lane.pace.good(flight.entries.len(), took),
             PaceVerdict::Halve => self.lane.pace.halve(),
             PaceVerdict::TimedOut => self.lane.pace.timed_out(),
             // One project that is too large says nothing of how many may go together.
-            PaceVerdict::TooLarge if flight.entries.len() < 2 => {}
+            PaceVerdict::TooLarge if flight.entries.len() < 2 => self.lane.pace.one_was_too_large(),
             PaceVerdict::TooLarge => self.lane.pace.too_large(flight.entries.len(), now),
         }
         let good = pace == PaceVerdict::Good;
         let mut settled = Vec::new();
         match entries {
             EntriesVerdict::Return => {
-                settled.extend(flight.entries.iter().map(|entry| back(entry, now, None)));
+                let may_cause_it =
+                    matches!(scope, ScopeVerdict::Wait { cause: Cause::Server | Cause::Portal, .. });
+                for entry in &flight.entries {
+                    let due =
+                        if may_cause_it { self.suspicion(flight, entry, now, &mut throws) } else { now };
+                    settled.push(back(entry, due, None));
+                }
             }
             EntriesVerdict::Each(each) => {
                 self.take_hints(hints);
@@ -78,12 +90,11 @@ impl Delivery {
                 }));
                 settled.extend(self.lane_passed(now));
             }
-            EntriesVerdict::AskLater => {
+            EntriesVerdict::AskLater(cloud) => {
                 self.take_hints(hints);
                 for entry in &flight.entries {
-                    self.lane.notes.ask(entry, Ask::Accepted);
-                    let wait = between(ACCEPTED_ASKED_AFTER, ACCEPTED_ASKED_AFTER * 2, throws.draw());
-                    settled.push(back(entry, now.after(wait), None));
+                    self.lane.notes.ask(entry, Ask::Accepted(cloud));
+                    settled.push(back(entry, self.asked_again(entry, now, &mut throws), None));
                 }
                 settled.extend(self.lane_passed(now));
             }
@@ -115,13 +126,27 @@ impl Delivery {
             LookUp::Failed(answer) => {
                 let verdict = judge(&[entry.registration.local], false, answer);
                 self.rule_on_look_up(&verdict, air, now, &mut throws);
-                let wait = between(ACCEPTED_ASKED_AFTER, ACCEPTED_ASKED_AFTER * 2, throws.draw());
-                (Fate::Back { due: now.after(wait), failure: None }, verdict.trouble)
+                let due = self.asked_again(entry, now, &mut throws);
+                (Fate::Back { due, failure: None }, verdict.trouble)
             }
             LookUp::Found(project) => {
                 self.lane.breaker.passed(now);
-                self.lane.notes.forget(entry.id);
-                (Fate::Delivered(project.clone()), None)
+                match progress(&project.status) {
+                    Progress::Done => {
+                        self.lane.notes.forget(entry.id);
+                        (Fate::Delivered(project.clone()), None)
+                    }
+                    Progress::Pending => {
+                        self.lane.notes.ask(entry, Ask::Accepted(Some(project.cloud)));
+                        (Fate::Back { due: self.asked_again(entry, now, &mut throws), failure: None }, None)
+                    }
+                    Progress::Failed => {
+                        self.lane.notes.forget(entry.id);
+                        let message = format!("the cloud accepted it and then said `{}`", project.status);
+                        let words = Words { code: "item_failed".to_owned(), message };
+                        (self.counted(entry, &words, now, &mut throws), None)
+                    }
+                }
             }
             LookUp::Unknown => {
                 self.lane.breaker.passed(now);
@@ -131,9 +156,9 @@ impl Delivery {
                         let message = "the cloud calls it a conflict and does not know it".to_owned();
                         (Fate::Bury(Failure { code: "conflict".to_owned(), message, at: now }), None)
                     }
-                    Some(Ask::Accepted) | None => {
-                        let due = now.after(self.item_pause(entry.attempts, throws.draw()));
-                        (Fate::Back { due, failure: None }, None)
+                    // It said yes and did nothing: sent again.
+                    Some(Ask::Accepted(_)) | None => {
+                        (Fate::Back { due: self.asked_again(entry, now, &mut throws), failure: None }, None)
                     }
                 }
             }
@@ -162,15 +187,41 @@ impl Delivery {
         }
     }
 
-    /// A look-up tells less than a registration: a status that belongs to its own endpoint says nothing of the way.
+    /// When the cloud is asked (again) what became of something it accepted, or it is sent again.
+    fn asked_again(&mut self, entry: &Entry, now: Timestamp, throws: &mut Throws) -> Timestamp {
+        let pause = doubled(ACCEPTED_ASKED_AFTER, self.lane.notes.asked_before(entry), ACCEPTED_LONGEST);
+        now.after(between(pause, pause * 2, throws.draw()))
+    }
+
+    /// The way failed under an entry. From when it may go again: at once, unless the way fails with it time and again
+    /// and not without it; a gateway that breaks over one project must not keep the others waiting.
+    fn suspicion(
+        &mut self,
+        flight: &Flight,
+        entry: &Entry,
+        now: Timestamp,
+        throws: &mut Throws,
+    ) -> Timestamp {
+        let alone = flight.entries.len() == 1;
+        let times = self.lane.notes.way_failed(entry, alone, self.lane.passes);
+        match times.checked_sub(SUSPECT_FROM) {
+            Some(more) if alone => now.after(self.item_pause(more, throws.draw())),
+            Some(_) | None => now,
+        }
+    }
+
+    /// A look-up tells less than a registration: a status that belongs to its own endpoint says nothing of the way,
+    /// and neither does a stumble over one project.
     fn rule_on_look_up(&mut self, verdict: &Verdict, air: Option<Air>, now: Timestamp, throws: &mut Throws) {
         match verdict.scope {
-            ScopeVerdict::Wait { cause: Cause::Protocol, .. } | ScopeVerdict::NoBatches => {}
+            ScopeVerdict::Wait { cause: Cause::Protocol, .. }
+            | ScopeVerdict::NoBatches
+            | ScopeVerdict::OnceMore => {}
+            ScopeVerdict::Wait { told: None, .. } if matches!(verdict.entries, EntriesVerdict::Split(_)) => {}
             scope @ (ScopeVerdict::Good
             | ScopeVerdict::Unchanged
             | ScopeVerdict::Wait { .. }
-            | ScopeVerdict::CredentialRefused
-            | ScopeVerdict::OnceMore) => {
+            | ScopeVerdict::CredentialRefused) => {
                 self.rule_on_scope(scope, air, now, throws);
             }
         }
@@ -215,7 +266,7 @@ impl Delivery {
     /// A registration was taken: the way is good, and who was refused meanwhile was meant himself.
     fn lane_passed(&mut self, now: Timestamp) -> Vec<Settled> {
         self.lane.passes += 1;
-        self.lane.ever_good = true;
+        (self.lane.ever_good, self.lane.careful) = (true, false);
         self.lane.batch_forbidden = false;
         self.lane.stumblers.clear();
         self.lane.retries.earn();
@@ -232,13 +283,21 @@ impl Delivery {
             .collect()
     }
 
-    fn take_hints(&mut self, hints: Hints) {
+    /// Takes in what the cloud asks of its daemons: with an answer, or as an earlier process kept it.
+    pub fn take_hints(&mut self, hints: Hints) {
         if let Some(spread) = hints.link_up_spread {
-            self.lane.link_up_spread = Some(spread.min(MOST_LINK_UP_SPREAD));
+            self.lane.hints.link_up_spread = Some(spread.min(MOST_LINK_UP_SPREAD));
         }
         if let Some(cap) = hints.probe_cap {
-            self.lane.breaker.cap_probes(cap.min(MOST_PROBE_CAP));
+            let cap = cap.min(MOST_PROBE_CAP);
+            self.lane.hints.probe_cap = Some(cap);
+            self.lane.breaker.cap_probes(cap);
         }
+    }
+
+    /// What the cloud asked of its daemons, to be kept.
+    pub fn hints(&self) -> Hints {
+        self.lane.hints
     }
 
     fn rule_on_one(
@@ -300,6 +359,10 @@ impl Delivery {
                     self.item_pause(times - 1, throws.draw())
                 };
                 Fate::Back { due: now.after(pause), failure: Some(failure(&words, now)) }
+            }
+            // It was this one's own already, and is: nobody else waits for that.
+            Fault::Forbidden(words) if entry.standing == Standing::Parked => {
+                Fate::Park { due: now.after(PARKED_FOR), failure: failure(&words, now) }
             }
             Fault::Forbidden(words) => {
                 let others = self.lane.notes.witnesses().iter().any(|witness| witness.entry != entry.id);

@@ -12,13 +12,14 @@ mod tests;
 use std::time::Duration;
 
 pub use land::{Landed, LookedUp};
-use note::{Group, Notes};
+use note::{Ask, Group, Notes};
 
+use crate::answer::Hints;
 use crate::backoff::Throws;
 use crate::breaker::{Breaker, Cause, Gate, Pauses};
 use crate::credential::{CredentialState, Need, Obtained};
 use crate::entry::{Entry, Standing};
-use crate::ids::{EntryId, LocalId, Revision};
+use crate::ids::{CloudId, EntryId, LocalId, Revision};
 use crate::pace::{MOST_BYTES, Pace, Tokens};
 use crate::time::Timestamp;
 
@@ -51,8 +52,9 @@ impl Default for Policy {
 pub enum Step {
     /// Send these and tell [`Delivery::landed`] what came back.
     Send(Flight),
-    /// Ask the cloud what became of this entry's project and tell [`Delivery::looked_up`].
-    LookUp(Box<Entry>),
+    /// Ask the cloud what became of this entry's project, under the UUID where one is known, and tell
+    /// [`Delivery::looked_up`].
+    LookUp(Box<Entry>, Option<CloudId>),
     /// Obtain the credential and tell [`Delivery::credential_obtained`].
     Renew,
     /// Look at the queue again: what was waited for is gone.
@@ -137,6 +139,7 @@ pub struct Delivery {
     lane: Lane,
     paused: bool,
     air: Option<Air>,
+    held_until: Option<Timestamp>,
 }
 
 /// The registration request, or the look-up for an entry, that is in the air.
@@ -146,6 +149,17 @@ struct Air {
     fingerprint: Option<u64>,
     /// Its scope was left while it flew: its answer says nothing of the present one.
     astray: bool,
+}
+
+/// Whether a single entry goes to find out whether there is a way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Probing {
+    /// The way is known.
+    No,
+    /// Nothing was tried yet.
+    First,
+    /// The last try failed.
+    Again,
 }
 
 /// Everything that belongs to one scope.
@@ -174,10 +188,19 @@ struct Lane {
     batch_forbidden: bool,
     /// Whether the cloud ever answered well.
     ever_good: bool,
-    /// Over how long the cloud wants first requests spread after a link came up.
-    link_up_spread: Option<Duration>,
+    /// From when the cloud may be asked about another entry that it accepted.
+    next_ask: Timestamp,
+    /// What the cloud asks of its daemons.
+    hints: Hints,
+    /// Bounds how often a change of the network is believed to be worth a try.
+    link_changes: Tokens,
+    /// The process before this one did not end in order: what is tried first is left to chance.
+    careful: bool,
 }
 
+/// Questions about what the cloud accepted leave room for what it was not sent yet.
+const ASKED_EVERY: Duration = Duration::from_secs(1);
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
 const LINK_UP_SPREAD: Duration = Duration::from_millis(250);
 const WAKE_SPREAD: Duration = Duration::from_secs(2);
 const MOST_LINK_UP_SPREAD: Duration = Duration::from_mins(1);
@@ -193,7 +216,25 @@ impl Delivery {
             lane: Lane::new(policy, now),
             paused: false,
             air: None,
+            held_until: None,
         }
+    }
+
+    /// Nothing is sent before `until`, half a minute from now at most: machines that start together do not come
+    /// together.
+    pub fn hold(&mut self, until: Timestamp) {
+        self.held_until = Some(until);
+    }
+
+    /// The process before this one did not end in order: until something passes, chance says who goes first, so that
+    /// an entry that ends the process is not first at every start.
+    pub fn begin_carefully(&mut self) {
+        self.lane.careful = true;
+    }
+
+    /// This one was in the air when the process ended, time and again: it goes alone.
+    pub fn suspect(&mut self, entry: &Entry) {
+        self.lane.notes.suspect(entry);
     }
 
     /// The tenant or the cloud changed: what was learned of the way there is forgotten. What is in the air lands
@@ -219,7 +260,9 @@ impl Delivery {
             Some(index) => Wants::These(self.lane.groups[index].members.iter().map(|(id, _)| *id).collect()),
             None => Wants::Heads {
                 // Those in trouble must not hide the others.
-                limit: self.policy.batch_size + self.lane.blocked_count() + self.lane.notes.troubled(),
+                limit: self.policy.batch_size
+                    + self.lane.blocked_count()
+                    + self.lane.notes.troubled(self.lane.passes),
             },
         }
     }
@@ -254,13 +297,21 @@ impl Delivery {
                 }
             };
         }
+        if let Some(until) = self.held_until.filter(|until| now < *until && *until <= now.after(LONGEST_HOLD))
+        {
+            return Step::Wait { until, why: Why::Sparing };
+        }
         let probing = match self.lane.breaker.gate(now) {
-            Gate::Closed => false,
-            Gate::HalfOpen { .. } => true,
+            // Whether there is a way is for one to find out.
+            Gate::Closed if !self.lane.ever_good => Probing::First,
+            Gate::Closed => Probing::No,
+            Gate::HalfOpen { .. } => Probing::Again,
             Gate::Open { cause: Cause::Forbidden, .. } if self.lane.has_untried_witness(&heads.entries) => {
-                true
+                Probing::Again
             }
-            Gate::Open { cause: Cause::Server, .. } if self.lane.has_newcomer(&heads.entries, now) => true,
+            Gate::Open { cause: Cause::Server, .. } if self.lane.has_newcomer(&heads.entries, now) => {
+                Probing::First
+            }
             Gate::Open { cause, until } => return Step::Wait { until, why: Why::Scope(cause) },
         };
         match self.credential.need(now) {
@@ -269,37 +320,52 @@ impl Delivery {
             Need::Required { until } => return Step::Wait { until, why: Why::AuthRequired },
         }
         self.lane.notes.forget_replaced(&heads.entries);
-        if let Some(entry) = heads.entries.iter().find(|entry| self.lane.notes.asks(entry)) {
-            self.take_air();
-            return Step::LookUp(Box::new(entry.clone()));
+        let (asked, heads): (Vec<&Entry>, Vec<&Entry>) =
+            heads.entries.iter().partition(|entry| self.lane.notes.asks(entry).is_some());
+        if let Some(entry) = asked.first() {
+            let next = self.lane.next_ask;
+            if next <= now || next > now.after(ASKED_EVERY) {
+                return self.ask_about(entry, now);
+            }
+            if heads.is_empty() {
+                return Step::Wait { until: next, why: Why::NotDue };
+            }
         }
+        let heads: Vec<Entry> = heads.into_iter().cloned().collect();
         let flight = match group {
-            Some(index) => self.lane.group_flight(index, &heads.entries, now),
-            None => self.lane.head_flight(&heads.entries, probing, now),
+            Some(index) => self.lane.group_flight(index, &heads, now),
+            None => self.lane.head_flight(&heads, probing, now, throws.draw()),
         };
         if let (Some(index), true) = (group, flight.entries.is_empty()) {
             self.lane.groups.remove(index);
             return Step::Again;
         }
-        if let Some(until) = self.lane.too_soon(&flight, now) {
+        let repeats = probing == Probing::Again || self.lane.notes.was_tried(&flight);
+        if let Some(until) = self.lane.too_soon(&flight, repeats, now) {
             return Step::Wait { until, why: Why::Sparing };
         }
-        self.lane.take_off(&flight, group, now, throws.draw());
+        self.lane.take_off(&flight, group, repeats, now, throws.draw());
         self.take_air();
         Step::Send(flight)
     }
 
     /// The network came, went or changed: what waits for the network goes at once, spread a little.
     pub fn network_changed(&mut self, now: Timestamp, dice: u64) {
-        let spread = self.lane.link_up_spread.unwrap_or(LINK_UP_SPREAD);
+        // A machine on which networks come and go all the time tries no more often than this pays for.
+        if self.lane.link_changes.next(now) > now {
+            return;
+        }
+        let spread = self.lane.hints.link_up_spread.unwrap_or(LINK_UP_SPREAD);
         if self.lane.breaker.network_changed(now, spread, dice) {
+            self.lane.link_changes.spend(now, dice);
             self.lane.hurried = true;
         }
     }
 
     /// The machine woke from sleep.
     pub fn woke(&mut self, now: Timestamp, dice: u64) {
-        if self.lane.breaker.network_changed(now, WAKE_SPREAD, dice) {
+        let spread = self.lane.hints.link_up_spread.unwrap_or_default().max(WAKE_SPREAD);
+        if self.lane.breaker.network_changed(now, spread, dice) {
             self.lane.hurried = true;
         }
     }
@@ -321,6 +387,22 @@ impl Delivery {
     /// Asking for the credential came to this.
     pub fn credential_obtained(&mut self, how: Obtained, now: Timestamp, dice: u64) {
         self.credential.obtained(how, now, dice);
+    }
+
+    /// The cloud's own clock said `told` at `now`: whether a token is expired is not for a wrong clock here to say.
+    pub fn heard_time(&mut self, told: Timestamp, now: Timestamp) {
+        self.credential.heard_time(told, now);
+    }
+
+    /// The credential that the cloud refused, by its fingerprint, and until when it is not sent; for keeping it over a
+    /// restart.
+    pub fn refused(&self) -> Option<(u64, Timestamp)> {
+        self.credential.lasting()
+    }
+
+    /// The credential with this fingerprint was refused before this process began, and is not sent until then.
+    pub fn restore_refused(&mut self, fingerprint: u64, until: Timestamp) {
+        self.credential.restore(fingerprint, until);
     }
 
     /// Whether the credential has to be obtained before anything else can be known.
@@ -370,6 +452,16 @@ impl Delivery {
         self.lane.breaker.restore(cause, until);
     }
 
+    fn ask_about(&mut self, entry: &Entry, now: Timestamp) -> Step {
+        self.lane.next_ask = now.after(ASKED_EVERY);
+        self.take_air();
+        let cloud = match self.lane.notes.asks(entry) {
+            Some(Ask::Accepted(cloud)) => cloud,
+            Some(Ask::Conflict) | None => None,
+        };
+        Step::LookUp(Box::new(entry.clone()), cloud)
+    }
+
     fn take_air(&mut self) {
         self.air = Some(Air { fingerprint: self.credential.fingerprint(), astray: false });
     }
@@ -386,9 +478,12 @@ impl Delivery {
 
 impl Lane {
     fn new(policy: Policy, now: Timestamp) -> Self {
+        let mut pace = Pace::new(policy.batch_size);
+        // Nothing is known of the way yet.
+        pace.restart();
         Self {
             breaker: Breaker::new(policy.pauses),
-            pace: Pace::new(policy.batch_size),
+            pace,
             retries: Tokens::for_retries(now),
             bisecting: Tokens::for_bisecting(now),
             notes: Notes::default(),
@@ -401,7 +496,10 @@ impl Lane {
             lone_stumble: false,
             batch_forbidden: false,
             ever_good: false,
-            link_up_spread: None,
+            next_ask: now,
+            hints: Hints::default(),
+            link_changes: Tokens::for_link_changes(now),
+            careful: false,
         }
     }
 
@@ -442,19 +540,31 @@ impl Lane {
     }
 
     /// The first due entries; a single one where that is asked for or where it has to travel alone.
-    fn head_flight(&self, entries: &[Entry], probing: bool, now: Timestamp) -> Flight {
+    fn head_flight(&mut self, entries: &[Entry], probing: Probing, now: Timestamp, dice: u64) -> Flight {
         let witnesses = self.notes.witnesses();
         let doubted = |entry: &Entry| witnesses.iter().any(|witness| witness.entry == entry.id);
         let free: Vec<&Entry> =
             entries.iter().filter(|entry| !self.is_blocked(entry) && !doubted(entry)).collect();
-        let alone = probing || free.is_empty() || !witnesses.is_empty() || self.batch_forbidden;
+        // Where repeats are scarce, those that would not be repeats go first.
+        let sparing =
+            probing != Probing::Again && !self.hurried && !self.once_more && self.retries.next(now) > now;
+        let repeats = |entry: &Entry| sparing && !self.notes.is_new(entry);
+        let alone =
+            probing != Probing::No || free.is_empty() || !witnesses.is_empty() || self.batch_forbidden;
         if alone {
             // Whoever waits for something to pass may be what passes, when the others are in trouble.
-            let oldest = entries.iter().min_by_key(|entry| {
-                (self.notes.turn(entry.id), self.is_blocked(entry), entry.enqueued_at, entry.id)
+            let next = entries.iter().min_by_key(|entry| {
+                let turn = self.notes.turn(entry.id, self.passes);
+                let lot =
+                    if self.careful { Throws::new(dice ^ entry.id.0.cast_unsigned()).draw() } else { 0 };
+                (repeats(entry), turn, self.is_blocked(entry), lot, entry.enqueued_at, entry.id)
             });
-            return self.flight(oldest.cloned().into_iter().collect(), false, now);
+            return self.flight(next.cloned().into_iter().collect(), false, now);
         }
+        let free: Vec<&Entry> = match free.iter().any(|entry| !repeats(entry)) {
+            true => free.into_iter().filter(|entry| !repeats(entry)).collect(),
+            false => free,
+        };
         let size = if self.speaks_batches(now) { self.pace.size(now) } else { 1 };
         let mut bytes = 0;
         let mut chosen: Vec<Entry> = Vec::new();
@@ -484,13 +594,13 @@ impl Lane {
     }
 
     /// Until when a repeat has to wait for the sake of the cloud.
-    fn too_soon(&mut self, flight: &Flight, now: Timestamp) -> Option<Timestamp> {
+    fn too_soon(&mut self, flight: &Flight, repeats: bool, now: Timestamp) -> Option<Timestamp> {
         if self.hurried || self.once_more {
             return None;
         }
         let next = if flight.bisecting {
             self.bisecting.next(now)
-        } else if self.notes.was_tried(flight) {
+        } else if repeats {
             self.retries.next(now)
         } else {
             now
@@ -498,10 +608,10 @@ impl Lane {
         (next > now).then_some(next)
     }
 
-    fn take_off(&mut self, flight: &Flight, group: Option<usize>, now: Timestamp, dice: u64) {
+    fn take_off(&mut self, flight: &Flight, group: Option<usize>, repeats: bool, now: Timestamp, dice: u64) {
         if flight.bisecting {
             self.bisecting.spend(now, dice);
-        } else if self.notes.was_tried(flight) {
+        } else if repeats {
             self.retries.spend(now, dice);
         }
         if let Some(index) = group {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::Flight;
 use crate::entry::{Entry, Standing};
-use crate::ids::{EntryId, LocalId, Revision};
+use crate::ids::{CloudId, EntryId, LocalId, Revision};
 use crate::registration::PayloadHash;
 
 /// Part of a batch that was not taken as a whole.
@@ -45,13 +45,28 @@ struct Note {
     witness: bool,
     /// The cloud is asked what became of it before it is sent again.
     ask: Option<Ask>,
+    /// Times the cloud was asked in a row without a final word.
+    asked: u32,
+    /// Times the way failed under a request it was in, with something passed in between; and the passes at the last.
+    suspicion: u32,
+    suspected_at: Option<u64>,
+    /// The passes when the way failed under it alone.
+    failed_alone_at: Option<u64>,
 }
 
 impl Note {
     fn had_trouble(&self) -> bool {
-        self.stumbled > 0 || self.conflicts > 0 || self.witness
+        self.stumbled > 0 || self.conflicts > 0 || self.witness || self.is_suspect()
+    }
+
+    /// The way fails with it and not without it, too often for chance.
+    fn is_suspect(&self) -> bool {
+        self.suspicion >= SUSPECT_FROM
     }
 }
+
+/// From so many failures of the way on an entry is suspected to cause them.
+pub(super) const SUSPECT_FROM: u32 = 3;
 
 /// An entry that was refused with 402 or 403, and what of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,8 +80,8 @@ pub(super) struct Witness {
 /// Why the cloud is asked about an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ask {
-    /// It was accepted (202).
-    Accepted,
+    /// It was accepted (202), under this UUID where one was told.
+    Accepted(Option<CloudId>),
     /// It was called a conflict (409) three times.
     Conflict,
 }
@@ -95,6 +110,10 @@ impl Notes {
             conflicts: 0,
             witness: false,
             ask: None,
+            asked: 0,
+            suspicion: 0,
+            suspected_at: None,
+            failed_alone_at: None,
         })
     }
 
@@ -122,9 +141,12 @@ impl Notes {
         flight.entries.iter().any(|entry| self.0.get(&entry.id).is_some_and(|note| note.tried))
     }
 
-    /// How many had trouble of their own.
-    pub(super) fn troubled(&self) -> usize {
-        self.0.values().filter(|note| note.had_trouble()).count()
+    /// How many had trouble of their own, are asked about, or just failed to get through: they must not hide the
+    /// others.
+    pub(super) fn troubled(&self, passes: u64) -> usize {
+        let counts =
+            |note: &&Note| note.had_trouble() || note.ask.is_some() || note.failed_alone_at == Some(passes);
+        self.0.values().filter(counts).count()
     }
 
     /// Whether this revision was in no request yet.
@@ -132,15 +154,40 @@ impl Notes {
         self.0.get(&entry.id).is_none_or(|note| !note.tried || note.revision != entry.revision)
     }
 
-    /// Whose turn it is to go alone: first who had no trouble of its own, then who went longest ago.
-    pub(super) fn turn(&self, id: EntryId) -> u64 {
-        self.0.get(&id).filter(|note| note.had_trouble()).map_or(0, |note| note.last_turn)
+    /// Whose turn it is to go alone: first who had no trouble of its own and did not just fail to get through, then
+    /// who went longest ago.
+    pub(super) fn turn(&self, id: EntryId, passes: u64) -> u64 {
+        self.0
+            .get(&id)
+            .filter(|note| note.had_trouble() || note.failed_alone_at == Some(passes))
+            .map_or(0, |note| note.last_turn)
+    }
+
+    /// The way failed under a request it was in. Answers how often that was so with something passed in between.
+    pub(super) fn way_failed(&mut self, entry: &Entry, alone: bool, passes: u64) -> u32 {
+        let note = self.of(entry);
+        if note.suspected_at.is_none_or(|then| passes > then) {
+            note.suspicion = note.suspicion.saturating_add(1);
+            note.suspected_at = Some(passes);
+        }
+        if alone {
+            note.failed_alone_at = Some(passes);
+        }
+        note.suspicion
+    }
+
+    /// What was in the air when the process ended, time and again, goes alone from the start.
+    pub(super) fn suspect(&mut self, entry: &Entry) {
+        self.of(entry).suspicion = SUSPECT_FROM;
     }
 
     /// Whether it had trouble of its own, so that it would hold up the others of a batch.
     pub(super) fn travels_alone(&self, entry: &Entry) -> bool {
         entry.standing != Standing::Ready
-            || self.0.get(&entry.id).is_some_and(|note| note.stumbled > 0 || note.conflicts > 0)
+            || self
+                .0
+                .get(&entry.id)
+                .is_some_and(|note| note.stumbled > 0 || note.conflicts > 0 || note.is_suspect())
     }
 
     /// The times it was left out, this one included.
@@ -175,13 +222,20 @@ impl Notes {
         self.of(entry).ask = Some(why);
     }
 
-    pub(super) fn asks(&self, entry: &Entry) -> bool {
-        self.0.get(&entry.id).is_some_and(|note| note.ask.is_some())
+    pub(super) fn asks(&self, entry: &Entry) -> Option<Ask> {
+        self.0.get(&entry.id).and_then(|note| note.ask)
     }
 
     /// Why the cloud was asked; it is not asked again.
     pub(super) fn asked(&mut self, id: EntryId) -> Option<Ask> {
         self.0.get_mut(&id).and_then(|note| note.ask.take())
+    }
+
+    /// The times the cloud was asked about it without a final word, this one not included.
+    pub(super) fn asked_before(&mut self, entry: &Entry) -> u32 {
+        let note = self.of(entry);
+        note.asked = note.asked.saturating_add(1);
+        note.asked - 1
     }
 
     /// It was refused with 402 or 403. Answers whether it had been before, and nothing passed since.

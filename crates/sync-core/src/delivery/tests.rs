@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
+mod start;
+mod trouble;
+
 use super::*;
 use crate::answer::{
     Answer, CloudProject, Hints, ItemOutcome, ItemResult, LookUp, Refusal, Suspect, Unreachable,
@@ -85,6 +88,14 @@ struct World {
 
 impl World {
     fn new(entries: i64) -> Self {
+        let mut world = Self::just_started(entries);
+        // The way is known.
+        world.delivery.lane.ever_good = true;
+        world.delivery.lane.pace = Pace::new(100);
+        world
+    }
+
+    fn just_started(entries: i64) -> Self {
         let mut delivery = Delivery::new(Policy::default(), START);
         let pass = Pass { fingerprint: 1, expires_at: None };
         delivery.credential_obtained(Obtained::Pass(pass), START, 0);
@@ -158,7 +169,7 @@ impl World {
                     assert!(until > self.now, "a wait that is over is no wait");
                     self.now = until;
                 }
-                step @ (Step::Wait { .. } | Step::Rest { .. } | Step::Renew | Step::LookUp(_)) => {
+                step @ (Step::Wait { .. } | Step::Rest { .. } | Step::Renew | Step::LookUp(..)) => {
                     return step;
                 }
             }
@@ -349,7 +360,7 @@ fn a_conflict_is_retried_three_times_and_then_looked_up() {
     for (look_up, dead) in [(LookUp::Found(cloud_project(&entry(1))), false), (LookUp::Unknown, true)] {
         let mut world = World::new(1);
         let step = world.run(Duration::from_hours(24), |_, _| refused(409));
-        let Step::LookUp(asked) = step else { panic!("{step:?}") };
+        let Step::LookUp(asked, _) = step else { panic!("{step:?}") };
         assert_eq!(world.requests.len(), 4);
         let looked_up = world.delivery.looked_up(&asked, &look_up, world.now, 0);
         world.settle(&looked_up.settled);
@@ -362,7 +373,7 @@ fn a_conflict_is_retried_three_times_and_then_looked_up() {
 fn what_was_accepted_but_not_done_is_asked_for_and_not_sent_again() {
     let mut world = World::new(1);
     let step = world.run(Duration::from_hours(1), |_, _| Answer::Accepted(None));
-    let Step::LookUp(asked) = step else { panic!("{step:?}") };
+    let Step::LookUp(asked, _) = step else { panic!("{step:?}") };
     assert_eq!(world.requests.len(), 1);
     let looked_up = world.delivery.looked_up(&asked, &LookUp::Found(cloud_project(&asked)), world.now, 0);
     world.settle(&looked_up.settled);
@@ -449,7 +460,7 @@ fn a_large_body_is_never_more_than_a_quarter_of_a_mebibyte() {
         entry.registration.root = PathBuf::from(format!("/{}", "x".repeat(4_000)));
     }
     for _ in 0..20 {
-        world.delivery.lane.pace.good(SECOND);
+        world.delivery.lane.pace.good(25, SECOND);
     }
     let Step::Send(flight) = world.step() else { panic!("nothing sent") };
     assert!(flight.entries.len() < 64, "{}", flight.entries.len());

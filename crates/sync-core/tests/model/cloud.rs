@@ -72,6 +72,9 @@ pub(crate) enum Poison {
     ItemFails,
     ItemIsRejected,
     Panics,
+    /// The gateway breaks over it: the connection, or with a page of its own.
+    Breaks,
+    Page,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -216,6 +219,10 @@ impl Cloud {
             match self.poison(now, one.local) {
                 Some(Poison::Status(status)) => return refused(status, None),
                 Some(Poison::Panics) => return Answer::Internal("it panicked".to_owned()),
+                Some(Poison::Breaks) => return Answer::Unreachable(Unreachable::Reset),
+                Some(Poison::Page) => {
+                    return Answer::Suspect(Suspect::NotTheContract("a page".to_owned()));
+                }
                 Some(Poison::ItemFails | Poison::ItemIsRejected) | None => {}
             }
         }

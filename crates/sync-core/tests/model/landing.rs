@@ -38,7 +38,8 @@ impl<Q: Queue> World<Q> {
         if scope != self.scope.0 {
             return self.take_in_late(flight, scope, sent, answer, &before);
         }
-        let landed = self.delivery.landed(flight, &heard, Hints::default(), took, now, dice);
+        let hints = self.hints();
+        let landed = self.delivery.landed(flight, &heard, hints, took, now, dice);
         let kept = !self.disk_full;
         let settled_nothing = landed.settled.is_empty();
         if kept {
@@ -61,6 +62,13 @@ impl<Q: Queue> World<Q> {
             self.keep_wait();
         }
         Ok(())
+    }
+
+    /// Now and then the cloud asks something of its daemons.
+    fn hints(&mut self) -> Hints {
+        let mut seconds =
+            |most| self.chance.one_in(20).then(|| Duration::from_secs(self.chance.index(most) as u64));
+        Hints { link_up_spread: seconds(100), probe_cap: seconds(1_000) }
     }
 
     /// The scope was left while it flew: what was delivered is written down where it belongs, and nothing else is

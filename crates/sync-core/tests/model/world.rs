@@ -302,7 +302,7 @@ impl<Q: Queue> World<Q> {
             match step {
                 Step::Again => continue,
                 Step::Send(flight) => self.send_flight(&flight)?,
-                Step::LookUp(entry) => {
+                Step::LookUp(entry, _) => {
                     self.reference.leaves(self.now, self.owner())?;
                     self.launch(Errand::Entry(entry));
                 }
@@ -511,6 +511,10 @@ impl<Q: Queue> World<Q> {
         let scope = Scope { origin: ORIGIN.to_owned(), tenant: Tenant::Unknown };
         self.scope = (self.queue.scope(&scope), scope);
         self.delivery = Delivery::new(self.policy, now);
+        self.delivery.hold(now.after(Duration::from_millis(self.chance.index(2_000) as u64)));
+        if !clean {
+            self.delivery.begin_carefully();
+        }
         (self.settled, self.flush, self.up) = (false, false, true);
         (self.token, self.kept_wait, self.doom) = (None, None, None);
         self.wanted_look_ups.clear();

@@ -53,7 +53,7 @@ fn rule(wish: &Wish, hash: PayloadHash, row: Option<&Row>, mapping: Option<&Mapp
     match row {
         Some(row) if row.hash != hash => Ruling::Replace,
         Some(row) => match row.standing {
-            Standing::Ready if by_user => Ruling::Hurry,
+            Standing::Ready if by_user && row.asked == Asked::ByDiscovery => Ruling::Hurry,
             Standing::Parked | Standing::Dead if by_user || wish.force => Ruling::Revive,
             Standing::Ready | Standing::Parked | Standing::Dead => Ruling::Keep,
         },
@@ -223,12 +223,7 @@ mod tests {
         Sent(PayloadHash),
     }
 
-    fn check(
-        (asked, force): (Asked, bool),
-        row: Option<(PayloadHash, Standing)>,
-        known: &Known,
-        expected: Ruling,
-    ) {
+    fn wish((asked, force): (Asked, bool)) -> Wish {
         let registration = Registration {
             local: LocalId(Uuid::nil()),
             machine: MachineId(Uuid::nil()),
@@ -240,15 +235,22 @@ mod tests {
             kind: ProjectKind::Standalone,
             parent: None,
         };
-        let wish = Wish { registration, asked, force };
-        let row = row.map(|(hash, standing)| Row {
-            id: Some(EntryId(1)),
-            hash,
-            revision: Revision(3),
-            asked: Asked::ByDiscovery,
-            standing,
-            bytes: 0,
-        });
+        Wish { registration, asked, force }
+    }
+
+    fn row(hash: PayloadHash, standing: Standing) -> Row {
+        let (id, revision) = (Some(EntryId(1)), Revision(3));
+        Row { id, hash, revision, asked: Asked::ByDiscovery, standing, bytes: 0 }
+    }
+
+    fn check(
+        (asked, force): (Asked, bool),
+        waiting: Option<(PayloadHash, Standing)>,
+        known: &Known,
+        expected: Ruling,
+    ) {
+        let wish = wish((asked, force));
+        let row = waiting.map(|(hash, standing)| row(hash, standing));
         let sent = match known {
             Known::Not => None,
             Known::Unsent => Some(None),
@@ -286,6 +288,15 @@ mod tests {
         check(found, Some((SAME, Ready)), &Known::Not, Ruling::Keep);
         check(forced, Some((SAME, Ready)), &Known::Not, Ruling::Keep);
         check(user, Some((SAME, Ready)), &Known::Not, Ruling::Hurry);
+        let hurried = Row { asked: Asked::ByUser, ..row(SAME, Ready) };
+        let mut wish = wish(user);
+        assert_eq!(
+            rule(&wish, SAME, Some(&hurried), None),
+            Ruling::Keep,
+            "the same wish once more writes nothing"
+        );
+        wish.force = true;
+        assert_eq!(rule(&wish, SAME, Some(&hurried), None), Ruling::Keep);
         for given_up in [Parked, Dead] {
             check(found, Some((SAME, given_up)), &Known::Not, Ruling::Keep);
             check(forced, Some((SAME, given_up)), &Known::Not, Ruling::Revive);

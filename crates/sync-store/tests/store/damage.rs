@@ -372,7 +372,9 @@ async fn a_bit_of_a_payload_that_flipped_is_found_by_its_hash() {
     assert!(heads.iter().all(|entry| entry.registration.local != local(170)));
     assert!(heads.iter().any(|entry| entry.registration.local == local(171)));
     // Its project is known and is queued anew, with what its row says.
-    assert!(opened.store.project().enqueue_unsent(scope, MACHINE, 1_000, NOW).await.unwrap() >= 1);
+    assert!(
+        opened.store.project().enqueue_unsent(scope, MACHINE, None, 1_000, NOW).await.unwrap().queued >= 1
+    );
 }
 
 #[tokio::test]

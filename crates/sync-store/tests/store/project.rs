@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use sync_core::{
-    Asked, Change, ChangeKind, Failure, Fate, MachineId, Place, Presence, Project, ProjectKind, Vcs,
+    Asked, Change, ChangeKind, Failure, Fate, MachineId, Place, Presence, Project, ProjectKind, ScopeId, Vcs,
 };
-use sync_store::{Applied, Error, Filter, How, State, Store, Wish};
+use sync_store::{Applied, Error, Filter, How, State, Store, Unsent, Wish};
 use uuid::Uuid;
 
 use crate::support::{Home, LIFE, NOW, delivered, enqueue, found, kinds, local, scope, settled, store};
@@ -221,6 +221,46 @@ fn scope_of(tenant: &str) -> sync_core::Scope {
     scope(tenant)
 }
 
+async fn unsent(store: &Store, scope: ScopeId) -> Unsent {
+    store.project().enqueue_unsent(scope, MACHINE, None, 100, NOW).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_changed_while_another_tenant_had_its_turn_is_sent_when_the_first_is_back() {
+    let (_home, store, first) = store().await;
+    let second = store.scope().ensure(&scope_of("other")).await.unwrap();
+    store.project().apply(first, MACHINE, vec![added(1, "/p/1")], NOW).await.unwrap();
+    let flown = settled(&store, first, 1, delivered(51)).await;
+    store.outbox().settle(first, vec![flown], LIFE, 0, NOW).await.unwrap();
+    assert_eq!(unsent(&store, first).await, Unsent::default(), "what was sent as it is, is not sent again");
+
+    let mut changed = added(1, "/p/1");
+    changed.kind = ChangeKind::Changed;
+    changed.project.content_hash = "newer".to_owned();
+    store.project().apply(second, MACHINE, vec![changed], NOW).await.unwrap();
+    assert_eq!(unsent(&store, first).await, Unsent { queued: 1, ..Unsent::default() });
+    let waiting = store.outbox().waiting_for(first, local(1)).await.unwrap().unwrap();
+    assert_eq!(waiting.registration.content_hash, "newer");
+    assert_eq!(unsent(&store, first).await, Unsent::default());
+}
+
+#[tokio::test]
+async fn what_is_unsent_is_looked_for_page_by_page() {
+    let (_home, store, scope) = store().await;
+    let records: Vec<Change> = (1..=5).map(|number| added(number, &format!("/p/{number}"))).collect();
+    store.outbox().register(scope, Vec::new(), records, NOW).await.unwrap();
+    let (mut after, mut queued) = (None, Vec::new());
+    loop {
+        let page = store.project().enqueue_unsent(scope, MACHINE, after, 2, NOW).await.unwrap();
+        queued.push(page.queued);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(queued, [2, 2, 1]);
+}
+
 #[tokio::test]
 async fn what_was_never_sent_can_be_queued_later() {
     let home = Home { limit: 1, ..Home::new() };
@@ -229,10 +269,11 @@ async fn what_was_never_sent_can_be_queued_later() {
     let changes = vec![added(1, "/p/1"), added(2, "/p/2")];
     let applied = store.project().apply(scope, MACHINE, changes, NOW).await.unwrap();
     assert_eq!((applied.added, applied.enqueued, applied.refused), (2, 1, 1));
-    assert_eq!(store.project().enqueue_unsent(scope, MACHINE, 100, NOW).await.unwrap(), 0);
+    let nothing = Unsent { refused: 1, ..Unsent::default() };
+    assert_eq!(unsent(&store, scope).await, nothing);
     let flown = settled(&store, scope, 1, delivered(51)).await;
     store.outbox().settle(scope, vec![flown], LIFE, 0, NOW).await.unwrap();
-    assert_eq!(store.project().enqueue_unsent(scope, MACHINE, 100, NOW).await.unwrap(), 1);
+    assert_eq!(unsent(&store, scope).await, Unsent { queued: 1, ..Unsent::default() });
     let registration = project(2, "/p/2").registration(MACHINE);
     let wish = Wish { registration, asked: Asked::ByDiscovery, force: false };
     assert!(matches!(enqueue(&store, scope, wish, NOW).await, How::Waiting(..)));
@@ -245,7 +286,7 @@ async fn what_was_dropped_waits_again_only_when_it_changes() {
     store.project().apply(scope, MACHINE, vec![change.clone()], NOW).await.unwrap();
     let waiting = store.outbox().waiting_for(scope, change.project.local).await.unwrap().unwrap();
     assert_eq!(store.outbox().drop_entries(&[waiting.id]).await.unwrap(), 1);
-    assert_eq!(store.project().enqueue_unsent(scope, MACHINE, 100, NOW).await.unwrap(), 0);
+    assert_eq!(unsent(&store, scope).await, Unsent::default());
     let mut changed = change;
     changed.project.content_hash = "other".to_owned();
     changed.kind = ChangeKind::Changed;
@@ -261,8 +302,7 @@ async fn a_project_a_user_named_for_one_tenant_is_not_told_to_another() {
         let mut change = added(number, &format!("/p/{number}"));
         change.project.asked = asked;
         store.project().apply(first, MACHINE, vec![change], NOW).await.unwrap();
-        let queued = store.project().enqueue_unsent(second, MACHINE, 100, NOW).await.unwrap();
-        assert_eq!(queued, told, "{asked:?}");
+        assert_eq!(unsent(&store, second).await.queued, told, "{asked:?}");
     }
 }
 

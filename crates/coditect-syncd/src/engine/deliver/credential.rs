@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sync_cloud::{Credential, CredentialError};
-use sync_core::{Cause, Failure, Obtained, Pass, Scope, ScopeId, Standing, Tenant, Timestamp};
+use sync_core::{Failure, Obtained, Pass, Scope, ScopeId, Standing, Tenant, Timestamp};
 
 use super::super::CurrentScope;
 use super::{DeliverError, Desk, Errand};
@@ -46,6 +46,10 @@ impl Desk {
                 if credential.readable_by_others {
                     tracing::warn!("the token's file can be read by other users; run `chmod 600` on it");
                 }
+                if let Some(until) = self.refused_before(credential.token.mark(self.engine.0.machine.0), now)
+                {
+                    self.delivery.restore_refused(pass.fingerprint, until);
+                }
                 token = Some(credential.token);
                 (Obtained::Pass(pass), credential.claims.tenant.map_or(Tenant::Opaque, Tenant::Named), None)
             }
@@ -66,7 +70,8 @@ impl Desk {
             }
             self.told.clone_from(&words);
         }
-        self.enter_scope(told, now).await?;
+        let failed = how == Obtained::Failed;
+        self.enter_scope(told, failed, now).await?;
         self.token = token;
         self.generation += 1;
         self.delivery.credential_obtained(how, now, dice);
@@ -79,7 +84,12 @@ impl Desk {
     }
 
     /// The credential tells whose entries may be sent and whose mappings may be answered.
-    pub(super) async fn enter_scope(&mut self, told: Tenant, now: Timestamp) -> Result<(), DeliverError> {
+    pub(super) async fn enter_scope(
+        &mut self,
+        told: Tenant,
+        failed: bool,
+        now: Timestamp,
+    ) -> Result<(), DeliverError> {
         let store = self.engine.0.store.clone();
         let before = self.engine.scope();
         // A credential that cannot be had says nothing of the tenant: the scope of the last one stays, unless the
@@ -103,16 +113,21 @@ impl Desk {
             self.unknown.clear();
             self.failed.clear();
             self.delivery.enter_scope(now);
-            self.lasting = None;
             tracing::info!(%scope, "registrations belong here");
         }
         let is_new = !before.settled || scope != before.scope;
         // At once: what is made from here on belongs to it.
-        self.engine.0.scope.send_replace(CurrentScope { id, scope, settled: true });
+        let mut current = CurrentScope { id, scope, settled: true, last: None };
+        if current.scope.tenant != Tenant::Unknown {
+            self.keep_scope(id).await?;
+        } else if failed {
+            current.last = self.last_scope(&current).await?;
+        }
+        self.engine.0.scope.send_replace(current);
         self.engine.0.discover_wake.wake();
         if is_new {
             self.engine.0.unsent.store(true, Ordering::Relaxed);
-            self.restore(id).await?;
+            self.take_up(id).await?;
             self.pull_in(id, now).await?;
         }
         self.engine.progressed();
@@ -130,38 +145,4 @@ impl Desk {
         }
         Ok(())
     }
-
-    /// Waits the server asked for outlive the process.
-    pub(super) async fn keep_lasting(&mut self, scope: &CurrentScope) -> Result<(), DeliverError> {
-        let lasting = self.delivery.lasting();
-        if lasting == self.lasting {
-            return Ok(());
-        }
-        let (meta, key) = (self.engine.0.store.meta(), lasting_key(scope.id));
-        match lasting {
-            Some((cause, until)) => meta.set(&key, &format!("{} {}", cause.as_str(), until.0)).await?,
-            None => {
-                meta.remove(&key).await?;
-            }
-        }
-        self.lasting = lasting;
-        Ok(())
-    }
-
-    pub(super) async fn restore(&mut self, scope: ScopeId) -> Result<(), DeliverError> {
-        let kept = self.engine.0.store.meta().get(&lasting_key(scope)).await?;
-        let wait = kept
-            .as_deref()
-            .and_then(|text| text.split_once(' '))
-            .and_then(|(cause, until)| Some((Cause::from_word(cause)?, Timestamp(until.parse().ok()?))));
-        if let Some((cause, until)) = wait {
-            self.delivery.restore(cause, until);
-            self.lasting = wait;
-        }
-        Ok(())
-    }
-}
-
-fn lasting_key(scope: ScopeId) -> String {
-    format!("scope.{}.wait", scope.0)
 }

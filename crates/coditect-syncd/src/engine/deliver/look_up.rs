@@ -1,8 +1,12 @@
 //! Look-ups: what the cloud knows of a project, for somebody who waits or because a mapping grows old.
 
+use std::sync::atomic::Ordering;
 use sync_core::backoff::doubled;
+
+use sync_cloud::LookUpReply;
 use sync_core::{
-    Answer, Asked, LocalId, LookUp, Mapping, Need, Presence, Revision, Timestamp, is_final, lifetime,
+    Answer, Asked, LocalId, LookUp, Mapping, Need, Presence, Progress, Revision, Timestamp, is_final,
+    lifetime, progress,
 };
 use sync_store::Wish;
 use tokio::sync::oneshot;
@@ -59,7 +63,7 @@ impl Desk {
     fn is_asked(&self, local: LocalId) -> bool {
         self.errands.values().any(|sent| match sent.errand {
             Errand::LookUp(other) | Errand::Status(other, _) => other == local,
-            Errand::Flight(_) | Errand::Entry(_) | Errand::Credential(_) => false,
+            Errand::Flight(_) | Errand::Entry(..) | Errand::Credential(_) => false,
         })
     }
 
@@ -102,9 +106,21 @@ impl Desk {
         if self.delivery.is_paused() || self.delivery.may_look_up(now).is_err() {
             return Ok(());
         }
-        let due = self.engine.0.store.mapping().due_for_refresh(scope.id, now, MOST_REFRESHES).await?;
+        match self.delivery.credential_need(now) {
+            Need::Usable => {}
+            Need::Renew => {
+                self.ask_for_credential();
+                return Ok(());
+            }
+            Need::Required { .. } => return Ok(()),
+        }
+        // Those that are not asked about now must not hide the others.
+        let hidden = u32::try_from(self.failed.len() + self.unknown.len()).unwrap_or(u32::MAX);
+        let limit = MOST_REFRESHES.saturating_add(hidden);
+        let due = self.engine.0.store.mapping().due_for_refresh(scope.id, now, limit).await?;
         let askable = |local: &LocalId| !self.unknown.contains_key(local) && !self.failed_lately(*local, now);
         let due: Vec<Mapping> = due.into_iter().filter(|mapping| askable(&mapping.local)).collect();
+        let due = due.into_iter().take(usize::try_from(MOST_REFRESHES).unwrap_or(usize::MAX));
         for mapping in due {
             if is_final(&mapping.status) {
                 locked(&self.engine.0.look_ups).entry(mapping.local).or_default();
@@ -119,10 +135,12 @@ impl Desk {
     pub(super) async fn take_look_up(
         &mut self,
         local: LocalId,
-        look_up: &LookUp,
+        LookUpReply { look_up, hints, date, .. }: &LookUpReply,
         generation: u64,
+        asked_at: Timestamp,
     ) -> Result<(), DeliverError> {
         let (now, dice) = (self.engine.now(), self.engine.0.dice.throw());
+        self.hear_time(*date, now);
         if let LookUp::Failed(Answer::Refused(refusal)) = look_up
             && refusal.status == UNAUTHORIZED
             && generation != self.generation
@@ -131,7 +149,12 @@ impl Desk {
             return Ok(());
         }
         let trouble = self.delivery.heard(look_up, now, dice);
+        if trouble.is_none() {
+            self.delivery.take_hints(*hints);
+        }
         let scope = self.engine.scope();
+        self.keep_lasting(scope.id).await?;
+        self.keep_refusal().await?;
         let store = self.engine.0.store.clone();
         let before = store.mapping().get(scope.id, local).await?;
         let answer = match look_up {
@@ -154,14 +177,26 @@ impl Desk {
                     expires_at,
                     refresh_at,
                 };
+                let gave_up = progress(&project.status) == Progress::Failed
+                    && before.is_some_and(|before| before.sent.is_some() && !is_final(&before.status));
                 store.mapping().put(scope.id, mapping, now).await?;
                 self.engine.0.index.mappings_changed(scope.id, [local]);
-                self.failed.remove(&local);
+                if gave_up {
+                    let lately = self.failed_lately(local, now);
+                    self.remember_failure(local, now);
+                    tracing::warn!(project = %local, status = project.status, "the cloud gave a registration up");
+                    if !lately {
+                        self.wish_again(local, &scope, now).await?;
+                    }
+                } else {
+                    self.failed.remove(&local);
+                }
                 LookedUpFor::Known
             }
             LookUp::Unknown => {
                 self.unknown.insert(local, now.after(UNKNOWN_REMEMBERED));
-                if before.is_some() {
+                // What was delivered since the question was asked is no news to its answer.
+                if before.is_some_and(|before| before.cached_at <= asked_at) {
                     self.register_again(local, &scope, now).await?;
                 }
                 LookedUpFor::Unknown
@@ -186,17 +221,37 @@ impl Desk {
         scope: &CurrentScope,
         now: Timestamp,
     ) -> Result<(), DeliverError> {
-        let store = &self.engine.0.store;
-        let project = store.project().get(local).await?;
-        if let Some(project) = project.filter(|project| project.presence == Presence::Present) {
+        // Before the mapping goes: it knows the revision after which this one comes.
+        if self.wish_again(local, scope, now).await? {
             tracing::info!(project = %local, "the cloud does not know it any more; it is registered again");
-            let registration = project.registration(self.engine.0.machine);
-            let wish = Wish { registration, asked: Asked::ByDiscovery, force: true };
-            // Before the mapping goes: it knows the revision after which this one comes.
-            store.outbox().enqueue(scope.id, vec![wish], now).await?;
         }
-        store.mapping().forget(scope.id, local).await?;
+        self.engine.0.store.mapping().forget(scope.id, local).await?;
         self.engine.0.index.mappings_changed(scope.id, [local]);
         Ok(())
+    }
+
+    /// Queues a project that is still here as it is. Answers whether it is.
+    async fn wish_again(
+        &self,
+        local: LocalId,
+        scope: &CurrentScope,
+        now: Timestamp,
+    ) -> Result<bool, DeliverError> {
+        let store = &self.engine.0.store;
+        let project = store.project().get(local).await?;
+        let Some(project) = project.filter(|project| project.presence == Presence::Present) else {
+            return Ok(false);
+        };
+        let registration = project.registration(self.engine.0.machine);
+        let wish = Wish { registration, asked: Asked::ByDiscovery, force: true };
+        match store.outbox().enqueue(scope.id, vec![wish], now).await {
+            Ok(_) => {}
+            // There is no room now. What is not queued is found to be unsent when there is.
+            Err(sync_store::Error::Full | sync_store::Error::QueueFull { .. }) => {
+                self.engine.0.unsent.store(true, Ordering::Relaxed);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(true)
     }
 }

@@ -10,11 +10,14 @@ use std::time::Duration;
 
 use sync_cloud::{Cloud, LookUpReply, Reply, Token};
 use sync_core::{
-    Answer, Cause, Delivery, Heads, Hints, LocalId, LookUp, ScopeId, Standing, Step, Timestamp, Wants, Why,
+    Answer, Cause, Delivery, Entry, Heads, Hints, LocalId, LookUp, ScopeId, Standing, Step, Timestamp,
+    Tokens, Wants, Why,
 };
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use uuid::Uuid;
 
 mod credential;
+mod keep;
 mod look_up;
 mod publish;
 mod settle;
@@ -59,6 +62,8 @@ impl From<sync_store::Error> for DeliverError {
 const MOST_UNSENT: u32 = 1_000;
 const MOST_EVENTS: u32 = 10_000;
 const MOST_DEAD: u32 = 5_000;
+/// A healthy request has landed by then.
+const GIVEN_UP_FROM: Duration = Duration::from_millis(500);
 const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Runs the loop until the daemon stops.
@@ -67,6 +72,9 @@ const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
 /// When the store is damaged or closed under it, or the configured cloud cannot be spoken to at all.
 pub(crate) async fn deliver(engine: Engine) -> Result<(), DeliverError> {
     let mut desk = Desk::new(engine)?;
+    if let Err(error) = desk.begin().await {
+        desk.store_trouble(error)?;
+    }
     desk.ask_for_credential();
     let stop = desk.engine.0.stop.clone();
     while !stop.is_finishing() {
@@ -88,11 +96,11 @@ pub(crate) async fn deliver(engine: Engine) -> Result<(), DeliverError> {
                 }
             }
             () = engine.0.deliver_wake.woken() => {}
-            nap = wait(&clock, pause, settings.config.sync_daemon.drain_interval) => {
+            nap = wait(&clock, pause, desk.engine.now(), settings.config.sync_daemon.drain_interval) => {
                 if nap == Nap::Slept {
                     let (now, dice) = (desk.engine.now(), desk.engine.0.dice.throw());
                     tracing::info!("the machine slept; what waits for the network is tried soon");
-                    desk.cloud.forget_connections();
+                    desk.give_up_what_flies(now);
                     desk.delivery.woke(now, dice);
                 }
             }
@@ -101,9 +109,11 @@ pub(crate) async fn deliver(engine: Engine) -> Result<(), DeliverError> {
     desk.finish().await
 }
 
-async fn wait(clock: &crate::clock::Clock, pause: Pause, drain_interval: Duration) -> Nap {
+async fn wait(clock: &crate::clock::Clock, pause: Pause, now: Timestamp, drain_interval: Duration) -> Nap {
+    let drain = now.after(drain_interval);
     match pause {
-        Pause::Until(until) => clock.until(until).await,
+        Pause::Until(until) => clock.until(until.min(drain)).await,
+        Pause::Landing => clock.until(drain).await,
         Pause::Drain => {
             clock.rest(drain_interval).await;
             Nap::Over
@@ -115,6 +125,8 @@ async fn wait(clock: &crate::clock::Clock, pause: Pause, drain_interval: Duratio
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Pause {
     Until(Timestamp),
+    /// Something is in the air: a machine that sleeps meanwhile has lost it.
+    Landing,
     Drain,
 }
 
@@ -122,6 +134,8 @@ enum Pause {
 struct Sent {
     errand: Errand,
     scope: ScopeId,
+    at: Timestamp,
+    handle: AbortHandle,
     /// Which token went with it; of a question for the token, how often there had been reason to ask.
     generation: u64,
 }
@@ -146,7 +160,18 @@ struct Desk {
     errands: HashMap<Id, Sent>,
     /// Projects the cloud did not know a moment ago.
     unknown: BTreeMap<LocalId, Timestamp>,
-    lasting: Option<(Cause, Timestamp)>,
+    /// What is kept over restarts, as it is on disk.
+    kept: BTreeMap<String, String>,
+    /// The mark of a token that was refused before this process began, and until when it is not sent.
+    refused: Option<(Uuid, Timestamp)>,
+    /// Entries that were in the air in too many crashes.
+    suspects: Vec<Entry>,
+    /// After which project the search for unsent ones goes on.
+    unsent_after: Option<LocalId>,
+    /// Rows of the queue that had been found damaged when they were looked at last.
+    damaged_rows: u64,
+    /// Bounds how often what is in the air is given up because the network changed.
+    give_ups: Tokens,
     next_upkeep: Timestamp,
     /// Until when the store is left alone because it refused to work, and how often it did in a row.
     store_rests_until: Timestamp,
@@ -159,7 +184,8 @@ impl Desk {
     fn new(engine: Engine) -> Result<Self, DeliverError> {
         let settings = engine.settings();
         let cloud = Arc::new(Cloud::new(settings.cloud(engine.0.machine))?);
-        let delivery = Delivery::new(settings.policy(), engine.now());
+        let now = engine.now();
+        let delivery = Delivery::new(settings.policy(), now);
         Ok(Self {
             engine,
             delivery,
@@ -173,7 +199,12 @@ impl Desk {
             airborne: JoinSet::new(),
             errands: HashMap::new(),
             unknown: BTreeMap::new(),
-            lasting: None,
+            kept: BTreeMap::new(),
+            refused: None,
+            suspects: Vec::new(),
+            unsent_after: None,
+            damaged_rows: 0,
+            give_ups: Tokens::for_link_changes(now),
             next_upkeep: Timestamp::default(),
             store_rests_until: Timestamp::default(),
             store_refusals: 0,
@@ -207,17 +238,19 @@ impl Desk {
             let pause = match step {
                 Step::Again => continue,
                 Step::Send(flight) => {
+                    self.keep_air(&flight.entries).await?;
                     self.send(Errand::Flight(flight), &scope);
-                    Pause::Drain
+                    Pause::Landing
                 }
-                Step::LookUp(entry) => {
-                    self.send(Errand::Entry(entry), &scope);
-                    Pause::Drain
+                Step::LookUp(entry, project) => {
+                    self.send(Errand::Entry(entry, project), &scope);
+                    Pause::Landing
                 }
                 Step::Renew => {
                     self.ask_for_credential();
-                    Pause::Drain
+                    Pause::Landing
                 }
+                Step::Rest { why: Why::Flying } => Pause::Landing,
                 Step::Wait { until, why: Why::NotDue } if until > now.after(LONGEST_READY) => {
                     // The clock was set back while nobody looked, or these are parked; both are seen to.
                     self.pull_in(scope.id, now).await?;
@@ -252,24 +285,39 @@ impl Desk {
     }
 
     /// Queues what was never sent, if there may be any. Answers whether there was.
-    async fn queue_unsent(&self, scope: &CurrentScope, now: Timestamp) -> Result<bool, DeliverError> {
+    async fn queue_unsent(&mut self, scope: &CurrentScope, now: Timestamp) -> Result<bool, DeliverError> {
         let unsent = &self.engine.0.unsent;
-        if !unsent.swap(false, Ordering::Relaxed) {
-            return Ok(false);
+        if unsent.swap(false, Ordering::Relaxed) {
+            self.unsent_after = Some(LocalId(Uuid::nil()));
         }
-        let machine = self.engine.0.machine;
-        let queued = self.engine.0.store.project().enqueue_unsent(scope.id, machine, MOST_UNSENT, now).await;
-        // There may be more; they are looked for when these have gone. So may what an error kept from being found.
-        if !matches!(queued, Ok(0)) {
-            unsent.store(true, Ordering::Relaxed);
+        let (store, machine) = (self.engine.0.store.clone(), self.engine.0.machine);
+        while let Some(after) = self.unsent_after {
+            let page = store.project().enqueue_unsent(scope.id, machine, Some(after), MOST_UNSENT, now).await;
+            let page = match page {
+                Ok(page) => page,
+                // What waits is still delivered; these are looked for when there is room again.
+                Err(sync_store::Error::Full) => {
+                    self.unsent_after = None;
+                    unsent.store(true, Ordering::Relaxed);
+                    return Ok(false);
+                }
+                Err(error) => return Err(error.into()),
+            };
+            self.unsent_after = page.next;
+            if page.refused > 0 {
+                unsent.store(true, Ordering::Relaxed);
+            }
+            if page.queued > 0 {
+                return Ok(true);
+            }
         }
-        let queued = queued?;
-        Ok(queued > 0)
+        Ok(false)
     }
 
     /// Now and then, when nothing waits: old events and dead letters go, and the write-ahead log is folded in.
     async fn keep_up(&mut self, scope: &CurrentScope, now: Timestamp) -> Result<(), DeliverError> {
-        if now < self.next_upkeep {
+        // A clock that was set back must not put it off.
+        if now < self.next_upkeep && self.next_upkeep <= now.after(UPKEEP_INTERVAL) {
             return Ok(());
         }
         self.next_upkeep = now.after(UPKEEP_INTERVAL);
@@ -288,13 +336,18 @@ impl Desk {
         if !Arc::ptr_eq(&settings, &self.settings) {
             self.asked += 1;
             self.cloud = Arc::new(Cloud::new(settings.cloud(self.engine.0.machine))?);
+            // The token at hand may be another cloud's.
+            self.token = None;
+            self.delivery.credential_changed();
             self.delivery.follow(settings.policy(), now);
             self.settings = settings;
         }
         self.delivery.pause(self.engine.0.paused.load(Ordering::Relaxed));
         if self.engine.0.network_changed.swap(false, Ordering::Relaxed) {
-            // A connection that was made over the old network may be dead without knowing it.
-            self.cloud.forget_connections();
+            if self.give_ups.next(now) <= now {
+                self.give_ups.spend(now, self.engine.0.dice.throw());
+                self.give_up_what_flies(now);
+            }
             self.delivery.network_changed(now, self.engine.0.dice.throw());
         }
         if self.engine.0.flush.swap(false, Ordering::Relaxed) {
@@ -308,12 +361,13 @@ impl Desk {
         Ok(())
     }
 
-    async fn heads(&self, scope: &CurrentScope, now: Timestamp) -> Result<Heads, DeliverError> {
+    async fn heads(&mut self, scope: &CurrentScope, now: Timestamp) -> Result<Heads, DeliverError> {
         if self.is_sending() {
             // The machine answers only what lands.
             return Ok(Heads::default());
         }
-        let outbox = self.engine.0.store.outbox();
+        let store = self.engine.0.store.clone();
+        let outbox = store.outbox();
         let entries = match self.delivery.wants() {
             // While the way is closed it matters only whether anything waits.
             Wants::Heads { .. } if self.is_shut(now) => outbox.heads(scope.id, now, 1, &[]).await?,
@@ -326,16 +380,18 @@ impl Desk {
                 entries
             }
         };
+        let damaged_rows = self.engine.0.store.figures().damaged_rows;
+        if damaged_rows != std::mem::replace(&mut self.damaged_rows, damaged_rows) {
+            self.engine.0.unsent.store(true, Ordering::Relaxed);
+        }
         let next_due = if entries.is_empty() { outbox.next_due(scope.id).await? } else { None };
         // What came due between the two questions is asked for again at once.
         Ok(Heads { entries, next_due: next_due.map(|due| due.max(Timestamp(now.0.saturating_add(1)))) })
     }
 
     fn is_sending(&self) -> bool {
-        self.errands.values().any(|sent| match sent.errand {
-            Errand::Flight(_) | Errand::Entry(_) => sent.scope == self.engine.scope().id,
-            Errand::LookUp(_) | Errand::Status(..) | Errand::Credential(_) => false,
-        })
+        let scope = self.engine.scope().id;
+        self.errands.values().any(|sent| sent.errand.is_of_an_entry() && sent.scope == scope)
     }
 
     fn is_shut(&self, now: Timestamp) -> bool {
@@ -361,14 +417,32 @@ impl Desk {
         }
         let generation = if matches!(errand, Errand::Credential(_)) { self.asked } else { self.generation };
         let future = fly(Arc::clone(&self.cloud), self.token.clone(), scope.scope.clone(), errand.clone());
-        let id = self.airborne.spawn(future).id();
-        self.errands.insert(id, Sent { errand, scope: scope.id, generation });
+        let handle = self.airborne.spawn(future);
+        let at = self.engine.now();
+        self.errands.insert(handle.id(), Sent { errand, scope: scope.id, at, handle, generation });
+    }
+
+    /// The network changed, or the machine slept: a request that has been in the air for a while may wait for an answer
+    /// that cannot come any more, and a connection may be dead without knowing it.
+    fn give_up_what_flies(&mut self, now: Timestamp) {
+        self.cloud.forget_connections();
+        for sent in self.errands.values() {
+            let is_request = !matches!(sent.errand, Errand::Credential(_));
+            if is_request && now.since(sent.at) >= GIVEN_UP_FROM {
+                sent.handle.abort();
+            }
+        }
     }
 
     /// Takes in what came back.
     async fn take_in(&mut self, landed: Result<(Id, Landing), JoinError>) -> Result<(), DeliverError> {
         let id = landed.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some(Sent { errand, scope, generation }) = self.errands.remove(&id) else { return Ok(()) };
+        let Some(Sent { errand, scope, at, generation, .. }) = self.errands.remove(&id) else {
+            return Ok(());
+        };
+        if landed.as_ref().is_err_and(JoinError::is_cancelled) {
+            return self.given_up(&errand).await;
+        }
         let landing = landed.map_or_else(|error| panicked(errand, error), |(_, landing)| landing);
         if matches!(landing, Landing::Credential(_)) && generation != self.asked {
             // It was asked of a place that has changed since.
@@ -381,14 +455,13 @@ impl Desk {
         match landing {
             Landing::Credential(obtained) => self.take_credential(obtained).await,
             Landing::Flight(flight, reply) => self.take_flight(&flight, &reply).await,
-            Landing::Entry(entry, LookUpReply { look_up, .. }) => {
+            Landing::Entry(entry, LookUpReply { look_up, date, .. }) => {
                 let (now, dice) = (self.engine.now(), self.engine.0.dice.throw());
+                self.hear_time(date, now);
                 let landed = self.delivery.looked_up(&entry, &look_up, now, dice);
                 self.settle(landed, now, dice).await
             }
-            Landing::LookUp(local, LookUpReply { look_up, .. }) => {
-                self.take_look_up(local, &look_up, generation).await
-            }
+            Landing::LookUp(local, reply) => self.take_look_up(local, &reply, generation, at).await,
         }
     }
 
@@ -426,7 +499,7 @@ fn panicked(errand: Errand, error: JoinError) -> Landing {
             flight,
             Reply { answer, hints: Hints::default(), took: Duration::ZERO, date: None },
         ),
-        Errand::Entry(entry) => Landing::Entry(entry, look_up(answer)),
+        Errand::Entry(entry, _) => Landing::Entry(entry, look_up(answer)),
         Errand::LookUp(local) | Errand::Status(local, _) => Landing::LookUp(local, look_up(answer)),
         Errand::Credential(_) => Landing::Credential(Ok(None)),
     }

@@ -16,7 +16,7 @@ impl Desk {
         let next = match step {
             Step::Wait { until, why: Why::NotDue } => Some(*until),
             Step::Send(_)
-            | Step::LookUp(_)
+            | Step::LookUp(..)
             | Step::Renew
             | Step::Again
             | Step::Wait { .. }

@@ -9,7 +9,7 @@ use sync_core::verdict::{EntriesVerdict, ItemVerdict, Words, judge};
 use sync_core::{Failure, Fate, Flight, Landed, ScopeId, Settled, Timestamp};
 
 use super::super::LookedUpFor;
-use super::super::flight::Landing;
+use super::super::flight::{Errand, Landing};
 use super::{DeliverError, Desk};
 
 /// How long the loop leaves the store alone after it refused to work.
@@ -19,6 +19,7 @@ pub(super) const LONGEST_STORE_PAUSE: Duration = Duration::from_mins(5);
 impl Desk {
     pub(super) async fn take_flight(&mut self, flight: &Flight, reply: &Reply) -> Result<(), DeliverError> {
         let (now, dice) = (self.engine.now(), self.engine.0.dice.throw());
+        self.hear_time(reply.date, now);
         let landed = self.delivery.landed(flight, &reply.answer, reply.hints, reply.took, now, dice);
         if landed.fresh_connection {
             self.cloud.forget_connections();
@@ -119,10 +120,36 @@ impl Desk {
                 "the cloud refused projects"
             );
         }
-        self.keep_lasting(&scope).await?;
+        self.keep_lasting(scope.id).await?;
+        self.keep_refusal().await?;
+        self.keep_air(&[]).await?;
         self.landed_view(now, landed.good, landed.trouble.as_ref());
         self.engine.progressed();
         Ok(())
+    }
+
+    /// The cloud's clock, where an answer told it.
+    pub(super) fn hear_time(&mut self, told: Option<Timestamp>, now: Timestamp) {
+        if let Some(told) = told {
+            self.delivery.heard_time(told, now);
+        }
+    }
+
+    /// A request that was given up: its entries are as they were, and nothing is concluded from it.
+    pub(super) async fn given_up(&mut self, errand: &Errand) -> Result<(), DeliverError> {
+        match errand {
+            Errand::Flight(_) | Errand::Entry(..) => {
+                self.delivery.landed_late();
+                self.engine.0.delivery.send_modify(|view| {
+                    view.in_flight.clear();
+                    view.landings += 1;
+                });
+                self.engine.progressed();
+                self.keep_air(&[]).await
+            }
+            // Who waits for it is served by the next one.
+            Errand::LookUp(_) | Errand::Status(..) | Errand::Credential(_) => Ok(()),
+        }
     }
 
     pub(super) fn landed_view(&self, now: Timestamp, good: bool, trouble: Option<&Words>) {

@@ -63,6 +63,7 @@ impl World {
             machine: MachineId("00000000-0000-4000-8000-000000000007".parse().unwrap()),
             settings,
             stop: stop.clone(),
+            unclean: false,
         })
         .await
         .unwrap();
