@@ -1,5 +1,7 @@
 //! The loops with a real store and a dev cloud in this process, under a clock that is moved by hand.
 
+mod outlives;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +44,11 @@ impl World {
 
     /// Ends the loops and the store and starts them anew, with a token of this tenant.
     async fn restart(self, tenant: &str) -> Self {
+        self.restart_after(false, tenant, |_| {}).await
+    }
+
+    /// Starts anew as after a process that did not end in order, or with another configuration.
+    async fn restart_after(self, unclean: bool, tenant: &str, change: impl FnOnce(&mut Settings)) -> Self {
         let Self { home, cloud, time, engine, stop, tasks } = self;
         stop.finish();
         for task in tasks {
@@ -49,7 +56,7 @@ impl World {
         }
         engine.0.store.clone().close().await.unwrap();
         drop(engine);
-        let (engine, stop, tasks) = start(&home, &cloud, &time, tenant).await;
+        let (engine, stop, tasks) = start_with(&home, &cloud, &time, tenant, unclean, change).await;
         Self { home, cloud, time, engine, stop, tasks }
     }
 
@@ -105,27 +112,40 @@ async fn start(
     time: &watch::Sender<Timestamp>,
     tenant: &str,
 ) -> (Engine, Stop, Vec<JoinHandle<()>>) {
+    start_with(home, cloud, time, tenant, false, |_| {}).await
+}
+
+async fn start_with(
+    home: &tempfile::TempDir,
+    cloud: &DevCloud,
+    time: &watch::Sender<Timestamp>,
+    tenant: &str,
+    unclean: bool,
+    change: impl FnOnce(&mut Settings),
+) -> (Engine, Stop, Vec<JoinHandle<()>>) {
     let environment = Environment { home: Some(home.path().to_owned()), ..Environment::default() };
     let flags = PlaceFlags { state_dir: Some(home.path().join("s")), ..PlaceFlags::default() };
     let places = environment.places(&flags).unwrap();
     std::fs::create_dir_all(&places.state_dir).unwrap();
     let mut config = environment.load(&places.config_file, Vec::new()).unwrap().config;
     config.sync_daemon.discovery.roots = vec![home.path().join("roots")];
-    let opened =
-        Store::open(&places.database, Limits { max_items: 1_000 }, *time.borrow(), Uuid::from_u128(7));
+    let now = *time.borrow();
+    let opened = Store::open(&places.database, Limits { max_items: 1_000 }, now, Uuid::from_u128(7)).await;
     let stop = Stop::default();
+    let mut settings = Settings {
+        config,
+        places,
+        dev: Some(DevSettings { url: cloud.url(), token: dev_token(tenant, None) }),
+    };
+    change(&mut settings);
     let parts = Parts {
         clock: Clock::Manual(time.clone()),
         dice: Dice::seeded(5),
-        store: opened.await.unwrap().store,
+        store: opened.unwrap().store,
         machine: MachineId(Uuid::from_u128(1)),
-        settings: Settings {
-            config,
-            places,
-            dev: Some(DevSettings { url: cloud.url(), token: dev_token(tenant, None) }),
-        },
+        settings,
         stop: stop.clone(),
-        unclean: false,
+        unclean,
     };
     let engine = Engine::new(parts).await.unwrap();
     let (delivering, discovering) = (engine.clone(), engine.clone());

@@ -75,6 +75,7 @@ impl Desk {
         self.token = token;
         self.generation += 1;
         self.delivery.credential_obtained(how, now, dice);
+        self.keep_refusal().await?;
         if let Some(message) = words {
             let failure = Failure { code: "no_credential".to_owned(), message, at: now };
             self.engine.0.delivery.send_modify(|view| view.last_failure = Some(failure));
