@@ -184,7 +184,8 @@ fn programs() -> PathBuf {
     let this = std::env::current_exe().expect("the path of this program");
     let profile = this.ancestors().nth(2).expect("a target folder").to_owned();
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--locked", "-p", "coditect-syncd", "-p", "coditect-sync"]);
+    build.args(["build", "--quiet", "--locked"]);
+    build.args(["-p", "coditect-syncd", "-p", "coditect-sync", "-p", "coditect-devcloud"]);
     if profile.ends_with("release") {
         build.arg("--release");
     }

@@ -1,0 +1,131 @@
+"""The old queue and cache classes as views of the daemon's, and of the old files where there is no daemon."""
+
+import contextlib
+import sqlite3
+
+from coditect_sync_client import CloudProjectClient, Invalid, OfflineQueue, ProjectRegistration, UUIDCache
+
+from .support import Scene, until
+
+LOCAL = "00000000-0000-4000-8000-000000000001"
+CLOUD = "00000000-0000-4000-8000-0000000000c1"
+PARENT = "00000000-0000-4000-8000-000000000009"
+
+
+class Queue(Scene):
+    def payload(self, **fields):
+        return {
+            "local_project_uuid": LOCAL,
+            "project_name": "api",
+            "root_path": self.root,
+            "primary_language": "Rust",
+            "framework": "axum",
+            "content_hash": "h1",
+            "project_type": "submodule",
+            "parent_project_uuid": PARENT,
+            **fields,
+        }
+
+    def setUp(self):
+        super().setUp()
+        self.root = self.folder("api")
+
+    def test_it_is_the_daemons_where_there_is_one(self):
+        cloud = self.cloud()
+        cloud.fail({"fault": {"status": {"code": 503}}})
+        self.daemon()
+        queue = OfflineQueue()
+        number = queue.enqueue("register", self.payload())
+        self.assertGreater(number, 0)
+        (found,) = until("it is ready", queue.get_pending)
+        machine = CloudProjectClient().machine_uuid
+        self.assertEqual(found, (number, "register", {**self.payload(), "machine_uuid": machine}))
+        self.assertEqual(queue.queue_size(), 1)
+        self.assertEqual(self.rows(), [])
+        queue.mark_failed(number, "the daemon knows better")
+        self.assertEqual(queue.queue_size(), 1)
+        until("it is not being sent", lambda: (queue.mark_success(number), queue.queue_size() == 0)[1])
+        queue.mark_success(number)
+
+    def test_what_the_cloud_has_already_need_not_wait(self):
+        self.cloud()
+        self.daemon()
+        client = CloudProjectClient()
+        whole = self.payload()
+        client.register_project(ProjectRegistration(**whole))
+        self.assertEqual(client.queue.enqueue("register", whole), 0)
+
+    def test_it_is_the_old_file_where_there_is_none(self):
+        for queue in (OfflineQueue(), OfflineQueue(self.home / "mine.db")):
+            self.assertEqual((queue.get_pending(), queue.queue_size()), ([], 0))
+            self.assertFalse(queue.db_path.exists(), "nobody queued anything")
+            first = queue.enqueue("register", self.payload())
+            second = queue.enqueue("register", self.payload(local_project_uuid=PARENT, parent_project_uuid=None))
+            self.assertTrue(second < first < 0, "no number of the file is one of the daemon's")
+            self.assertEqual([one[0] for one in queue.get_pending()], [first, second])
+            self.assertEqual([one[0] for one in queue.get_pending(1)], [first])
+            for _ in range(9):
+                queue.mark_failed(first, "in vain")
+            self.assertEqual(len(queue.get_pending()), 2, "nothing is given up")
+            queue.mark_success(first)
+            self.assertEqual([one[0] for one in queue.get_pending()], [second])
+
+    def test_what_could_never_be_sent_is_refused_with_and_without_a_daemon(self):
+        def check():
+            queue = OfflineQueue()
+            for operation, payload in (
+                ("delete", self.payload()),
+                ("register", {}),
+                ("register", None),
+                ("register", self.payload(local_project_uuid="x")),
+                ("register", self.payload(root_path=None)),
+                ("register", self.payload(parent_project_uuid=LOCAL)),
+            ):
+                with self.assertRaises(Invalid):
+                    queue.enqueue(operation, payload)
+            self.assertEqual(queue.queue_size(), 0)
+
+        check()
+        self.cloud()
+        self.daemon()
+        check()
+        with self.assertRaises(Invalid):
+            OfflineQueue().enqueue("register", self.payload(root_path=str(self.home / "gone")))
+
+
+class Cache(Scene):
+    def old_rows(self):
+        with contextlib.closing(sqlite3.connect(str(self.old_cache))) as connection:
+            columns = "local_uuid, cloud_uuid, tenant_id"
+            return connection.execute("SELECT %s FROM cloud_project_cache" % columns).fetchall()
+
+    def test_it_answers_what_the_daemon_knows_and_waits_for_nobody(self):
+        cloud = self.cloud()
+        self.daemon()
+        client = CloudProjectClient()
+        result = client.register_project(ProjectRegistration(LOCAL, "api", self.folder("api")))
+        cloud.fail({"fault": {"latency": {"ms": 20_000}}})
+        self.assertEqual(UUIDCache().get(LOCAL), result.cloud_uuid)
+        self.assertIsNone(UUIDCache().get(PARENT))
+        self.assertIsNone(UUIDCache().get("nonsense"))
+        self.assertFalse(self.old_cache.exists(), "nothing is written by asking")
+        client.cache.invalidate(LOCAL)
+        self.assertEqual(client.cache.get(LOCAL), result.cloud_uuid, "what is known holds until the cloud says else")
+
+    def test_without_a_daemon_nothing_is_answered_that_may_be_anothers(self):
+        cache = UUIDCache()
+        cache.set(LOCAL, CLOUD, "acme")
+        self.assertIsNone(cache.get(LOCAL))
+
+    def test_what_is_set_keeps_its_tenant_and_comes_to_the_daemon(self):
+        self.cloud()
+        cache = UUIDCache()
+        cache.set(LOCAL, CLOUD, "acme")
+        cache.set(LOCAL, CLOUD)
+        self.assertEqual(self.old_rows(), [(LOCAL, CLOUD, "acme")])
+        cache.set(PARENT, CLOUD, "other")
+        self.daemon()
+        self.assertEqual(until("the mapping is known", lambda: cache.get(LOCAL)), CLOUD)
+        self.assertIsNone(cache.get(PARENT), "it is another tenant's")
+        cache.invalidate(LOCAL)
+        self.assertEqual(self.old_rows(), [(PARENT, CLOUD, "other")])
