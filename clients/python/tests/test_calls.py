@@ -3,6 +3,9 @@
 The expectations were written by hand from what the old client answers where it is right.
 """
 
+import os
+import sys
+import time
 import unittest
 
 from coditect_sync_client import CloudProjectClient, ProjectRegistration, SyncResult
@@ -131,10 +134,22 @@ class Calls(Scene):
         self.assertEqual(list(self.client.sync_projects([project])), [spelled])
         self.assertTrue(self.client.resolve_uuid(spelled))
 
+    @unittest.skipUnless(sys.platform.startswith("linux"), "only Linux has names that are not UTF-8")
+    def test_a_path_that_is_not_utf_8_is_the_same_path(self):
+        root = os.fsencode(self.home) + b"/\xff&"
+        os.mkdir(root)
+        result = self.client.register_project(ProjectRegistration(local(1), "strange", os.fsdecode(root)))
+        self.assertEqual(result, SyncResult(True, self.cloud_uuid(1), "registered"))
+        self.assertEqual(self.client.resolve_path(root), self.cloud_uuid(1))
+        self.assertEqual(self.client.resolve_path(os.fsdecode(root)), self.cloud_uuid(1))
+
     def test_while_the_cloud_is_down_everything_is_queued_once_and_nothing_waited_for(self):
         self.client.register_project(self.registration(1))
         self.acme.fail({"fault": {"status": {"code": 503}}})
-        single = self.client.register_project(self.registration(5, parent_project_uuid=local(1)))
+        begun = time.monotonic()
+        patient = CloudProjectClient(wait=60)
+        single = patient.register_project(self.registration(5, parent_project_uuid=local(1)))
+        self.assertLess(time.monotonic() - begun, 30)
         self.assertEqual((single.success, single.status, single.queued), (False, "queued", True))
         self.assertIn("503", single.error)
         several = self.client.sync_projects([self.registration(6), self.registration(7)])

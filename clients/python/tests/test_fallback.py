@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import threading
 import uuid
+from unittest import mock
 
 from coditect_sync_client import CloudProjectClient, OfflineQueue, ProjectRegistration
 
@@ -88,6 +89,27 @@ class Fallback(Scene):
         CloudProjectClient().register_project(self.whole())
         modes = [stat.S_IMODE(path.stat().st_mode) for path in (self.old_queue.parent, self.old_queue)]
         self.assertEqual([oct(mode) for mode in modes], ["0o700", "0o600"])
+
+    def test_every_database_is_closed_when_its_call_ends(self):
+        connect, opened = sqlite3.connect, []
+
+        def recorded(*arguments, **options):
+            opened.append(connect(*arguments, **options))
+            return opened[-1]
+
+        with mock.patch.object(sqlite3, "connect", recorded):
+            client = CloudProjectClient()
+            client.register_project(self.whole())
+            client.get_queue_status()
+            client.queue.get_pending()
+            client.cache.set(LOCAL, PARENT)
+            client.cache.invalidate(LOCAL)
+            self.old_queue.write_bytes(b"this is no database at all" * 100)
+            client.register_project(self.whole())
+        self.assertEqual(len(opened), 6)
+        for connection in opened:
+            with self.assertRaises(sqlite3.ProgrammingError):
+                connection.execute("SELECT 1")
 
     def test_what_can_never_be_sent_is_an_error_and_not_kept(self):
         root = self.folder("api")

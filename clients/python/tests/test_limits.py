@@ -1,5 +1,6 @@
 """Nobody waits for ever and nothing raises: a stopped daemon, silence, garbage, trickles, full queues, many threads."""
 
+import json
 import os
 import signal
 import socket
@@ -170,6 +171,38 @@ class Limits(Scene):
                 # Who is slow on purpose need not be waited for as long as who may be slow on a busy machine.
                 self.kept(CloudProjectClient(socket=path, timeout=0.1 if behave in (silence, trickle) else 1), words)
                 self.old_queue.unlink()
+
+    def test_a_batch_that_is_refused_is_sent_in_parts_until_the_culprit_is_alone(self):
+        bad = str(uuid.UUID(int=3))
+
+        def picky(connection):
+            request = b""
+            while not request.endswith(b"}"):
+                request += connection.recv(64 * 1024)
+                if request.startswith(b"GET") and request.endswith(b"\r\n\r\n"):
+                    request = b"GET{}"
+            names = []
+            if not request.startswith(b"GET"):
+                body = json.loads(request.split(b"\r\n\r\n", 1)[1])
+                names = [project["local_project_uuid"] for project in body["projects"]]
+            refusal = b'{"code": "bad_request", "detail": "one of them is strange"}'
+            reply = (400, refusal, "application/problem+json")
+            if request.startswith(b"GET"):
+                reply = (200, STATUS, "application/json")
+            elif bad not in names:
+                done = {"success": True, "cloud_uuid": LOCAL, "status": "registered", "queued": False, "error": None}
+                reply = (200, json.dumps({"results": {name: done for name in names}}).encode(), "application/json")
+            head = "HTTP/1.1 %d X\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
+            return connection.sendall((head % (reply[0], reply[2], len(reply[1]))).encode() + reply[1])
+
+        path = self.home / "picky"
+        Stranger(self, path, picky)
+        names = [str(uuid.UUID(int=number + 1)) for number in range(7)]
+        projects = [ProjectRegistration(name, "p", str(self.home / name)) for name in names]
+        results = CloudProjectClient(socket=path).sync_projects(projects)
+        self.assertEqual([name for name in names if not results[name].success], [bad])
+        self.assertEqual((results[bad].status, results[bad].error), ("error", "one of them is strange"))
+        self.assertEqual(self.rows(), [])
 
     def test_an_answer_in_chunks_and_one_that_ends_with_the_connection_are_read(self):
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\n"

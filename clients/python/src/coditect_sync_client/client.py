@@ -53,7 +53,7 @@ class CloudProjectClient:
         auth_token: Optional[str] = None,
         config_path: Optional[Path] = None,
         *,
-        socket: Optional["os.PathLike[str]"] = None,
+        socket: Optional[paths.AnyPath] = None,
         wait: float = DEFAULT_WAIT,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
@@ -116,7 +116,7 @@ class CloudProjectClient:
         """
         return self._or_none(lambda: self._resolve(use_cache, local_uuid=uuid_text(local_uuid, "local_uuid")))
 
-    def resolve_path(self, path: "os.PathLike[str]", use_cache: bool = True) -> Optional[str]:
+    def resolve_path(self, path: paths.AnyPath, use_cache: bool = True) -> Optional[str]:
         """The cloud's UUID of the innermost project that holds a path."""
         return self._or_none(lambda: self._resolve(use_cache, path=path))
 

@@ -40,8 +40,8 @@ class Daemon:
 
     def __init__(
         self,
-        socket: Optional["os.PathLike[str]"] = None,
-        state_dir: Optional["os.PathLike[str]"] = None,
+        socket: Optional[paths.AnyPath] = None,
+        state_dir: Optional[paths.AnyPath] = None,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         self._socket = socket
@@ -61,7 +61,7 @@ class Daemon:
     def resolve(
         self,
         local_uuid: Optional[str] = None,
-        path: Optional["os.PathLike[str]"] = None,
+        path: Optional[paths.AnyPath] = None,
         refresh: bool = False,
         wait: Optional[float] = None,
     ) -> Document:

@@ -9,9 +9,12 @@ import os
 import sys
 import uuid
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 from .errors import PlaceError
+
+#: A path as a caller gives it.
+AnyPath = Union[str, "os.PathLike[str]"]
 
 #: The longest path a Unix socket can have, in bytes.
 LONGEST_SOCKET = 107 if sys.platform.startswith("linux") else 103
@@ -64,7 +67,7 @@ def config_path() -> Path:
     return _given(None, "CODITECT_CONFIG") or _home() / ".coditect" / "config" / "config.json"
 
 
-def state_dir(explicit: Optional["os.PathLike[str]"] = None) -> Path:
+def state_dir(explicit: Optional[AnyPath] = None) -> Path:
     """The folder of everything the daemon keeps."""
     given = _given(explicit, "CODITECT_SYNC_STATE_DIR")
     if given is not None:
@@ -77,14 +80,14 @@ def state_dir(explicit: Optional["os.PathLike[str]"] = None) -> Path:
 
 
 def socket_path(
-    explicit: Optional["os.PathLike[str]"] = None, state: Optional["os.PathLike[str]"] = None
+    explicit: Optional[AnyPath] = None, state: Optional[AnyPath] = None
 ) -> Path:
     """The daemon's socket: the argument's, else ``$CODITECT_SYNC_SOCKET``, else ``sync.sock`` in the state folder."""
     path = stated_socket(explicit) or state_dir(state) / "sync.sock"
     return fitting(path)
 
 
-def stated_socket(explicit: Optional["os.PathLike[str]"] = None) -> Optional[Path]:
+def stated_socket(explicit: Optional[AnyPath] = None) -> Optional[Path]:
     """The socket that somebody named, if anybody did."""
     return _given(explicit, "CODITECT_SYNC_SOCKET")
 
@@ -112,7 +115,7 @@ def make_private_folder(folder: Path) -> None:
                 raise
 
 
-def _given(explicit: Optional["os.PathLike[str]"], variable: str) -> Optional[Path]:
+def _given(explicit: Optional[AnyPath], variable: str) -> Optional[Path]:
     text = os.fspath(explicit) if explicit is not None else os.environ.get(variable, "")
     if not text and explicit is None:
         return None
