@@ -3,6 +3,7 @@
 mod absent;
 mod appears;
 mod crash;
+mod examples;
 mod faults;
 mod offline;
 mod stop;

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .support import Scene
+from .support import Scene, Stranger, answering
 
 SOURCES = Path(__file__).resolve().parents[1] / "src"
 LOCAL = "00000000-0000-4000-8000-000000000001"
@@ -55,6 +55,17 @@ class CommandLine(Scene):
         self.assertEqual(self.run_it("--queue-status")[:2], (0, one))
         self.assertEqual(self.run_it("--resolve", LOCAL)[:2], (0, "Not registered\n"))
         self.assertEqual(self.run_it("-v", "--process-queue")[:2], (0, "Processed 0 items from queue\n"))
+
+    def test_what_is_wrong_with_a_daemon_comes_with_what_to_do_about_it(self):
+        for name, behave, words in (
+            ("silent", lambda connection: connection.recv(1) and None, "coditect-sync doctor"),
+            ("strange", answering(200, b"x"), "check CODITECT_SYNC_SOCKET"),
+        ):
+            Stranger(self, self.home / name, behave)
+            code, out, error = self.run_it("--resolve", LOCAL, "--socket", str(self.home / name))
+            self.assertEqual((code, out), (0, "Not registered\n"))
+            self.assertIn(words, error)
+            self.assertNotIn("service start", error)
 
     def test_wrong_usage_and_wrong_surroundings(self):
         self.assertEqual(self.run_it()[:2], (0, ""))

@@ -6,6 +6,25 @@
 //! Moments are RFC 3339 texts in UTC, UUIDs are written in lower case, durations are whole milliseconds in fields
 //! that end in `_ms`. A field that has no value is `null`. Answers may get more fields; readers ignore what they do
 //! not know. Requests are read strictly: an unknown field is an error, because it is nearly always a mistyped one.
+//!
+//! # Asking the daemon
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use sync_wire::{Client, ClientError, ResolveQuery, Subject};
+//!
+//! # fn main() -> Result<(), ClientError> {
+//! let mut client = Client::new("/home/ada/.local/state/coditect-sync/sync.sock", Duration::from_secs(2));
+//! let subject = Subject::Path("/home/ada/PROJECTS/api/src".into());
+//! let answer = client.resolve(&ResolveQuery { subject, refresh: false, wait_ms: None })?;
+//! println!("{} is {} in the cloud", answer.local_project_uuid, answer.cloud_uuid);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/resolve.rs` is a whole program that tells the failures apart, `examples/ask.rs` of `coditect-syncd` one
+//! that asks asynchronously, with hyper.
 
 pub mod client;
 pub mod discovery;

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from . import oldfiles, paths
 from .daemon import DEFAULT_TIMEOUT, Daemon, Document
-from .errors import BadAnswer, Invalid, OldQueueError, OtherCloud, Refused, SyncError
+from .errors import BadAnswer, Invalid, NoAnswer, NoDaemon, OldQueueError, OtherCloud, Refused, SyncError
 from .model import ProjectRegistration, SyncResult, is_utf8, on_the_wire, stated, uuid_text
 from .views import REGISTER, OfflineQueue, UUIDCache, cloud_uuid_of, old_payload
 
@@ -31,7 +31,12 @@ _SLICE = 1.0
 _PAUSES = (0.05, 0.5)
 #: Most projects in one request to the daemon.
 _BATCH = 200
-_START = "start one with `coditect-sync service start`, or run `coditect-syncd`"
+#: What to do about a daemon that cannot be asked.
+_HINTS = {
+    NoDaemon: "start one with `coditect-sync service start`, or run `coditect-syncd`",
+    NoAnswer: "`coditect-sync doctor` says what is wrong with it",
+    BadAnswer: "check CODITECT_SYNC_SOCKET, and the versions of the daemon and of this package",
+}
 
 T = TypeVar("T")
 
@@ -314,7 +319,8 @@ class CloudProjectClient:
         """Says once what is wrong with the daemon."""
         level = logging.DEBUG if self._warned else logging.WARNING
         self._warned = True
-        logger.log(level, "%s; %s", error, _START)
+        hint = "; " + _HINTS[type(error)] if type(error) in _HINTS else ""
+        logger.log(level, "%s%s", error, hint)
 
     def _load_config(self, config_path: Optional[Path]) -> None:
         config = _read_config(config_path)
