@@ -73,7 +73,7 @@ fn nobody_waits_for_ever_and_nothing_raises() {
 
 #[test]
 fn the_old_queue_and_cache_are_views_of_the_daemons() {
-    check("test_views", 7);
+    check("test_views", 8);
 }
 
 #[test]

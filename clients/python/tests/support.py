@@ -57,7 +57,7 @@ class Scene(unittest.TestCase):
         self.data = self.home / "data"
         self.old_queue = self.data / "context-storage" / "sync_queue.db"
         self.old_cache = self.data / "context-storage" / "sessions.db"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CODITECT_")}
+        environment = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG") if name in os.environ}
         environment.update(
             HOME=str(self.home),
             XDG_STATE_HOME=str(self.home / "state"),

@@ -1,11 +1,12 @@
 """The old queue and cache classes as views of the daemon's, and of the old files where there is no daemon."""
 
 import contextlib
+import json
 import sqlite3
 
 from coditect_sync_client import CloudProjectClient, Invalid, OfflineQueue, ProjectRegistration, UUIDCache
 
-from .support import Scene, until
+from .support import Scene, Stranger, until
 
 LOCAL = "00000000-0000-4000-8000-000000000001"
 CLOUD = "00000000-0000-4000-8000-0000000000c1"
@@ -91,6 +92,35 @@ class Queue(Scene):
         check()
         with self.assertRaises(Invalid):
             OfflineQueue().enqueue("register", self.payload(root_path=str(self.home / "gone")))
+
+
+class Registrations(Scene):
+    """A daemon that passes on what the cloud says of a registration, and one that does not."""
+
+    def ask(self, answers):
+        def behave(connection):
+            target = connection.recv(64 * 1024).split(b" ")[1].decode()
+            document, status, kind = answers.get(target.split("?")[0], ({}, 404, "application/problem+json"))
+            text = json.dumps(document).encode()
+            head = "HTTP/1.1 %d X\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n" % (status, kind, len(text))
+            connection.sendall(head.encode() + text)
+
+        path = self.home / ("daemon-%d" % len(list(self.home.iterdir())))
+        Stranger(self, path, behave)
+        return CloudProjectClient(socket=path).get_registration_status(CLOUD.upper())
+
+    def test_the_clouds_own_words_come_first(self):
+        kind = "application/json"
+        known = {"cloud_uuid": CLOUD, "local_project_uuid": LOCAL, "registration_status": "registered"}
+        page = ({"projects": [{**known, "project_name": "api"}], "next_cursor": None}, 200, kind)
+        local = {"/v1/status": ({"tenant_id": "acme"}, 200, kind), "/v1/projects": page}
+        told = {"cloud_uuid": CLOUD, "registered_at": "2026-01-01T00:00:00Z", "of_tomorrow": [1]}
+        route = "/v1/registrations/" + CLOUD
+        self.assertEqual(self.ask({**local, route: (told, 200, kind)}), told)
+        routes = {"/v1/openapi.json": ({"paths": {"/v1/registrations/{cloud_uuid}": {}}}, 200, kind)}
+        self.assertIsNone(self.ask({**local, **routes}), "the cloud does not know it")
+        routes = {"/v1/openapi.json": ({"paths": {"/v1/projects": {}}}, 200, kind)}
+        self.assertEqual(self.ask({**local, **routes}), {**known, "tenant_id": "acme"})
 
 
 class Cache(Scene):
