@@ -98,7 +98,10 @@ pub struct Tokens {
     per_minute: f64,
     counted_at: Timestamp,
     next_when_scarce: Timestamp,
+    recovered_at: Option<Timestamp>,
 }
+
+const RECOVERS_EVERY: Duration = Duration::from_mins(1);
 
 impl Tokens {
     /// The bucket of a scope: ten tokens, one more a minute; below five at most one repeat per 30 to 90 seconds.
@@ -117,7 +120,15 @@ impl Tokens {
     }
 
     fn new(most: f64, scarce_below: f64, per_minute: f64, now: Timestamp) -> Self {
-        Self { level: most, most, scarce_below, per_minute, counted_at: now, next_when_scarce: now }
+        Self {
+            level: most,
+            most,
+            scarce_below,
+            per_minute,
+            counted_at: now,
+            next_when_scarce: now,
+            recovered_at: None,
+        }
     }
 
     /// From when the next repeat may go; `now` or earlier means at once.
@@ -131,6 +142,16 @@ impl Tokens {
         self.fill(now);
         self.level = (self.level - 1.0).max(0.0);
         self.next_when_scarce = now.after(between(Duration::from_secs(30), Duration::from_secs(90), dice));
+    }
+
+    /// The way is open again after it was not: what was spent on finding that out is given back, once a minute at
+    /// most, so that those who flew when it closed do not wait for the bucket.
+    pub fn recovered(&mut self, now: Timestamp) {
+        let lately = self.recovered_at.is_some_and(|at| now.since(at) < RECOVERS_EVERY && at <= now);
+        if !lately {
+            self.recovered_at = Some(now);
+            self.level = self.most;
+        }
     }
 
     /// A request passed.
@@ -215,6 +236,13 @@ mod tests {
             tokens.spend(NOW, 0);
         }
         assert_eq!(tokens.next(NOW), NOW.after(30 * SECOND));
+        tokens.recovered(NOW);
+        assert!(tokens.next(NOW) <= NOW);
+        for _ in 0..6 {
+            tokens.spend(NOW, 0);
+        }
+        tokens.recovered(NOW.after(SECOND));
+        assert_eq!(tokens.next(NOW), NOW.after(30 * SECOND), "not twice in a minute");
         let later = NOW.after(60 * SECOND);
         assert!(tokens.next(later) <= later);
         for _ in 0..100 {

@@ -349,22 +349,33 @@ impl Outbox<'_> {
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<Entry>, Error> {
-        let after = after.map_or(0, |id| id.0);
-        let limit = i64::from(limit);
-        let by_due = |delayed: Option<bool>| {
-            sqlx::query(LIST).bind(scope.0).bind(after).bind(delayed).bind(now.0).bind(limit)
-        };
-        let aside = |standing| {
-            sqlx::query(LIST_ASIDE).bind(scope.0).bind(standing_number(standing)).bind(after).bind(limit)
-        };
-        let query = match filter {
-            None => by_due(None),
-            Some(EntryState::Ready) => by_due(Some(false)),
-            Some(EntryState::Delayed) => by_due(Some(true)),
-            Some(EntryState::Parked) => aside(Standing::Parked),
-            Some(EntryState::Dead) => aside(Standing::Dead),
-        };
-        Ok(readable(&self.store.read(query).await?))
+        let mut after = after.map_or(0, |id| id.0);
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut entries = Vec::new();
+        loop {
+            let wanted = most - entries.len();
+            let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
+            let by_due = |delayed: Option<bool>| {
+                sqlx::query(LIST).bind(scope.0).bind(after).bind(delayed).bind(now.0).bind(limit)
+            };
+            let aside = |standing| {
+                sqlx::query(LIST_ASIDE).bind(scope.0).bind(standing_number(standing)).bind(after).bind(limit)
+            };
+            let query = match filter {
+                None => by_due(None),
+                Some(EntryState::Ready) => by_due(Some(false)),
+                Some(EntryState::Delayed) => by_due(Some(true)),
+                Some(EntryState::Parked) => aside(Standing::Parked),
+                Some(EntryState::Dead) => aside(Standing::Dead),
+            };
+            let rows = self.store.read(query).await?;
+            entries.extend(readable(&rows));
+            // Rows that cannot be read must not hide those behind them.
+            match rows.last().map(|last| row::number(last, 0)) {
+                Some(last) if rows.len() >= wanted && entries.len() < most && last > after => after = last,
+                Some(_) | None => return Ok(entries),
+            }
+        }
     }
 
     /// What becomes of the entries of a flight, in one commit: delivered ones go and their mapping comes, others

@@ -188,15 +188,26 @@ impl Projects<'_> {
         after: Option<LocalId>,
         limit: u32,
     ) -> Result<Vec<ProjectView>, Error> {
-        let query = sqlx::query(LIST)
-            .bind(scope.0)
-            .bind(after.map_or_else(Vec::new, |local| local.0.as_bytes().to_vec()))
-            .bind(filter.kind.map(ProjectKind::as_str))
-            .bind(filter.language.clone())
-            .bind(filter.state.map(state_number))
-            .bind(i64::from(limit));
-        let rows = self.store.read(query).await?;
-        Ok(rows.iter().filter_map(|found| row::or_warn(view(found))).collect())
+        let mut after = after.map_or_else(Vec::new, |local| local.0.as_bytes().to_vec());
+        let mut views = Vec::new();
+        loop {
+            let wanted = usize::try_from(limit).unwrap_or(usize::MAX) - views.len();
+            let query = sqlx::query(LIST)
+                .bind(scope.0)
+                .bind(after)
+                .bind(filter.kind.map(ProjectKind::as_str))
+                .bind(filter.language.clone())
+                .bind(filter.state.map(state_number))
+                .bind(i64::try_from(wanted).unwrap_or(i64::MAX));
+            let rows = self.store.read(query).await?;
+            views.extend(rows.iter().filter_map(|found| row::or_warn(view(found))));
+            // Rows that cannot be read must not hide those behind them.
+            let short = rows.len() < wanted || views.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+            match rows.last().and_then(row::key) {
+                Some(last) if !short => after = last,
+                Some(_) | None => return Ok(views),
+            }
+        }
     }
 
     /// How many there are, from the view of one scope.

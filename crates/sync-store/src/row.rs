@@ -137,6 +137,11 @@ pub(crate) fn or_warn<T>(read: Result<T, Error>) -> Option<T> {
     read.inspect_err(|error| tracing::warn!(%error, "a damaged row is left out")).ok()
 }
 
+/// A row's key, from its first column; `None` when not even that can be read.
+pub(crate) fn key(row: &SqliteRow) -> Option<Vec<u8>> {
+    row.try_get(0).ok()
+}
+
 /// A row's key, for errors, from a column of 16 bytes.
 fn uuid_key(row: &SqliteRow, at: usize) -> String {
     let bytes: Vec<u8> = row.try_get(at).unwrap_or_default();

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sync_cloud::Source;
 use sync_core::{EntryId, LocalId, MachineId, Scope, ScopeId, Tenant, Timestamp};
 use sync_store::Store;
 use sync_wire::ProblemCode;
@@ -56,6 +57,9 @@ struct Inner {
     stop: Stop,
     settings: watch::Sender<Arc<Settings>>,
     scope: watch::Sender<CurrentScope>,
+    /// Held for reading from asking for the scope until what was made for it is committed; for writing while the scope
+    /// changes, so that nothing is left behind in one that was adopted from.
+    scope_gate: tokio::sync::RwLock<()>,
     delivery: watch::Sender<DeliveryView>,
     discovery: watch::Sender<DiscoveryView>,
     /// Grows with every commit that somebody may wait for.
@@ -173,8 +177,10 @@ impl Engine {
     pub(crate) async fn new(parts: Parts) -> Result<Self, sync_store::Error> {
         let Parts { clock, dice, store, machine, settings, stop, unclean } = parts;
         let now = clock.now();
-        let scope = settings.scope(Tenant::Unknown);
+        // Whose the first registration is, is known before it is acknowledged, where a token is at hand.
+        let scope = settings.scope(tenant_at_hand(&settings.credential_source()).await);
         let id = store.scope().ensure(&scope).await?;
+        adopt(&store, &scope, id, now).await?;
         let paused = store.meta().get(META_PAUSED).await?.is_some();
         let view = DeliveryView {
             state: CloudState::Unknown,
@@ -195,6 +201,7 @@ impl Engine {
             stop,
             settings: watch::Sender::new(Arc::new(settings)),
             scope: watch::Sender::new(CurrentScope { id, scope, settled: false, last: None }),
+            scope_gate: tokio::sync::RwLock::default(),
             delivery: watch::Sender::new(view),
             discovery: watch::Sender::new(DiscoveryView::default()),
             progress: watch::Sender::new(0),
@@ -363,6 +370,32 @@ impl Engine {
             }
         }
     }
+}
+
+/// The tenant of a token that can be had without running anything.
+async fn tenant_at_hand(source: &Source) -> Tenant {
+    match source {
+        Source::Command(_) | Source::None => Tenant::Unknown,
+        Source::Inline(_) | Source::File(_) => match sync_cloud::obtain(source).await {
+            Ok(Some(credential)) => credential.claims.tenant.map_or(Tenant::Opaque, Tenant::Named),
+            // The delivery loop asks again and tells.
+            Ok(None) | Err(_) => Tenant::Unknown,
+        },
+    }
+}
+
+/// Gives a tenant that is known the entries that were made before it was.
+async fn adopt(store: &Store, scope: &Scope, id: ScopeId, now: Timestamp) -> Result<(), sync_store::Error> {
+    if scope.tenant == Tenant::Unknown {
+        return Ok(());
+    }
+    let unknown = Scope { tenant: Tenant::Unknown, ..scope.clone() };
+    let from = store.scope().ensure(&unknown).await?;
+    let adopted = store.scope().adopt(from, id, now).await?;
+    if adopted > 0 {
+        tracing::info!(entries = adopted, %scope, "entries made before the tenant was known are its own");
+    }
+    Ok(())
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

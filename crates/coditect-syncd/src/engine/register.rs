@@ -70,6 +70,7 @@ impl Engine {
                 Err(invalid) => outcomes.push(Err(failed(project.local, "invalid", invalid.to_string()))),
             }
         }
+        let gate = self.0.scope_gate.read().await;
         let scope = self.scope();
         let wishes: Vec<Wish> = outcomes
             .iter()
@@ -79,6 +80,7 @@ impl Engine {
         let asked = u64::try_from(wishes.len()).unwrap_or(u64::MAX);
         let taken =
             self.0.store.outbox().register(scope.id, wishes, changes, now).await.map_err(store_refusal)?;
+        drop(gate);
         self.0.index.projects_changed();
         self.0.counters.enqueued.fetch_add(asked, Ordering::Relaxed);
         self.0.deliver_wake.wake();

@@ -60,7 +60,11 @@ impl Delivery {
                 self.lane.notes.tried(entry);
             }
         }
+        let was_open = self.lane.breaker.waiting().is_some();
         let fresh_connection = self.rule_on_scope(scope, air, now, &mut throws);
+        if was_open && self.lane.breaker.waiting().is_none() {
+            self.lane.retries.recovered(now);
+        }
         match pace {
             PaceVerdict::Same => {}
             PaceVerdict::Good => self.lane.pace.good(flight.entries.len(), took),

@@ -561,10 +561,8 @@ impl Lane {
             });
             return self.flight(next.cloned().into_iter().collect(), false, now);
         }
-        let free: Vec<&Entry> = match free.iter().any(|entry| !repeats(entry)) {
-            true => free.into_iter().filter(|entry| !repeats(entry)).collect(),
-            false => free,
-        };
+        let fresh: Vec<&Entry> = free.iter().copied().filter(|entry| !repeats(entry)).collect();
+        let free = if fresh.is_empty() { free } else { fresh };
         let size = if self.speaks_batches(now) { self.pace.size(now) } else { 1 };
         let mut bytes = 0;
         let mut chosen: Vec<Entry> = Vec::new();

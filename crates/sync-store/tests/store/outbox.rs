@@ -8,8 +8,8 @@ use sync_core::{Asked, EntryId, Failure, Fate, Revision, Settled, Standing, Time
 use sync_store::{EntryState, Error, How, Limits, SettleReport, Store};
 
 use crate::support::{
-    Home, LIFE, NOW, cloud, delivered, enqueue, found, kinds, local, picture, registration, scope, settled,
-    store, wish,
+    Home, LIFE, NOW, cloud, delivered, enqueue, found, kinds, local, picture, registration, run, scope,
+    settled, store, wish,
 };
 
 fn failure(code: &str) -> Failure {
@@ -176,12 +176,6 @@ async fn the_queue_is_bounded_in_bytes_too() {
 }
 
 /// Changes the database behind the store's back.
-async fn run(home: &Home, sql: &'static str) {
-    let mut connection = SqliteConnectOptions::new().filename(home.file()).connect().await.unwrap();
-    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-}
-
 #[tokio::test]
 async fn the_bytes_that_wait_are_those_of_the_rows() {
     let (home, store, scope) = store().await;
@@ -530,6 +524,17 @@ async fn a_damaged_row_does_not_stop_the_others() {
     assert_eq!(heads.iter().map(|entry| entry.id).collect::<Vec<_>>(), [EntryId(2)]);
     assert_eq!(kinds(&store).await.last().map(String::as_str), Some("queue.damaged"));
     assert!(matches!(enqueue(&store, scope, found(1, "1"), NOW).await, How::Added(..)));
+}
+
+#[tokio::test]
+async fn a_damaged_row_does_not_hide_those_behind_it_from_a_page() {
+    let (home, store, scope) = store().await;
+    for number in 1..=4 {
+        enqueue(&store, scope, found(number, &number.to_string()), NOW).await;
+    }
+    run(&home, "update outbox set name = 'other' where id = 2").await;
+    let page = store.outbox().list(scope, None, None, 3, NOW).await.unwrap();
+    assert_eq!(page.iter().map(|entry| entry.id.0).collect::<Vec<_>>(), [1, 3, 4]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use sync_core::{
 use sync_store::{Applied, Error, Filter, How, State, Store, Unsent, Wish};
 use uuid::Uuid;
 
-use crate::support::{Home, LIFE, NOW, delivered, enqueue, found, kinds, local, scope, settled, store};
+use crate::support::{Home, LIFE, NOW, delivered, enqueue, found, kinds, local, run, scope, settled, store};
 
 const MACHINE: MachineId = MachineId(Uuid::from_u128(7));
 
@@ -167,7 +167,7 @@ async fn the_innermost_project_at_or_above_a_path_is_found() {
 }
 
 /// 1 registered, 2 waiting, 3 missing, 4 dead, 5 in the cloud with newer content waiting.
-async fn one_of_each(store: &Store, scope: sync_core::ScopeId) {
+async fn one_of_each(store: &Store, scope: ScopeId) {
     let changes = (1..=5).map(|number| added(number, &format!("/p/{number}"))).collect();
     store.project().apply(scope, MACHINE, changes, NOW).await.unwrap();
     let failure = Failure { code: "http_422".to_owned(), message: String::new(), at: NOW };
@@ -242,6 +242,17 @@ async fn what_changed_while_another_tenant_had_its_turn_is_sent_when_the_first_i
     let waiting = store.outbox().waiting_for(first, local(1)).await.unwrap().unwrap();
     assert_eq!(waiting.registration.content_hash, "newer");
     assert_eq!(unsent(&store, first).await, Unsent::default());
+}
+
+#[tokio::test]
+async fn a_damaged_project_does_not_hide_those_behind_it_from_a_page() {
+    let (home, store, scope) = store().await;
+    let records: Vec<Change> = (1..=4).map(|number| added(number, &format!("/p/{number}"))).collect();
+    store.outbox().register(scope, Vec::new(), records, NOW).await.unwrap();
+    run(&home, "update project set kind = 'x' where root = cast('/p/2' as blob)").await;
+    let page = store.project().list(scope, &Filter::default(), None, 3).await.unwrap();
+    let seen: Vec<_> = page.iter().map(|view| view.project.local).collect();
+    assert_eq!(seen, [1, 3, 4].map(local));
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use sync_core::{
     Asked, CloudId, CloudProject, Fate, LocalId, MachineId, ProjectKind, Registration, Scope, ScopeId,
     Settled, Tenant, Timestamp,
@@ -121,4 +123,11 @@ pub(crate) async fn picture(store: &Store, scope: ScopeId, now: Timestamp) -> Ve
 
 pub(crate) async fn kinds(store: &Store) -> Vec<String> {
     store.event().since(0, 1_000).await.unwrap().into_iter().map(|event| event.kind).collect()
+}
+
+/// Changes the database behind the store's back.
+pub(crate) async fn run(home: &Home, sql: &'static str) {
+    let mut connection = SqliteConnectOptions::new().filename(home.file()).connect().await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
 }

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sync_cloud::{Credential, CredentialError};
-use sync_core::{Failure, Obtained, Pass, Scope, ScopeId, Standing, Tenant, Timestamp};
+use sync_core::{Failure, Obtained, Pass, ScopeId, Standing, Tenant, Timestamp};
 
-use super::super::CurrentScope;
+use super::super::{CurrentScope, adopt};
 use super::{DeliverError, Desk, Errand};
 
 /// The longest pauses that the delivery machine gives an entry of each standing.
@@ -91,7 +91,9 @@ impl Desk {
         failed: bool,
         now: Timestamp,
     ) -> Result<(), DeliverError> {
-        let store = self.engine.0.store.clone();
+        let engine = self.engine.clone();
+        let store = engine.0.store.clone();
+        let gate = engine.0.scope_gate.write().await;
         let before = self.engine.scope();
         // A credential that cannot be had says nothing of the tenant: the scope of the last one stays, unless the
         // cloud is another.
@@ -103,14 +105,7 @@ impl Desk {
         };
         let id = store.scope().ensure(&scope).await?;
         if scope != before.scope {
-            let unknown = Scope { tenant: Tenant::Unknown, ..scope.clone() };
-            if scope.tenant != Tenant::Unknown {
-                let from = store.scope().ensure(&unknown).await?;
-                let adopted = store.scope().adopt(from, id, now).await?;
-                if adopted > 0 {
-                    tracing::info!(entries = adopted, %scope, "entries made before the tenant was known are its own");
-                }
-            }
+            adopt(&store, &scope, id, now).await?;
             self.unknown.clear();
             self.failed.clear();
             self.delivery.enter_scope(now);
@@ -125,6 +120,7 @@ impl Desk {
             current.last = self.last_scope(&current).await?;
         }
         self.engine.0.scope.send_replace(current);
+        drop(gate);
         self.engine.0.discover_wake.wake();
         if is_new {
             self.engine.0.unsent.store(true, Ordering::Relaxed);

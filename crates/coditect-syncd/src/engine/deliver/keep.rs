@@ -209,15 +209,12 @@ impl Desk {
             return Ok(());
         }
         let meta = self.engine.0.store.meta();
-        match value {
-            Some(value) => {
-                meta.set(key, &value).await?;
-                self.kept.insert(key.to_owned(), value);
-            }
-            None => {
-                meta.remove(key).await?;
-                self.kept.remove(key);
-            }
+        if let Some(value) = value {
+            meta.set(key, &value).await?;
+            self.kept.insert(key.to_owned(), value);
+        } else {
+            meta.remove(key).await?;
+            self.kept.remove(key);
         }
         Ok(())
     }

@@ -426,12 +426,10 @@ impl Desk {
     /// that cannot come any more, and a connection may be dead without knowing it.
     fn give_up_what_flies(&mut self, now: Timestamp) {
         self.cloud.forget_connections();
-        for sent in self.errands.values() {
-            let is_request = !matches!(sent.errand, Errand::Credential(_));
-            if is_request && now.since(sent.at) >= GIVEN_UP_FROM {
-                sent.handle.abort();
-            }
-        }
+        let hangs = |sent: &&Sent| {
+            !matches!(sent.errand, Errand::Credential(_)) && now.since(sent.at) >= GIVEN_UP_FROM
+        };
+        self.errands.values().filter(hangs).for_each(|sent| sent.handle.abort());
     }
 
     /// Takes in what came back.
