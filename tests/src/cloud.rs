@@ -53,6 +53,11 @@ impl Cloud {
         format!("http://{}", self.address)
     }
 
+    /// Its port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What goes wrong.
     pub fn faults(&self) -> &Faults {
         &self.faults

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::home::{Home, program, shown};
+use crate::home::{Home, shown};
 use crate::{Shown, until};
 
 /// A running daemon. Dropping it kills it.
@@ -40,24 +40,35 @@ impl Daemon {
     /// # Panics
     /// When it does not.
     pub fn start_with(home: &Home, args: &[&str]) -> Self {
-        let log =
-            home.path().join(format!("log-{}", std::fs::read_dir(home.path()).expect("the home").count()));
+        let mut daemon = Self::spawn(home, args);
+        daemon.answers(home);
+        daemon
+    }
+
+    /// Starts it with these flags, and waits for nothing.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn(home: &Home, args: &[&str]) -> Self {
+        let logs = home.path().join("stderr");
+        std::fs::create_dir_all(&logs).expect("the folder of the logs");
+        let log = logs.join(std::fs::read_dir(&logs).expect("the folder of the logs").count().to_string());
         let file = std::fs::File::create(&log).expect("the log");
-        let child = home
-            .command(program("coditect-syncd"))
-            .args(args)
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .expect("the daemon");
-        let mut daemon = Self { child, log, announced: Vec::new() };
+        let child = home.daemon().args(args).stdout(Stdio::null()).stderr(file).spawn().expect("the daemon");
+        Self { child, log, announced: Vec::new() }
+    }
+
+    /// Waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn answers(&mut self, home: &Home) {
         until("the daemon answers", || {
-            if let Some(ended) = daemon.child.try_wait().expect("its state") {
-                panic!("it ended with {ended}: {}", daemon.log());
+            if let Some(ended) = self.child.try_wait().expect("its state") {
+                panic!("it ended with {ended}: {}", self.log());
             }
             (home.run(&["--timeout", "1s", "status"]).code == 0).then_some(())
         });
-        daemon
     }
 
     /// Runs it to its end, for a daemon that does not start.
@@ -65,7 +76,16 @@ impl Daemon {
     /// # Panics
     /// When it cannot be started.
     pub fn run(home: &Home, args: &[&str]) -> Shown {
-        shown(&home.command(program("coditect-syncd")).args(args).output().expect("the daemon"))
+        shown(&home.daemon().args(args).output().expect("the daemon"))
+    }
+
+    /// What it logged until it ended, if it has ended by itself.
+    ///
+    /// # Panics
+    /// When it cannot be asked.
+    pub fn has_ended(&mut self) -> Option<String> {
+        let ended = self.child.try_wait().expect("its state").is_some();
+        ended.then(|| self.log())
     }
 
     /// Its process.
@@ -100,13 +120,14 @@ impl Daemon {
         assert!(sent.expect("kill").success(), "no {name} for {}", self.pid());
     }
 
-    /// Kills it as a power cut would, as far as the process is concerned.
+    /// Kills it as a power cut would, as far as the process is concerned; what it logged until then.
     ///
     /// # Panics
     /// When it cannot be killed.
-    pub fn kill(mut self) {
+    pub fn kill(mut self) -> String {
         self.child.kill().expect("SIGKILL");
         self.child.wait().expect("its end");
+        self.log()
     }
 
     /// Waits for its end.

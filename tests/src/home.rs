@@ -13,6 +13,8 @@ use tempfile::TempDir;
 pub struct Home {
     folder: TempDir,
     config: Value,
+    /// What the daemon is started by, if not by itself.
+    starter: Vec<String>,
 }
 
 /// What a command printed.
@@ -47,7 +49,7 @@ impl Home {
             },
             "sync_daemon": {"discovery": {"roots": [folder.path().join("roots")], "debounce": "200ms"}},
         });
-        let home = Self { folder, config };
+        let home = Self { folder, config, starter: Vec::new() };
         std::fs::create_dir_all(home.roots()).expect("the roots");
         home.write_config();
         home
@@ -112,6 +114,20 @@ impl Home {
             .expect("the manifest");
         std::fs::write(root.join("src/lib.rs"), "//! Nothing.\n").expect("a source file");
         std::fs::canonicalize(root).expect("its real path")
+    }
+
+    /// From now on the daemon is started by this program with these arguments.
+    pub fn start_daemon_by(&mut self, starter: &[&str]) {
+        self.starter = starter.iter().map(|part| (*part).to_owned()).collect();
+    }
+
+    /// The daemon, to be started in this home.
+    pub(crate) fn daemon(&self) -> Command {
+        let daemon = program("coditect-syncd");
+        let Some((starter, args)) = self.starter.split_first() else { return self.command(daemon) };
+        let mut command = self.command(starter);
+        command.args(args).arg(daemon);
+        command
     }
 
     /// A program with this home's environment and nothing else of the surroundings but `PATH`.

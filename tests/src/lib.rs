@@ -5,12 +5,23 @@
 
 #![expect(clippy::panic, reason = "a harness says what is wrong by panicking")]
 
+mod apart;
 mod cloud;
 mod daemon;
+mod dice;
+mod encrypted;
 mod home;
+mod message;
+mod promise;
+mod proxy;
 mod wait;
 
+pub use apart::{Needs, apart, ran};
 pub use cloud::{Cloud, Stopped};
 pub use daemon::{Daemon, Ended};
+pub use dice::{Dice, asked_for, seed};
+pub use encrypted::Encrypted;
 pub use home::{Home, Shown, program};
+pub use promise::{Order, Write, broken};
+pub use proxy::{Mischief, Proxy};
 pub use wait::{PATIENCE, until};
