@@ -1,64 +1,245 @@
-//! The daemon is killed while registrations are acknowledged and delivered.
+//! The daemon is killed at any moment while registrations are acknowledged, and delivered through a bad network.
+//!
+//! `CODITECT_CRASH_ROUNDS=300 cargo test -p sync-tests --test e2e crash:: -- --nocapture` kills it three hundred times;
+//! `CODITECT_CRASH_SEED=…` throws the dice of a printed run again.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
-use sync_tests::{Daemon, until};
+use coditect_devcloud::dev_token;
+use serde_json::{Value, json};
+use sync_tests::{
+    Daemon, Dice, Home, Mischief, Order, PATIENCE, Proxy, Write, asked_for, broken, seed, until,
+};
+use sync_wire::{Client, SyncResults};
+use uuid::Uuid;
 
 use crate::{drained, world};
 
-/// Kills in one run; `CODITECT_CRASH_ROUNDS` asks for more.
-fn rounds() -> u64 {
-    std::env::vars_os()
-        .find(|(name, _)| name == "CODITECT_CRASH_ROUNDS")
-        .and_then(|(_, count)| count.to_str()?.parse().ok())
-        .unwrap_or(10)
+const CLIENTS: u64 = 4;
+const PROJECTS: u64 = 24;
+const TENANTS: [&str; 2] = ["acme", "other"];
+
+/// One run: what is written, by whom, and what became of it.
+struct Run {
+    seed: u64,
+    folder: std::path::PathBuf,
+    order: Order,
+    contents: AtomicU64,
+    acknowledged: AtomicU64,
+    writes: Mutex<Vec<Write>>,
 }
 
 #[test]
 fn nothing_that_was_acknowledged_is_lost_and_nothing_is_doubled() {
-    let (home, cloud) = world();
-    let mut acknowledged: BTreeMap<String, String> = BTreeMap::new();
-    let mut number = 0_u64;
-    for round in 0..rounds() {
-        let daemon = Daemon::start(&home);
-        let pid = daemon.pid();
-        // A different number of acknowledgements each round, the last of them while others are in the air.
-        let killed_after = 3 + (round * 7) % 11;
-        let mut client = sync_wire::Client::new(home.state().join("sync.sock"), sync_tests::PATIENCE);
-        for step in 0..killed_after {
-            // Every project is written to several times, so that newer content replaces what waits or flies.
-            let root = home.path().join(format!("work/{}", number % 17));
-            std::fs::create_dir_all(&root).unwrap();
-            let content = format!("{number:040x}");
-            let draft = serde_json::json!({
-                "root_path": root, "project_name": "p", "primary_language": "Rust", "framework": "",
-                "content_hash": content, "project_type": "standalone",
-            });
-            number += 1;
-            let answer = client.request("POST", "/v1/projects", Some(&draft)).unwrap();
-            assert!(answer.status < 300, "round {round}, step {step}: {}", answer.status);
-            acknowledged.insert(std::fs::canonicalize(&root).unwrap().display().to_string(), content);
+    let (rounds, seed) = (asked_for("CODITECT_CRASH_ROUNDS").unwrap_or(40), seed("CODITECT_CRASH_SEED"));
+    eprintln!("CODITECT_CRASH_ROUNDS={rounds} CODITECT_CRASH_SEED={seed}");
+    let (mut home, cloud) = world();
+    let network = Proxy::start(cloud.address(), seed);
+    home.set_cloud("api_url", network.url());
+    home.set_cloud("request_timeout", "1s");
+    let run = Run::new(seed, &home);
+    let mut dice = Dice::new(seed);
+    network.weather(35);
+    let mut tenant: &str = TENANTS[0];
+    for round in 0..rounds {
+        if dice.percent(30) {
+            tenant = *dice.one_of(&TENANTS[..]);
         }
-        assert_eq!(daemon.pid(), pid);
-        daemon.kill();
+        home.set_cloud("auth_token", dev_token(tenant, None));
+        let log = run.round(&home, round, tenant, &mut dice);
+        let wrong: Vec<&str> = log.lines().filter(|line| is_wrong(line)).collect();
+        assert!(wrong.is_empty(), "round {round}: {wrong:#?}");
     }
-    let daemon = Daemon::start(&home);
-    drained(&home);
-    let known = until("the cloud has all of them", || {
-        let known = cloud.projects();
-        (known.len() == acknowledged.len()).then_some(known)
-    });
-    for project in known {
-        let root = project["root_path"].as_str().unwrap();
-        assert_eq!(project["content_hash"].as_str(), acknowledged.get(root).map(String::as_str), "{root}");
-        assert_eq!(project["tenant_id"], "acme");
+
+    network.weather(0);
+    let mut revived = 0;
+    for tenant in TENANTS {
+        home.set_cloud("auth_token", dev_token(tenant, None));
+        revived += deliver_the_rest(&home);
     }
-    let mut cloud_ids: BTreeMap<String, String> = BTreeMap::new();
-    for entry in cloud.ledger() {
-        let Some(cloud_uuid) = entry["cloud_uuid"].as_str() else { continue };
-        let local = entry["local_project_uuid"].as_str().unwrap().to_owned();
-        let first = cloud_ids.entry(local).or_insert_with(|| cloud_uuid.to_owned());
-        assert_eq!(first, cloud_uuid, "one project, one UUID");
+    let (ledger, projects) = (cloud.ledger(), cloud.projects());
+    let writes = run.writes.into_inner().expect("the writes");
+    let broken = broken(&writes, &ledger, &projects);
+    if !broken.is_empty() {
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("crash-{seed}.json"));
+        let all = json!({
+            "broken": broken, "writes": writes.iter().map(Write::shown).collect::<Vec<_>>(), "ledger": ledger,
+            "requests": cloud.requests(), "projects": projects,
+        });
+        std::fs::write(&kept, all.to_string()).expect("a file for what happened");
+        panic!("{broken:#?}\nall of it is in {}", kept.display());
     }
+
+    let tally = network.tally();
+    let acknowledged = writes.iter().filter(|write| write.acknowledged).count();
+    let effects = crate::effects(&ledger);
+    let count = |word: &str| effects.iter().filter(|effect| **effect == word).count();
+    eprintln!(
+        "{rounds} kills, {} writes, {acknowledged} acknowledged; {} requests: {tally:?}; created {}, updated {}, \
+         replayed {}; {revived} given up for the crashes and delivered after all",
+        writes.len(),
+        tally.values().sum::<u64>(),
+        count("created"),
+        count("updated"),
+        count("replay"),
+    );
+    // A run in which nothing happened would prove nothing.
+    assert!(
+        acknowledged as u64 > rounds && count("updated") as u64 > rounds / 2,
+        "hardly anything was written"
+    );
+    let kinds = if rounds < 200 { 5 } else { Mischief::ALL.len() };
+    assert!(rounds < 20 || tally.keys().flatten().count() >= kinds, "the network was good: {tally:?}");
+}
+
+impl Run {
+    fn new(seed: u64, home: &Home) -> Self {
+        let folder = home.path().join("work");
+        for number in 0..PROJECTS {
+            std::fs::create_dir_all(folder.join(number.to_string())).expect("a project");
+        }
+        let folder = std::fs::canonicalize(folder).expect("its real path");
+        Self {
+            seed,
+            folder,
+            order: Order::default(),
+            contents: AtomicU64::new(0),
+            acknowledged: AtomicU64::new(0),
+            writes: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// One life of the daemon, which ends with a kill; what it logged.
+    fn round(&self, home: &Home, round: u64, tenant: &str, dice: &mut Dice) -> String {
+        let before = self.acknowledged.load(Ordering::SeqCst);
+        let over = AtomicBool::new(false);
+        let (while_it_starts, moment) = (dice.percent(15), dice.below(500));
+        let daemon = Daemon::spawn(home, &[]);
+        thread::scope(|scope| {
+            for client in 0..CLIENTS {
+                let dice = Dice::of(self.seed, round * CLIENTS + client);
+                let (over, socket) = (&over, home.state().join("sync.sock"));
+                scope.spawn(move || self.write(&socket, tenant, dice, over));
+            }
+            if !while_it_starts {
+                until("something is acknowledged", || {
+                    (self.acknowledged.load(Ordering::SeqCst) > before).then_some(())
+                });
+            }
+            // Nothing is waited for here: the kill is to come at any moment.
+            thread::sleep(Duration::from_millis(moment));
+            over.store(true, Ordering::SeqCst);
+            daemon.kill()
+        })
+    }
+
+    /// A client of the daemon: writes until the daemon is gone.
+    fn write(&self, socket: &Path, tenant: &str, mut dice: Dice, over: &AtomicBool) {
+        let mut client = Client::new(socket, PATIENCE);
+        while !over.load(Ordering::SeqCst) {
+            let many = if dice.percent(20) { 1 + dice.below(5) } else { 1 };
+            let mut drafts = BTreeMap::new();
+            for _ in 0..many {
+                let number = dice.below(PROJECTS);
+                drafts.insert(number, self.draft(number, &mut dice));
+            }
+            let begun = self.order.next();
+            let answer = if many == 1 {
+                let draft = drafts.values().next().expect("one");
+                client.request("POST", "/v1/projects", Some(draft)).map(|answer| {
+                    let taken = answer.status == 200 || answer.status == 202;
+                    drafts.keys().map(|number| (*number, taken)).collect()
+                })
+            } else {
+                let body = json!({"projects": drafts.values().collect::<Vec<_>>()});
+                client
+                    .request("POST", "/v1/projects/sync", Some(&body))
+                    .map(|answer| taken(answer.status, &answer.body))
+            };
+            let ended = self.order.next();
+            // No answer is no promise; what was asked may have been done all the same.
+            let acknowledged: BTreeMap<u64, bool> = answer.unwrap_or_default();
+            let mut writes = self.writes.lock().expect("the writes");
+            for (number, draft) in &drafts {
+                let acknowledged = acknowledged.get(number).copied().unwrap_or(false);
+                self.acknowledged.fetch_add(u64::from(acknowledged), Ordering::SeqCst);
+                writes.push(Write {
+                    tenant: tenant.to_owned(),
+                    root: text(draft, "root_path"),
+                    content: text(draft, "content_hash"),
+                    begun,
+                    ended,
+                    acknowledged,
+                });
+            }
+            drop(writes);
+            // So that the queue is empty at times, and at times not.
+            thread::sleep(Duration::from_millis(dice.below(20)));
+        }
+    }
+
+    /// A project with a content that nobody wrote before. Every second project is found by its UUID, the others by
+    /// their path.
+    fn draft(&self, number: u64, dice: &mut Dice) -> Value {
+        let content = self.contents.fetch_add(1, Ordering::SeqCst);
+        let mut draft = json!({
+            "root_path": self.folder.join(number.to_string()), "project_name": format!("p{number}"),
+            "primary_language": dice.one_of(&["Rust", "Go", ""]), "framework": "",
+            "content_hash": format!("{content:040x}"), "project_type": "standalone",
+        });
+        if number.is_multiple_of(2) {
+            draft["local_project_uuid"] = json!(local(number));
+        }
+        draft
+    }
+}
+
+fn local(number: u64) -> Uuid {
+    Uuid::from_u128(0x1000_4000_8000_0000_0000 + u128::from(number))
+}
+
+/// Which projects of a batch the daemon promised to deliver. Those that are found by their path have a UUID of the
+/// daemon's own.
+fn taken(status: u16, body: &[u8]) -> BTreeMap<u64, bool> {
+    if status != 200 && status != 202 {
+        return BTreeMap::new();
+    }
+    let results: SyncResults = serde_json::from_slice(body).expect("the results");
+    (0..PROJECTS)
+        .filter_map(|number| {
+            let result = results.results.get(&local(number))?;
+            Some((number, result.success || result.queued))
+        })
+        .collect()
+}
+
+/// Delivers what waits for the present tenant, in good weather; how many entries had been given up.
+fn deliver_the_rest(home: &Home) -> u64 {
+    let daemon = Daemon::start(home);
+    let dead = home.json(&["queue", "list", "--state", "dead"]);
+    let dead = dead["items"].as_array().expect("a list").clone();
+    // Only what was in the air whenever the daemon was killed may have been given up, and visibly so.
+    assert!(dead.iter().all(|item| item["last_error"]["code"] == "crash"), "{dead:#?}");
+    if !dead.is_empty() {
+        assert_eq!(home.run(&["queue", "retry", "--dead"]).code, 0);
+    }
+    home.run(&["queue", "flush", "--wait=20s"]);
+    drained(home);
     daemon.finish();
+    dead.len() as u64
+}
+
+/// Lines that no kill excuses.
+fn is_wrong(line: &str) -> bool {
+    let excused = ["the cloud cannot be used", "wait for room"];
+    (line.contains(" ERROR ") || line.contains(" WARN ")) && !excused.iter().any(|text| line.contains(text))
+}
+
+fn text(draft: &Value, field: &str) -> String {
+    draft[field].as_str().unwrap_or_default().to_owned()
 }
