@@ -9,6 +9,7 @@ mod offline;
 mod stop;
 mod survival;
 mod tenants;
+mod two_hosts;
 
 use coditect_devcloud::dev_token;
 use serde_json::Value;
