@@ -4,6 +4,8 @@ mod absent;
 mod appears;
 mod crash;
 mod examples;
+mod damage;
+mod disk;
 mod faults;
 mod offline;
 mod stop;
