@@ -152,6 +152,7 @@ impl Desk {
             None => answer,
             Some(Instead::Answer(instead)) => instead,
             Some(Instead::Emptied) => Answer { body: Bytes::new(), ..answer },
+            Some(Instead::Under(status)) => Answer { status, ..answer },
         };
         if after.hang.is_some() {
             self.note(case, Some(answer.status.as_u16())).await?;

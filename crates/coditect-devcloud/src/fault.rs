@@ -28,6 +28,11 @@ pub enum Fault {
     Reset,
     /// A sign-in page with 200, as a hotel's network gives.
     HtmlPage,
+    /// The true answer, after its work, under another status.
+    AnotherStatus {
+        /// Which.
+        code: u16,
+    },
     /// No body at all; 200 where no work was done, else the true status.
     EmptyBody,
     /// 200 and JSON that is not the contract's.
@@ -161,6 +166,7 @@ impl Fault {
             Self::Hang => "hang",
             Self::Reset => "reset",
             Self::HtmlPage => "html_page",
+            Self::AnotherStatus { .. } => "another_status",
             Self::EmptyBody => "empty_body",
             Self::OtherJson { .. } => "other_json",
             Self::Redirect { .. } => "redirect",
@@ -185,7 +191,7 @@ impl Fault {
                 canned.headers.iter().try_for_each(|(name, value)| check_header(name, value))
             }
             Self::Redirect { to, code } => check_status(*code).and_then(|()| check_header("location", to)),
-            Self::NoSync { code } => check_status(*code),
+            Self::NoSync { code } | Self::AnotherStatus { code } => check_status(*code),
             Self::LeftOut { name: None, every: None } => {
                 Err("left_out needs a `name` or an `every`".to_owned())
             }
@@ -417,6 +423,7 @@ mod tests {
         };
         check(r#"{"fault": {"status": {"code": 42}}}"#);
         check(r#"{"fault": {"status": {"code": 100}}}"#);
+        check(r#"{"fault": {"another_status": {"code": 1000}}}"#);
         check(r#"{"fault": {"status": {"code": 200, "headers": {"a b": "c"}}}}"#);
         check(r#"{"fault": {"status": {"code": 200, "cod": 1}}}"#);
         check(r#"{"fault": {"left_out": {}}}"#);

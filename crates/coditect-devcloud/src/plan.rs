@@ -52,6 +52,8 @@ pub(crate) enum Instead {
     Answer(Answer),
     /// The true status, without a body.
     Emptied,
+    /// The true body, under this status.
+    Under(StatusCode),
 }
 
 /// All that befalls a request.
@@ -113,6 +115,7 @@ fn ends_before_work(standing: &Standing) -> bool {
         | Fault::NoSync { .. } => !standing.rule.after_work,
         Fault::Latency { .. }
         | Fault::Hang
+        | Fault::AnotherStatus { .. }
         | Fault::PoisonedName { .. }
         | Fault::LeftOut { .. }
         | Fault::Accepted { .. }
@@ -124,7 +127,10 @@ fn ends_before_work(standing: &Standing) -> bool {
 /// Whether this rule does nothing where no work is done.
 fn needs_work(standing: &Standing) -> bool {
     let touches_work = match &standing.rule.fault {
-        Fault::PoisonedName { .. } | Fault::LeftOut { .. } | Fault::Accepted { .. } => true,
+        Fault::AnotherStatus { .. }
+        | Fault::PoisonedName { .. }
+        | Fault::LeftOut { .. }
+        | Fault::Accepted { .. } => true,
         Fault::Status(_)
         | Fault::Latency { .. }
         | Fault::Hang
@@ -169,6 +175,7 @@ fn befalls(standing: &Standing, facts: &Facts<'_>) -> bool {
         | Fault::EmptyBody
         | Fault::OtherJson { .. }
         | Fault::Redirect { .. }
+        | Fault::AnotherStatus { .. }
         | Fault::SlowBody { .. }
         | Fault::TruncatedBody { .. } => true,
     }
@@ -212,6 +219,10 @@ impl Plan {
                 self.cut_after = Some(*bytes);
                 return;
             }
+            Fault::AnotherStatus { code } => {
+                self.after.instead.get_or_insert(Instead::Under(status(*code)));
+                return;
+            }
             Fault::EmptyBody if after_work => Instead::Emptied,
             Fault::EmptyBody => Instead::Answer(Answer::empty(StatusCode::OK)),
             Fault::HtmlPage => Instead::Answer(Answer::sign_in_page()),
@@ -238,6 +249,7 @@ impl Plan {
         }
         match &self.after.instead {
             Some(Instead::Answer(answer)) => Shown::Instead(answer.status.as_u16()),
+            Some(Instead::Under(status)) => Shown::Instead(status.as_u16()),
             Some(Instead::Emptied) | None => Shown::AsDecided,
         }
     }

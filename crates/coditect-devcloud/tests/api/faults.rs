@@ -49,6 +49,14 @@ async fn an_empty_body_is_empty() {
 }
 
 #[tokio::test]
+async fn a_true_answer_can_come_under_another_status() {
+    let (answer, effects) = alpha_under(Rule::new(Fault::AnotherStatus { code: 207 })).await;
+    assert_eq!((answer.status, answer.json()["project_name"].is_null()), (207, true), "{answer:?}");
+    assert!(answer.json()["cloud_uuid"].is_string(), "{answer:?}");
+    assert_eq!(effects, [Effect::Created]);
+}
+
+#[tokio::test]
 async fn a_redirect_says_where_to() {
     let fault = Fault::Redirect { to: "http://elsewhere/".to_owned(), code: 308 };
     let (answer, _) = alpha_under(Rule::new(fault)).await;
