@@ -8,6 +8,7 @@ mod damage;
 mod disk;
 mod faults;
 mod offline;
+mod regressions;
 mod stop;
 mod survival;
 mod tenants;

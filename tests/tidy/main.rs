@@ -11,6 +11,7 @@ mod form;
 mod heavy;
 mod lexer;
 mod pure;
+mod regressions;
 mod repository;
 
 /// Fails with all violations, a line each.
