@@ -85,7 +85,7 @@ impl Needs {
             Self::Mounts => "mount -t tmpfs none /mnt",
             Self::Links => {
                 "mount -t tmpfs none /run; ip link set lo up; ip netns add trial; \
-                 ip link add a type veth peer name b netns trial; nsenter --net=/run/netns/trial true"
+                 ip link add trial0 type veth peer name trial1 netns trial; nsenter --net=/run/netns/trial true"
             }
             Self::Disks => {
                 "mount -t tmpfs none /mnt; truncate -s 16M /mnt/disk; mkfs.ext4 -q /mnt/disk; mkdir /mnt/at; \
