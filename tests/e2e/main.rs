@@ -7,6 +7,7 @@ mod examples;
 mod damage;
 mod disk;
 mod faults;
+mod follows;
 mod offline;
 mod regressions;
 mod stop;

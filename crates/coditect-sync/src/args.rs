@@ -94,6 +94,9 @@ pub(crate) enum Command {
     Service(Service),
     /// Look for everything that may be wrong, and say how to mend it
     Doctor,
+    /// Follow what happens, a line each
+    #[command(after_help = EVENTS_JSON)]
+    Events(Events),
     /// Show the end of the daemon's log
     Logs(Logs),
     /// Look at and make the configuration file
@@ -303,6 +306,21 @@ pub(crate) struct ServiceRun {
     /// Show every file that would be written and every command that would be run, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// How `events` differs from the other commands.
+const EVENTS_JSON: &str = "With --json every event is a JSON document on a line of its own. Where events are missing, one of \
+                           the kind `gap` says which.";
+
+/// `events`
+#[derive(Args, Debug)]
+pub(crate) struct Events {
+    /// Begin after the event of this number; 0 begins with the oldest that is kept [default: what happens next]
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) since: Option<i64>,
+    /// Show what is known and end
+    #[arg(long, requires = "since")]
+    pub(crate) no_follow: bool,
 }
 
 /// `logs`

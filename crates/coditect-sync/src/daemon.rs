@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use sync_config::Places;
-use sync_wire::{Call, Client, ClientError, CloudState, Response, Status};
+use sync_wire::{Call, Client, ClientError, CloudState, EventStream, EventsQuery, Response, Status};
 
 use crate::absent;
 use crate::exit::Exit;
@@ -35,6 +35,11 @@ impl Daemon {
         let response = self.ask(call)?;
         let read = response.json().map_err(|error| self.explain(error))?;
         Ok((read, response.body))
+    }
+
+    /// Follows what happens.
+    pub(crate) fn follow(&self, query: EventsQuery) -> Result<EventStream, Failure> {
+        self.client.follow(&Call::events(query)).map_err(|error| self.explain(error))
     }
 
     /// Whether nobody is there any more: the socket goes first, the process later, and only then can another start.

@@ -3,6 +3,7 @@
 //! A reader that has seen enough and closes the pipe is no failure.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -163,6 +164,17 @@ pub(crate) fn reader_after(nap: Duration) -> Reader {
             std::thread::sleep(nap);
             Reader::There
         }
+    }
+}
+
+/// Sleeps until there is something to read from `source`, the reader goes, or the nap is over.
+pub(crate) fn heard_or_reader_gone(source: &impl AsFd, nap: Duration) -> Reader {
+    let stdout = io::stdout();
+    let mut asked = [PollFd::new(&stdout, PollFlags::empty()), PollFd::new(source, PollFlags::IN)];
+    let limit = Timespec::try_from(nap).ok();
+    match poll(&mut asked, limit.as_ref()) {
+        Ok(ready) if ready > 0 && !asked[0].revents().is_empty() => Reader::Gone,
+        Ok(_) | Err(_) => Reader::There,
     }
 }
 

@@ -50,6 +50,7 @@ fn every_command_explains_itself() {
         &["service", "restart"],
         &["service", "status"],
         &["doctor"],
+        &["events"],
         &["logs"],
         &["config"],
         &["config", "path"],

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::args::{Args, Command};
 use crate::clock::Clock;
 use crate::dice::Dice;
-use crate::engine::{Engine, Parts, Settings, credential, deliver, discover, legacy};
+use crate::engine::{Engine, Parts, Settings, chronicle, credential, deliver, discover, legacy};
 use crate::fatal::Fatal;
 use crate::lock::{Lock, LockError};
 use crate::logging::{self, Logging};
@@ -143,6 +143,7 @@ impl Life {
         supervisor.start("discover", discover(engine.clone()));
         supervisor.start("credential", credential(engine.clone()));
         supervisor.start("legacy", legacy(engine.clone()));
+        supervisor.start("events", chronicle(engine.clone()));
         supervisor.start("network", network(engine.clone()));
         let telling = service.clone();
         let watchdog =

@@ -2,6 +2,10 @@
 
 #[path = "control/daemon.rs"]
 mod daemon;
+#[path = "control/figures.rs"]
+mod figures;
+#[path = "control/follow.rs"]
+mod follow;
 #[path = "control/raw.rs"]
 mod raw;
 

@@ -27,6 +27,7 @@
 //! that asks asynchronously, with hyper.
 
 pub mod client;
+pub mod diagnostics;
 pub mod discovery;
 pub mod events;
 pub mod import;
@@ -40,9 +41,10 @@ pub mod resolve;
 pub mod socket;
 pub mod status;
 
-pub use client::{Call, Client, ClientError, Response};
+pub use client::{Call, Client, ClientError, EventStream, Heard, Response};
+pub use diagnostics::{Diagnostics, ProcessFigures, StoreFigures};
 pub use discovery::{ScanAnswer, ScanRequest};
-pub use events::Event;
+pub use events::{Event, EventsQuery, Missed};
 pub use import::{ImportAnswer, ImportRequest};
 pub use lock::LockInfo;
 pub use problem::{Problem, ProblemCode};

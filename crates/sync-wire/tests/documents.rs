@@ -123,6 +123,10 @@ fn the_queue_the_scan_and_the_events() {
     check::<ScanRequest>(&json!({"paths": ["/p"], "wait_ms": null}));
     check::<ScanAnswer>(&json!({"found": 4, "added": 1, "changed": 1, "missing": 1, "done": true}));
     check::<Event>(&json!({
-        "id": 1, "at": MOMENT, "kind": "project.added", "local_project_uuid": LOCAL, "data": {"a": [1]}
+        "id": 1, "at": MOMENT, "kind": "project.added", "local_project_uuid": LOCAL, "message": "/p"
+    }));
+    check::<Event>(&json!({
+        "id": 9, "at": MOMENT, "kind": "gap", "local_project_uuid": null, "message": "events 2 to 9 are missing",
+        "missed": {"first": 2, "last": 9}
     }));
 }

@@ -5,6 +5,7 @@ mod auth;
 mod completions;
 mod config;
 mod doctor;
+mod events;
 mod import;
 mod logs;
 mod project;
@@ -75,6 +76,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Answer, Failur
         Command::Stop => admin::stop(context),
         Command::Service(service) => service::run(service.command, context),
         Command::Doctor => doctor::run(context),
+        Command::Events(events) => events::run(events, context),
         Command::Logs(logs) => logs::run(logs, context),
         Command::Config(config) => config::run(config.command, context),
         Command::Auth(auth) => auth::run(auth.command, context),

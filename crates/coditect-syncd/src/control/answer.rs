@@ -1,10 +1,9 @@
 //! One request, from its head to its answer: the checks that are the same for all, then the route's handler.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
-use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::header::{HeaderMap, ORIGIN, REFERER};
 use hyper::{Request, Response, StatusCode};
@@ -12,12 +11,12 @@ use sync_wire::{Problem, ProblemCode};
 use tracing::{debug, error, trace};
 
 use super::read::{self, bad_request, with_status};
-use super::reply::Reply;
+use super::reply::{self, Reply};
 use super::route::{self, Found, Question, Route};
 use super::serve::Server;
 
 /// Answers a request, whatever it is.
-pub(super) async fn answer(request: Request<Incoming>, server: &Server) -> Response<Full<Bytes>> {
+pub(super) async fn answer(request: Request<Incoming>, server: &Server) -> Response<reply::Body> {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let read_whole = body.is_end_stream();
@@ -65,13 +64,16 @@ async fn ask(
 ) -> Result<Reply, Box<Problem>> {
     let segment = route.segment.as_ref().map(|parameter| read::segment(parameter, segment)).transpose()?;
     let query = read::query(route.query, query)?;
+    let named = read::headers(route.headers, headers)?;
     let body = read::body(route.body.as_ref(), headers, body).await?;
     let question = Question {
         engine: server.engine.clone(),
         version: server.version,
         stop: server.stop.clone(),
+        listeners: Arc::clone(&server.listeners),
         segment,
         query,
+        headers: named,
         body,
     };
     AssertUnwindSafe((route.call)(question)).catch_unwind().await.unwrap_or_else(|panic| {

@@ -4,9 +4,9 @@
 
 use sync_core::{Asked, CloudId, Entry, Failure, ProjectKind, Timestamp, Vcs};
 use sync_wire::{
-    AskedBy, CacheCounts, CloudStatus, DiscoveryStatus, FlushAnswer, ItemState, LastError, LastScan, Problem,
-    Project, ProjectCounts, ProjectState, ProjectType, QueueCounts, QueueItem, QueueItemBrief, ResolveAnswer,
-    RootState, RootStatus, ScanAnswer, Source, Status, SyncResult,
+    AskedBy, CacheCounts, CloudStatus, DiscoveryStatus, Event, FlushAnswer, ItemState, LastError, LastScan,
+    Problem, Project, ProjectCounts, ProjectState, ProjectType, QueueCounts, QueueItem, QueueItemBrief,
+    ResolveAnswer, RootState, RootStatus, ScanAnswer, Source, Status, SyncResult,
 };
 use uuid::Uuid;
 
@@ -270,6 +270,18 @@ pub(super) fn registered(registered: api::Registered) -> SyncResult {
         api::RegisterOutcome::Failed(failure) => {
             result(false, None, SyncResult::ERROR, false, Some(failure.message))
         }
+    }
+}
+
+/// Something that happened.
+pub(super) fn event(happening: api::Happening) -> Event {
+    Event {
+        id: happening.number,
+        at: happening.at.to_rfc3339(),
+        kind: happening.kind,
+        local_project_uuid: happening.local.map(|local| local.0),
+        message: happening.message,
+        missed: None,
     }
 }
 

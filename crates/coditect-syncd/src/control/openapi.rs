@@ -56,7 +56,8 @@ fn operation(route: &Route, asked: &mut SchemaGenerator, answered: &mut SchemaGe
     operation.insert("summary".to_owned(), json!(route.summary));
     let segment = route.segment.iter().map(|segment| parameter(segment, "path"));
     let query = route.query.iter().map(|parameter| self::parameter(parameter, "query"));
-    let parameters: Vec<Value> = segment.chain(query).collect();
+    let headers = route.headers.iter().map(|parameter| self::parameter(parameter, "header"));
+    let parameters: Vec<Value> = segment.chain(query).chain(headers).collect();
     if !parameters.is_empty() {
         operation.insert("parameters".to_owned(), parameters.into());
     }
@@ -104,6 +105,13 @@ fn answer(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
         Content::Json(schema) => json!({
             "description": answer.description,
             "content": {"application/json": {"schema": schema(generator)}},
+        }),
+        Content::Stream(media_type, schema) => json!({
+            "description": answer.description,
+            "content": {media_type: {
+                "schema": {"type": "string"},
+                "x-event-schema": schema(generator),
+            }},
         }),
         Content::Text(media_type) => json!({
             "description": answer.description,

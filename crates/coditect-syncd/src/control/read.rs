@@ -83,6 +83,11 @@ impl Query {
         self.0.get(name) == Some(&Value::Flag(true))
     }
 
+    /// Whether the flag of this name was given and is not set.
+    pub(super) fn is_unset(&self, name: &str) -> bool {
+        self.0.get(name) == Some(&Value::Flag(false))
+    }
+
     /// The text of this name, where it was given.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         if let Some(Value::Text(text)) = self.0.get(name) { Some(text) } else { None }
@@ -139,6 +144,22 @@ pub(super) fn query(parameters: &'static [Parameter], text: Option<&str>) -> Res
         if query.0.insert(parameter.name, value).is_some() {
             return Err(bad_request(format!("the query has `{}` twice", parameter.name)));
         }
+    }
+    Ok(query)
+}
+
+/// Reads the headers that are parameters. An empty one says nothing, as browsers have it.
+pub(super) fn headers(parameters: &'static [Parameter], headers: &HeaderMap) -> Result<Query, Box<Problem>> {
+    let mut query = Query::default();
+    for parameter in parameters {
+        let mut given = headers.get_all(parameter.name).iter().filter(|value| !value.is_empty());
+        let Some(first) = given.next() else { continue };
+        let wrong = |why: String| bad_request(format!("the header `{}` {why}", parameter.name));
+        if given.next().is_some() {
+            return Err(wrong("stands there twice".to_owned()));
+        }
+        let value = value(parameter.kind, first.as_bytes().to_vec()).map_err(wrong)?;
+        query.0.insert(parameter.name, value);
     }
     Ok(query)
 }

@@ -1,15 +1,24 @@
 //! Answers on their way out: JSON, problems, and text.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::pin::Pin;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use futures_util::Stream;
+use http_body_util::{Either, Full, StreamBody};
+use hyper::body::Frame;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use sync_wire::{Problem, ProblemCode};
 
-/// An answer, whole.
+/// The pieces of a body that has no end yet.
+pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
+/// A body on its way out.
+pub(super) type Body = Either<Full<Bytes>, StreamBody<Pieces>>;
+
+/// An answer.
 pub(super) struct Reply {
     /// The HTTP status.
     pub(super) status: StatusCode,
@@ -17,6 +26,8 @@ pub(super) struct Reply {
     pub(super) content_type: &'static str,
     /// The body; ends with a newline where it is text.
     pub(super) body: Bytes,
+    /// What the body is instead where it has no end yet.
+    pub(super) pieces: Option<Pieces>,
     /// With status 405: the methods that are taken.
     pub(super) allow: Option<String>,
     /// Whether nothing more can be read from this connection.
@@ -63,6 +74,11 @@ impl Reply {
         Self::new(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into())
     }
 
+    /// Pieces that come one after the other.
+    pub(super) fn stream(content_type: &'static str, pieces: Pieces) -> Self {
+        Self { pieces: Some(pieces), ..Self::new(StatusCode::OK, content_type, Bytes::new()) }
+    }
+
     /// The same with the methods that are taken.
     pub(super) fn allowing(self, methods: String) -> Self {
         Self { allow: Some(methods), ..self }
@@ -74,7 +90,7 @@ impl Reply {
     }
 
     fn new(status: StatusCode, content_type: &'static str, body: Bytes) -> Self {
-        Self { status, content_type, body, allow: None, close: false }
+        Self { status, content_type, body, pieces: None, allow: None, close: false }
     }
 }
 
@@ -88,9 +104,12 @@ impl From<Problem> for Reply {
     }
 }
 
-impl From<Reply> for Response<Full<Bytes>> {
+impl From<Reply> for Response<Body> {
     fn from(reply: Reply) -> Self {
-        let mut response = Self::new(Full::new(reply.body));
+        let mut response = Self::new(match reply.pieces {
+            Some(pieces) => Either::Right(StreamBody::new(pieces)),
+            None => Either::Left(Full::new(reply.body)),
+        });
         *response.status_mut() = reply.status;
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

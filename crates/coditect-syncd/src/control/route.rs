@@ -2,11 +2,14 @@
 //!
 //! The server follows the [table](super::table), and the OpenAPI document is made from it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use schemars::{Schema, SchemaGenerator};
 use sync_wire::{Problem, ProblemCode};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::read::{Kind, Query, Value};
@@ -22,10 +25,14 @@ pub(super) struct Question {
     pub(super) version: &'static str,
     /// Whether the daemon stops.
     pub(super) stop: CancellationToken,
+    /// Places for those who follow the events.
+    pub(super) listeners: Arc<Semaphore>,
     /// The part of the path that is a parameter.
     pub(super) segment: Option<Value>,
     /// The query.
     pub(super) query: Query,
+    /// The headers that are parameters.
+    pub(super) headers: Query,
     /// The body, as it came.
     pub(super) body: Bytes,
 }
@@ -61,6 +68,8 @@ pub(super) struct Route {
     pub(super) segment: Option<Parameter>,
     /// What the query can hold.
     pub(super) query: &'static [Parameter],
+    /// Which headers are looked at.
+    pub(super) headers: &'static [Parameter],
     /// What the body is.
     pub(super) body: Option<Document>,
     /// What is answered when it went well.
@@ -71,7 +80,7 @@ pub(super) struct Route {
     pub(super) call: fn(Question) -> BoxFuture<'static, Result<Reply, Box<Problem>>>,
 }
 
-/// A parameter of a path or a query.
+/// A parameter of a path, a query or a head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parameter {
     /// Its name.
@@ -108,6 +117,8 @@ pub(super) enum Content {
     Json(fn(&mut SchemaGenerator) -> Schema),
     /// Text of this media type.
     Text(&'static str),
+    /// Text of this media type, in pieces that hold documents of this type.
+    Stream(&'static str, fn(&mut SchemaGenerator) -> Schema),
 }
 
 /// The problems any route can answer with.

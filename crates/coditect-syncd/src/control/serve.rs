@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sync_wire::Problem;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,8 @@ pub(super) struct Server {
     pub(super) version: &'static str,
     /// Whether to finish what has begun and begin nothing.
     pub(super) stop: CancellationToken,
+    /// Places for those who follow the events.
+    pub(super) listeners: Arc<Semaphore>,
 }
 
 /// Serves until `stop`, then until the requests in progress are answered or `kill`. Removes its socket at the end.
@@ -50,7 +53,8 @@ pub(crate) async fn serve(
     kill: CancellationToken,
 ) -> Result<(), Error> {
     let look = bound.look_again();
-    let server = Arc::new(Server { engine, version, stop: stop.clone() });
+    let listeners = Arc::new(Semaphore::new(limits::LISTENERS));
+    let server = Arc::new(Server { engine, version, stop: stop.clone(), listeners });
     let mut post = Post::take(bound).map_err(Error::Listen)?;
     let mut clients = Clients::default();
     loop {

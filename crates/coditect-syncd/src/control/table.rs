@@ -8,7 +8,9 @@ use sync_wire::{Problem, ProblemCode};
 use super::read::Kind;
 use super::reply::Reply;
 use super::route::{Answer, Content, Document, Parameter, Route};
-use super::{admin, discovery, import, metrics, projects, queue, resolve, status};
+use super::{
+    admin, diagnostics, discovery, events, import, metrics, projects, queue, registration, resolve, status,
+};
 
 /// All routes. Where two match a path, the first counts.
 pub(super) static ROUTES: &[Route] = &[
@@ -154,6 +156,22 @@ pub(super) static ROUTES: &[Route] = &[
         ..PLAIN
     },
     Route {
+        path: "/v1/registrations/{cloud_uuid}",
+        operation: "showRegistration",
+        summary: "A registration in the cloud, by its UUID there, as the cloud has it now. Those of this machine only.",
+        segment: Some(CLOUD_UUID),
+        query: &[WAIT_MS],
+        answers: &[ok(of::<sync_wire::ResolveAnswer>)],
+        problems: &[
+            ProblemCode::NotFound,
+            ProblemCode::NotRegistered,
+            ProblemCode::CloudUnreachable,
+            ProblemCode::AuthRequired,
+        ],
+        call: |question| Box::pin(registration::show(question)),
+        ..PLAIN
+    },
+    Route {
         path: "/v1/queue",
         operation: "queue",
         summary: "How many entries wait, by state.",
@@ -262,6 +280,45 @@ pub(super) static ROUTES: &[Route] = &[
         ..PLAIN
     },
     Route {
+        path: "/v1/events",
+        operation: "events",
+        summary: "What happens, as server-sent events whose data is an `Event`. Without `since` or `Last-Event-ID` it \
+                  begins with what happens next. The newest 10000 or so are kept; where some are missing, an event of \
+                  the kind `gap` says which. A comment comes at least every 15 seconds.",
+        query: &[
+            Parameter {
+                name: "since",
+                kind: Kind::Number,
+                description: "Begin after the event of this number.",
+            },
+            Parameter {
+                name: "follow",
+                kind: Kind::Flag,
+                description: "Whether to wait for more at the end of what is known; by default it is waited.",
+            },
+        ],
+        headers: &[Parameter {
+            name: events::LAST_EVENT_ID,
+            kind: Kind::Number,
+            description: "Begin after the event of this number; counts more than `since`.",
+        }],
+        answers: &[Answer {
+            status: StatusCode::OK,
+            description: "What happened, and what happens.",
+            content: Content::Stream(events::MEDIA_TYPE, of::<sync_wire::Event>),
+        }],
+        call: |question| Box::pin(events::follow(question)),
+        ..PLAIN
+    },
+    Route {
+        path: "/v1/diagnostics",
+        operation: "diagnostics",
+        summary: "All that a report of a fault needs; secrets are left out.",
+        answers: &[ok(of::<sync_wire::Diagnostics>)],
+        call: |question| Box::pin(diagnostics::show(question)),
+        ..PLAIN
+    },
+    Route {
         method: "POST",
         path: "/v1/pause",
         operation: "pause",
@@ -356,6 +413,8 @@ const CURSOR: Parameter = Parameter {
 };
 const LOCAL_UUID: Parameter =
     Parameter { name: "local_uuid", kind: Kind::Uuid, description: "The project's UUID on this machine." };
+const CLOUD_UUID: Parameter =
+    Parameter { name: "cloud_uuid", kind: Kind::Uuid, description: "The project's UUID in the cloud." };
 const ENTRY: Parameter = Parameter { name: "id", kind: Kind::Number, description: "The entry's number." };
 
 /// The words of a project's state.
@@ -373,6 +432,7 @@ const PLAIN: Route = Route {
     summary: "",
     segment: None,
     query: &[],
+    headers: &[],
     body: None,
     answers: &[],
     problems: &[],

@@ -167,6 +167,21 @@ pub(crate) enum RegisterOutcome {
     Failed(EntryFailure),
 }
 
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Happening {
+    /// Its number; grows.
+    pub number: i64,
+    /// When.
+    pub at: Timestamp,
+    /// A stable word.
+    pub kind: String,
+    /// The project it is about.
+    pub local: Option<LocalId>,
+    /// For people.
+    pub message: String,
+}
+
 /// What a flush came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Flushed {
@@ -306,6 +321,40 @@ pub(crate) struct StatusReport {
     pub scan_problems: Vec<String>,
     /// The last finished scan.
     pub last_scan: Option<LastScan>,
+}
+
+/// Everything about the daemon itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Diagnosis {
+    /// The status.
+    pub report: StatusReport,
+    /// The database.
+    pub figures: sync_store::Figures,
+    /// The size of the database's file.
+    pub file_bytes: Option<u64>,
+    /// Where files are, by what they are for.
+    pub places: Vec<(&'static str, PathBuf)>,
+    /// The configuration in force, without secrets.
+    pub configuration: serde_json::Value,
+    /// Whether the cloud is inside.
+    pub dev: bool,
+    /// The process.
+    pub process: ProcessUse,
+    /// What happened last.
+    pub happened: Vec<Happening>,
+}
+
+/// What the process uses, where the system tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ProcessUse {
+    /// Memory it holds.
+    pub resident_bytes: Option<u64>,
+    /// Memory of its own.
+    pub anonymous_bytes: Option<u64>,
+    /// Threads.
+    pub threads: Option<u64>,
+    /// Open files and sockets.
+    pub open_files: Option<u64>,
 }
 
 /// Counters since the start, for metrics.

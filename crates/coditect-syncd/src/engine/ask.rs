@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync_core::{Freshness, LocalId, Mapping};
+use sync_core::{CloudId, Freshness, LocalId, Mapping};
 use sync_wire::ProblemCode;
 use tokio::sync::oneshot;
 
@@ -77,6 +77,26 @@ impl Engine {
             Ok(Err(_)) => Err(unreachable("the question was dropped")),
             Err(_) => Err(unreachable("it did not answer within the time allowed")),
         }
+    }
+
+    /// A registration of this machine by its UUID in the cloud, as the cloud has it now; waits for that at most `wait`.
+    ///
+    /// # Errors
+    /// `not_found` when no project of this machine has it, `not_registered` when the cloud forgot it,
+    /// `cloud_unreachable` when it could not be asked.
+    pub(crate) async fn registration(&self, cloud: CloudId, wait: Duration) -> Result<Resolved, Refusal> {
+        let scope = self.scope().id;
+        let Some(mapping) = self.0.store.mapping().by_cloud(scope, cloud).await.map_err(store_refusal)?
+        else {
+            return Err(Refusal {
+                hint: Some("see `coditect-sync projects show` for a project's UUID in the cloud".to_owned()),
+                ..refusal(
+                    ProblemCode::NotFound,
+                    format!("no project of this machine is registered as {cloud}"),
+                )
+            });
+        };
+        self.resolve(Which::Local(mapping.local), true, wait).await
     }
 
     /// Projects by their UUID, those after `after`, at most `limit`.

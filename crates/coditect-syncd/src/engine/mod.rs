@@ -7,7 +7,9 @@ pub(crate) mod api;
 mod ask;
 mod credential;
 mod deliver;
+mod diagnosis;
 mod discover;
+mod events;
 mod flight;
 mod index;
 mod legacy;
@@ -39,6 +41,7 @@ use api::{CloudState, LastScan, Refusal, RootView, Scanned};
 pub(crate) use credential::credential;
 pub(crate) use deliver::deliver;
 pub(crate) use discover::discover;
+pub(crate) use events::chronicle;
 pub(crate) use legacy::legacy;
 pub(crate) use settings::{DevSettings, Settings};
 
@@ -309,6 +312,11 @@ impl Engine {
         self.0.paused.store(paused, Ordering::Relaxed);
         self.0.deliver_wake.wake();
         tracing::info!(paused, "sending was paused or resumed");
+        if paused {
+            self.record("sending.paused", "nothing is sent until it is resumed".to_owned()).await;
+        } else {
+            self.record("sending.resumed", "what waits is sent again".to_owned()).await;
+        }
         Ok(())
     }
 

@@ -116,6 +116,7 @@ impl Engine {
     pub(crate) async fn retry(&self, id: EntryId) -> Result<EntryView, Refusal> {
         self.queue_item(id).await?;
         self.0.store.outbox().retry(&[id], self.now()).await.map_err(store_refusal)?;
+        self.progressed();
         self.0.deliver_wake.wake();
         self.queue_item(id).await
     }
@@ -141,6 +142,7 @@ impl Engine {
     pub(crate) async fn retry_dead(&self) -> Result<u64, Refusal> {
         let count =
             self.0.store.outbox().retry_dead(self.scope().id, self.now()).await.map_err(store_refusal)?;
+        self.progressed();
         self.0.deliver_wake.wake();
         Ok(count)
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::discovery::ScanRequest;
+use crate::events::EventsQuery;
 use crate::import::ImportRequest;
 use crate::path::encoded;
 use crate::projects::{ProjectState, ProjectType, ProjectsQuery};
@@ -126,6 +127,16 @@ impl Call {
     /// `DELETE /v1/queue/items/{id}`.
     pub fn drop_item(id: i64) -> Self {
         Self::plain("DELETE", &format!("/v1/queue/items/{id}"))
+    }
+
+    /// `GET /v1/events`, for [`Client::follow`](super::Client::follow).
+    pub fn events(query: EventsQuery) -> Self {
+        let mut target = Target::new("/v1/events");
+        target.add_some("since", query.since.as_ref());
+        if !query.follow {
+            target.add("follow", &false);
+        }
+        Self::plain("GET", &target.text)
     }
 
     /// `POST /v1/queue/retry-dead`.
@@ -271,6 +282,11 @@ mod tests {
                     ..QueueItemsQuery::default()
                 }),
                 "GET /v1/queue/items?state=in_flight",
+            ),
+            (Call::events(EventsQuery { since: None, follow: true }), "GET /v1/events"),
+            (
+                Call::events(EventsQuery { since: Some(4), follow: false }),
+                "GET /v1/events?since=4&follow=false",
             ),
             (Call::retry_item(4), "POST /v1/queue/items/4/retry"),
             (Call::drop_item(4), "DELETE /v1/queue/items/4"),

@@ -8,6 +8,7 @@ mod connect;
 mod error;
 mod patient;
 mod read;
+mod stream;
 
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 pub use call::Call;
 pub use error::ClientError;
+pub use stream::{EventStream, Heard};
 
 use crate::discovery::{ScanAnswer, ScanRequest};
 use crate::import::{ImportAnswer, ImportRequest};
@@ -29,7 +31,7 @@ use crate::registration::{RegisterRequest, SyncRequest, SyncResult, SyncResults}
 use crate::resolve::{ResolveAnswer, ResolveQuery};
 use crate::status::{Health, QueueCounts, Ready, Status};
 use patient::Patient;
-use read::{Fault, Received};
+use read::{Begun, Fault, Received};
 
 /// How long connecting and the first byte of an answer may take, where nothing else is said.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -114,6 +116,31 @@ impl Client {
     /// When there is no whole answer in time, or it is a problem.
     pub fn accomplish(&mut self, call: &Call) -> Result<Response, ClientError> {
         self.send(call)?.or_problem()
+    }
+
+    /// Follows what happens: makes a call of [`Call::events`] over a connection of its own, and gives back what the
+    /// daemon says on it, event by event.
+    ///
+    /// # Errors
+    /// When there is no answer in time, or it is a problem.
+    pub fn follow(&self, call: &Call) -> Result<EventStream, ClientError> {
+        let deadline = patient::now() + self.timeout + call.wait;
+        let stream = connect::connect(&self.socket, patient::now() + self.timeout)?;
+        let mut connection = BufReader::new(Patient::new(stream));
+        connection.get_mut().begin(deadline, self.timeout * WHOLE_ANSWER);
+        connection
+            .get_mut()
+            .write_all(&call.bytes())
+            .map_err(|error| self.explain(Fault::of_writing(error), call))?;
+        match read::begun(&mut connection).map_err(|fault| self.explain(fault, call))? {
+            Begun::Stream { chunked } => Ok(EventStream::new(connection, chunked, self.socket.clone())),
+            Begun::Whole(Received { status, content_type, body, .. }) => {
+                let (asked, socket) = (call.to_string(), self.socket.clone());
+                let why = format!("it answers {status} instead of events, asked for {call}");
+                Response { status, content_type, body, asked, socket: socket.clone() }.or_problem()?;
+                Err(ClientError::Garbled { socket, why })
+            }
+        }
     }
 
     fn exchange(

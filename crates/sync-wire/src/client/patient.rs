@@ -1,6 +1,7 @@
 //! A stream that gives up at a moment, however the bytes before it trickled in.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,12 @@ impl Patient {
     fn left(&self) -> io::Result<Duration> {
         let left = self.deadline.saturating_duration_since(now());
         if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+impl AsFd for Patient {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 

@@ -75,11 +75,39 @@ fn closed_or_late(error: &io::Error) -> Option<End> {
 
 /// Reads the next response, passing over interim ones.
 pub(super) fn response(connection: &mut BufReader<Patient>) -> Result<Received, Fault> {
-    parse(connection).map_err(|failure| match failure {
+    parse(connection).map_err(|failure| fault(failure, connection))
+}
+
+/// An answer that has begun.
+#[derive(Debug)]
+pub(super) enum Begun {
+    /// Events follow, in chunks or as they are.
+    Stream {
+        /// Whether they come in chunks.
+        chunked: bool,
+    },
+    /// It is something else, and whole.
+    Whole(Received),
+}
+
+/// Reads the beginning of an answer that has no end, or the whole of one that has.
+pub(super) fn begun(connection: &mut BufReader<Patient>) -> Result<Begun, Fault> {
+    let begun = head(connection).and_then(|head| {
+        let events = head.content_type.as_deref().is_some_and(|kind| kind.starts_with("text/event-stream"));
+        if head.status == 200 && events && !matches!(head.length, Length::Known(_)) {
+            return Ok(Begun::Stream { chunked: matches!(head.length, Length::Chunked) });
+        }
+        whole(connection, head).map(Begun::Whole)
+    });
+    begun.map_err(|failure| fault(failure, connection))
+}
+
+fn fault(failure: Failure, connection: &BufReader<Patient>) -> Fault {
+    match failure {
         Failure::Io(error) => Fault::of_reading(error, connection.get_ref().heard()),
         Failure::Garbled(why) => Fault::Garbled(why),
         Failure::TooLarge => Fault::TooLarge,
-    })
+    }
 }
 
 #[derive(Debug)]
@@ -107,20 +135,25 @@ fn parse(source: &mut impl BufRead) -> Result<Received, Failure> {
         if (100..200).contains(&head.status) {
             continue;
         }
-        let (body, ends_with_connection) = match head.length {
-            _ if matches!(head.status, 204 | 304) => (Vec::new(), false),
-            Length::Known(length) => (exactly(source, length)?, false),
-            Length::Chunked => (chunks(source)?, false),
-            Length::UntilClosed => (to_the_end(source)?, true),
-        };
-        return Ok(Received {
-            status: head.status,
-            content_type: head.content_type,
-            body,
-            reusable: head.keeps_connection && !ends_with_connection,
-        });
+        return whole(source, head);
     }
     garbled("only interim responses arrive")
+}
+
+/// Reads the body that follows a head.
+fn whole(source: &mut impl BufRead, head: Head) -> Result<Received, Failure> {
+    let (body, ends_with_connection) = match head.length {
+        _ if matches!(head.status, 204 | 304) => (Vec::new(), false),
+        Length::Known(length) => (exactly(source, length)?, false),
+        Length::Chunked => (chunks(source)?, false),
+        Length::UntilClosed => (to_the_end(source)?, true),
+    };
+    Ok(Received {
+        status: head.status,
+        content_type: head.content_type,
+        body,
+        reusable: head.keeps_connection && !ends_with_connection,
+    })
 }
 
 struct Head {
