@@ -139,6 +139,7 @@ fn malformed() -> Vec<(Vec<u8>, u16, &'static str, &'static str)> {
         (body("[]"), 400, bad, "an object is expected"),
         (body("{}"), 400, bad, "root_path"),
         (body(r#"{"root_path": "a"}"#), 400, bad, "not an absolute path"),
+        (body(r#"{"root_path": "", "root_path_exact": "/a"}"#), 400, bad, "not an absolute path"),
         (body(r#"{"root_path": "/a", "root": 1}"#), 400, bad, "unknown field `root`"),
         (body(r#"{"root_path": "/a", "wait_ms": 600001}"#), 400, bad, "600000"),
         (body(r#"{"root_path": "/a", "project_type": "big"}"#), 400, bad, "unknown variant `big`"),

@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct ScanRequest {
     /// Absolute paths; none: the configured roots.
     #[serde(default)]
+    #[schemars(inner(regex(pattern = r"^/[^\u0000]*$"), length(max = 4096)))]
     pub paths: Vec<String>,
     /// How long to wait for the end of it, in milliseconds; nothing or 0: not at all.
+    #[serde(default, deserialize_with = "crate::whole::optional")]
+    #[schemars(range(max = 600_000))]
     pub wait_ms: Option<u64>,
 }
 

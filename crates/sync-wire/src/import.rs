@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct ImportRequest {
     /// An absolute path: the folder they are in, or the data folder above it; nothing: this machine's data folder.
+    #[schemars(regex(pattern = r"^/[^\u0000]*$"), length(max = 4096))]
     pub from: Option<String>,
 }
 

@@ -40,6 +40,7 @@ pub mod registration;
 pub mod resolve;
 pub mod socket;
 pub mod status;
+mod whole;
 
 pub use client::{Call, Client, ClientError, EventStream, Heard, Response};
 pub use diagnostics::{Diagnostics, ProcessFigures, StoreFigures};

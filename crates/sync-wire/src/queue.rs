@@ -113,6 +113,8 @@ pub struct QueueItemsQuery {
 #[serde(deny_unknown_fields)]
 pub struct FlushRequest {
     /// How long to wait for the end of it, in milliseconds; nothing or 0: not at all.
+    #[serde(default, deserialize_with = "crate::whole::optional")]
+    #[schemars(range(max = 600_000))]
     pub wait_ms: Option<u64>,
 }
 

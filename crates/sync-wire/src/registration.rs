@@ -13,9 +13,11 @@ use crate::projects::ProjectType;
 #[serde(deny_unknown_fields)]
 pub struct RegisterRequest {
     /// Where it is: an absolute path.
+    #[schemars(regex(pattern = r"^/[^\u0000]*$"), length(max = 4096))]
     pub root_path: String,
     /// The path's bytes, percent-encoded, where they are not UTF-8; then this one counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^(/|%2[Ff])"), length(max = 12288))]
     pub root_path_exact: Option<String>,
     /// Its UUID here; by default the one that is known for the path, else one made from the machine and the path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,7 +44,8 @@ pub struct RegisterRequest {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
     /// How long to wait for the cloud, in milliseconds; nothing or 0: not at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::whole::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 600_000))]
     pub wait_ms: Option<u64>,
 }
 
@@ -56,7 +59,8 @@ pub struct SyncRequest {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
     /// How long to wait for all of them, in milliseconds; nothing or 0: not at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::whole::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 600_000))]
     pub wait_ms: Option<u64>,
 }
 

@@ -17,6 +17,9 @@ pub struct Status {
     pub started_at: String,
     /// How long it has run, in seconds.
     pub uptime_seconds: u64,
+    /// Whether it runs with a cloud of its own inside (`--dev`), which needs no token.
+    #[serde(default)]
+    pub dev: bool,
     /// Whether somebody told it to send nothing for now.
     pub paused: bool,
     /// This machine, as the cloud knows it.

@@ -36,7 +36,7 @@ fn error() -> Value {
 #[test]
 fn the_status() {
     check::<Status>(&json!({
-        "version": "0.1.0", "api": 1, "pid": 1, "started_at": MOMENT, "uptime_seconds": 1, "paused": false,
+        "version": "0.1.0", "api": 1, "pid": 1, "started_at": MOMENT, "uptime_seconds": 1, "dev": false, "paused": false,
         "machine_uuid": LOCAL, "tenant_id": "acme",
         "cloud": {
             "api_url": "https://api.coditect.ai", "state": "auth_required", "since": MOMENT,

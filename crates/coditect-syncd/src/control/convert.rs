@@ -31,6 +31,7 @@ pub(super) fn status(report: api::StatusReport, version: &str) -> Status {
         pid: std::process::id(),
         started_at: report.started_at.to_rfc3339(),
         uptime_seconds: report.uptime.as_secs(),
+        dev: report.dev,
         paused: report.paused,
         machine_uuid: report.machine.parse().unwrap_or(Uuid::nil()),
         tenant_id: report.tenant.map(|tenant| tenant.to_string()),

@@ -134,7 +134,12 @@ fn schema(kind: Kind) -> Value {
     match kind {
         Kind::Uuid => json!({"type": "string", "format": "uuid"}),
         Kind::Number => json!({"type": "integer", "format": "int64", "minimum": 0}),
-        Kind::Path | Kind::Text => json!({"type": "string"}),
+        Kind::Path => json!({
+            "type": "string",
+            "pattern": r"^/[^\u0000]*$",
+            "maxLength": sync_core::LONGEST_PATH,
+        }),
+        Kind::Text => json!({"type": "string"}),
         Kind::Flag => json!({"type": "boolean", "default": false}),
         Kind::Wait => json!({
             "type": "integer",

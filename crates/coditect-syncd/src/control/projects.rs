@@ -1,6 +1,6 @@
 //! The projects on this machine: shown, and registered.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hyper::StatusCode;
 use sync_core::LocalId;
@@ -20,12 +20,7 @@ pub(super) async fn list(question: Question) -> Result<Reply, Box<Problem>> {
         kind: query.word("type").map(convert::project_kind),
         language: query.text("language").filter(|language| !language.is_empty()).map(str::to_owned),
     };
-    let after = query
-        .text("cursor")
-        .map(|cursor| {
-            cursor.parse().map_err(|_not_ours| bad_request("`cursor` in the query is not one we gave"))
-        })
-        .transpose()?;
+    let after = query.uuid("cursor").map(LocalId);
     let limit = query.limit();
     let mut found = question.engine.projects(filter, after, limit.saturating_add(1)).await?;
     let more = found.len() > limit as usize;
@@ -91,7 +86,10 @@ pub(super) async fn sync(question: Question) -> Result<Reply, Box<Problem>> {
 /// A project as a tool gives it, for the engine; else what is wrong with it.
 fn draft(request: RegisterRequest) -> Result<Draft, String> {
     let root: PathBuf = sync_wire::path::from_fields(&request.root_path, request.root_path_exact.as_deref());
-    read::absolute(&root).map_err(|why| format!("`root_path` {why}"))?;
+    // Both are looked at, also where only one of them counts: a mistake is a mistake.
+    for path in [Path::new(&request.root_path), &root] {
+        read::absolute(path).map_err(|why| format!("`root_path` {why}"))?;
+    }
     Ok(Draft {
         root,
         local: request.local_project_uuid.map(LocalId),

@@ -17,13 +17,7 @@ pub(super) async fn counts(question: Question) -> Result<Reply, Box<Problem>> {
 /// `GET /v1/queue/items`.
 pub(super) async fn list(question: Question) -> Result<Reply, Box<Problem>> {
     let query = &question.query;
-    let after = query
-        .text("cursor")
-        .map(|cursor| {
-            cursor.parse().map_err(|_not_ours| bad_request("`cursor` in the query is not one we gave"))
-        })
-        .transpose()?
-        .map(EntryId);
+    let after = query.number("cursor").and_then(|cursor| cursor.try_into().ok()).map(EntryId);
     let limit = query.limit();
     let page = EntryPage {
         state: query.word("state").map(convert::asked_entry_state),

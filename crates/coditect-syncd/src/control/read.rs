@@ -397,7 +397,7 @@ mod tests {
         check(b"\"x\"", "not what this route takes");
         check(b"{\"root_path\": \"/a\", \"rootpath\": 1}", "unknown field `rootpath`");
         check(b"{\"root_path\": 1}", "invalid type: integer `1`, expected a string at line 1 column 15");
-        check(b"{\"root_path\": \"/a\", \"wait_ms\": -1}", "invalid value");
+        check(b"{\"root_path\": \"/a\", \"wait_ms\": -1}", "`-1` is no whole number");
         check(b"{\"root_path\": \"/a\", \"root_path\": \"/b\"}", "duplicate field");
         check(b"{\"root_path\": \"\xff\"}", "is not JSON");
         check(b"{\"root_path\": \"/a\"} x", "trailing characters at line 1 column 21");

@@ -190,7 +190,7 @@ pub(super) static ROUTES: &[Route] = &[
                 description: "Only those in this state.",
             },
             LIMIT,
-            CURSOR,
+            Parameter { kind: Kind::Number, ..CURSOR },
         ],
         answers: &[ok(of::<sync_wire::QueueItemsPage>)],
         call: |question| Box::pin(queue::list(question)),
@@ -408,7 +408,7 @@ const LIMIT: Parameter =
     Parameter { name: "limit", kind: Kind::Limit, description: "At most this many; by default 100." };
 const CURSOR: Parameter = Parameter {
     name: "cursor",
-    kind: Kind::Text,
+    kind: Kind::Uuid,
     description: "Where the page before ended: its `next_cursor`.",
 };
 const LOCAL_UUID: Parameter =

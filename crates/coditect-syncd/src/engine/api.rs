@@ -289,6 +289,8 @@ pub(crate) struct StatusReport {
     pub started_at: Timestamp,
     /// How long it has been running.
     pub uptime: Duration,
+    /// Whether the cloud is inside.
+    pub dev: bool,
     /// Whether sending is paused.
     pub paused: bool,
     /// This machine's UUID, as text.

@@ -19,14 +19,16 @@ impl Engine {
         let projects = self.0.store.project().counts(scope.id).await.map_err(store_refusal)?;
         let delivery = self.0.delivery.borrow().clone();
         let discovery = self.0.discovery.borrow().clone();
+        let settings = self.settings();
         Ok(StatusReport {
             now,
+            dev: settings.dev.is_some(),
             started_at: self.0.started_at,
             uptime: self.0.started.elapsed(),
             paused: self.0.paused.load(Ordering::Relaxed),
             machine: self.0.machine.to_string(),
             tenant: scope.scope.tenant.name().cloned(),
-            api_url: self.settings().api_url().to_owned(),
+            api_url: settings.api_url().to_owned(),
             cloud: delivery.state,
             cloud_since: delivery.since,
             last_success_at: delivery.last_success_at,

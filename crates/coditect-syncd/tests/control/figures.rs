@@ -10,7 +10,7 @@ use crate::raw::{get, post};
 
 /// Reads Prometheus' text format as strictly as its own checker: each family has its help and its type, once and before
 /// its samples, names are well formed, no sample stands there twice, counters end in `_total`.
-fn read_metrics(text: &str) -> Result<BTreeMap<String, f64>, String> {
+fn read_metrics(text: &str) -> Result<BTreeMap<String, u64>, String> {
     let (mut helps, mut types) = (BTreeMap::new(), BTreeMap::new());
     let (mut samples, mut family) = (BTreeMap::new(), String::new());
     let mut closed = BTreeSet::new();
@@ -48,7 +48,7 @@ fn read_metrics(text: &str) -> Result<BTreeMap<String, f64>, String> {
                     .strip_prefix('{')
                     .and_then(|labels| labels.strip_suffix("\"}")?.split_once("=\""))
                     .is_some_and(|(label, value)| named(label) && !value.contains(['"', '\\']));
-            let value: f64 = value.parse().map_err(|_| format!("no number: {line}"))?;
+            let value: u64 = value.parse().map_err(|_why| format!("no number: {line}"))?;
             if name != family || !types.contains_key(name) || !well_formed {
                 return Err(format!("a sample without its family: {line}"));
             }
@@ -73,15 +73,15 @@ fn figures_are_as_prometheus_reads_them_and_count_what_happened() {
         let text = String::from_utf8(get(daemon.socket(), "/metrics").body).expect("text");
         read_metrics(&text).unwrap_or_else(|why| panic!("{why}\n{text}"))
     };
-    assert_eq!(figures()["coditect_sync_registrations_delivered_total"], 0.0);
+    assert_eq!(figures()["coditect_sync_registrations_delivered_total"], 0);
     registered(&daemon);
     let now = figures();
     for (sample, expected) in [
-        ("coditect_sync_registrations_delivered_total", 1.0),
-        ("coditect_sync_registrations_enqueued_total", 1.0),
-        ("coditect_sync_cloud_state{state=\"online\"}", 1.0),
-        ("coditect_sync_projects{state=\"registered\"}", 1.0),
-        ("coditect_sync_queue_entries{state=\"ready\"}", 0.0),
+        ("coditect_sync_registrations_delivered_total", 1),
+        ("coditect_sync_registrations_enqueued_total", 1),
+        ("coditect_sync_cloud_state{state=\"online\"}", 1),
+        ("coditect_sync_projects{state=\"registered\"}", 1),
+        ("coditect_sync_queue_entries{state=\"ready\"}", 0),
     ] {
         assert_eq!(now[sample], expected, "{sample}");
     }

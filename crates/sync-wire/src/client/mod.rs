@@ -51,6 +51,16 @@ pub struct Client {
     socket: PathBuf,
     timeout: Duration,
     connection: Option<BufReader<Patient>>,
+    alive: Option<Alive>,
+    /// For how long the last call heard nothing.
+    silent_for: Duration,
+}
+
+/// A way to find out whether a daemon that says nothing can say anything at all.
+#[derive(Clone, Debug)]
+struct Alive {
+    ask: fn(&Path) -> bool,
+    place: PathBuf,
 }
 
 /// What the daemon answered.
@@ -71,7 +81,14 @@ impl Client {
     /// A client for the daemon at `socket`. Connecting and the first byte of an answer together may take `timeout`,
     /// plus what a call itself asks the daemon to wait.
     pub fn new(socket: impl Into<PathBuf>, timeout: Duration) -> Self {
-        Self { socket: socket.into(), timeout, connection: None }
+        Self { socket: socket.into(), timeout, connection: None, alive: None, silent_for: timeout }
+    }
+
+    /// The same, giving up early on a call that asks the daemon to wait: whenever nothing was heard for the usual time,
+    /// `alive` is asked about `place`, and only where it says yes is it waited for longer.
+    #[must_use]
+    pub fn while_alive(self, alive: fn(&Path) -> bool, place: PathBuf) -> Self {
+        Self { alive: Some(Alive { ask: alive, place }), ..self }
     }
 
     /// Where the daemon is looked for.
@@ -149,9 +166,28 @@ impl Client {
         call: &Call,
         first_byte: Instant,
     ) -> Result<Response, Fault> {
-        connection.get_mut().begin(first_byte, self.timeout * WHOLE_ANSWER);
+        let whole = self.timeout * WHOLE_ANSWER;
+        let doubt =
+            |alive: &Option<Alive>| if alive.is_some() { patient::now() + self.timeout } else { first_byte };
+        connection.get_mut().begin(first_byte.min(doubt(&self.alive)), whole);
         let sent = connection.get_mut().write_all(&call.bytes());
-        let received = match (sent, read::response(&mut connection)) {
+        let mut answer = read::response(&mut connection);
+        self.silent_for = self.timeout + call.wait;
+        let mut heard_nothing = self.timeout;
+        while let (Ok(()), Err(Fault::Silent), Some(alive)) = (&sent, &answer, &self.alive) {
+            // Nothing of the answer was read, so it can be waited for anew.
+            if patient::now() >= first_byte {
+                break;
+            }
+            if !(alive.ask)(&alive.place) {
+                self.silent_for = heard_nothing;
+                break;
+            }
+            heard_nothing += self.timeout;
+            connection.get_mut().begin(first_byte.min(doubt(&self.alive)), whole);
+            answer = read::response(&mut connection);
+        }
+        let received = match (sent, answer) {
             (_, Ok(received)) => received,
             // A daemon that refuses a large body answers before it has read it, so the answer counts first.
             (Err(failed), Err(_)) => return Err(Fault::of_writing(failed)),
@@ -167,7 +203,7 @@ impl Client {
     fn explain(&self, fault: Fault, call: &Call) -> ClientError {
         let socket = self.socket.clone();
         match fault {
-            Fault::Silent => ClientError::Silent { socket, after: self.timeout + call.wait },
+            Fault::Silent => ClientError::Silent { socket, after: self.silent_for },
             Fault::Slow => ClientError::Slow { socket, after: self.timeout * WHOLE_ANSWER },
             Fault::Closed | Fault::Cut => ClientError::Cut { socket },
             Fault::Garbled(why) => ClientError::Garbled { socket, why: format!("{why}, asked for {call}") },

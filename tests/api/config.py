@@ -1,0 +1,62 @@
+"""Tells the property-based tester what only a running daemon knows, and what a description cannot say.
+
+    config.py URL PROJECT FILE
+"""
+
+import json
+import sys
+import time
+import urllib.request
+
+CONFIG = """\
+[[operations]]
+include-path = "/v1/projects/{{local_uuid}}"
+parameters = {{ "path.local_uuid" = "{local}" }}
+
+# A project whose folder is not there is described rightly and refused all the same.
+[[operations]]
+include-path = "/v1/projects"
+include-method = "POST"
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 422, 429, "5xx"]
+
+# Their body may be left out, which the tester takes for a violation.
+[[operations]]
+include-path-regex = "/v1/(discovery/scan|import|queue/flush)"
+[operations.checks.negative_data_rejection]
+enabled = false
+
+# These two ask the cloud, and say 503 where it was not asked within the wait, which may be nothing.
+[[operations]]
+include-path = "/v1/registrations/{{cloud_uuid}}"
+parameters = {{ "path.cloud_uuid" = "{cloud}" }}
+checks = {{ not_a_server_error = {{ expected-statuses = ["2xx", "3xx", "4xx", 503] }} }}
+
+# Takes one of two parameters, not both and not neither, which OpenAPI has no words for.
+[[operations]]
+include-path = "/v1/resolve"
+[operations.checks.positive_data_acceptance]
+enabled = false
+[operations.checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", 503]
+"""
+
+
+def registered(url, project):
+    body = json.dumps({"root_path": project, "wait_ms": 5_000}).encode()
+    request = urllib.request.Request(
+        url + "/v1/projects", body, {"Content-Type": "application/json"}, method="POST"
+    )
+    for _ in range(50):
+        answer = json.load(urllib.request.urlopen(request, timeout=10))
+        if answer["cloud_uuid"]:
+            return answer
+        time.sleep(0.1)
+    sys.exit(f"the dev cloud does not take a project: {answer}")
+
+
+if __name__ == "__main__":
+    url, project, file = sys.argv[1:]
+    answer = registered(url, project)
+    with open(file, "w", encoding="utf-8") as config:
+        config.write(CONFIG.format(local=answer["local_project_uuid"], cloud=answer["cloud_uuid"]))
