@@ -75,6 +75,11 @@ pub(crate) fn is_locked(places: &Places) -> bool {
     Holder::of(&places.lock).is_some()
 }
 
+/// Whether it makes sense to wait for whoever holds the lock: a stopped process answers nobody.
+pub(crate) fn may_answer(lock: &Path) -> bool {
+    Holder::of(lock).is_none_or(|holder| !holder.stopped)
+}
+
 /// A process that holds the lock of the state directory.
 #[derive(Debug)]
 struct Holder {

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 use serde::de::DeserializeOwned;
 use sync_wire::{ItemState, ProjectState, ProjectType};
 use uuid::Uuid;
 
+use crate::complete;
 use crate::exit;
 
 /// Registers the projects of this machine with the cloud, through the daemon `coditect-syncd`.
@@ -97,13 +99,18 @@ pub(crate) enum Command {
     /// Follow what happens, a line each
     #[command(after_help = EVENTS_JSON)]
     Events(Events),
+    /// Watch it all live on the whole screen, with keys to send, pause and scan
+    Top,
     /// Show the end of the daemon's log
     Logs(Logs),
     /// Look at and make the configuration file
     Config(Config),
     /// The credential that is shown to the cloud
     Auth(Auth),
-    /// Print the completions of a shell
+    /// Print the manual page, or write those of all commands
+    Man(Man),
+    /// Print what a shell needs to complete commands, projects and entries
+    #[command(after_help = COMPLETIONS)]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
@@ -114,7 +121,7 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 pub(crate) struct Register {
     /// The project's folder
-    #[arg(default_value = ".")]
+    #[arg(default_value = ".", value_hint = clap::ValueHint::DirPath)]
     pub(crate) path: PathBuf,
     /// Its UUID on this machine [default: the known one, else made from machine and path]
     #[arg(long, value_name = "UUID")]
@@ -129,7 +136,7 @@ pub(crate) struct Register {
     #[arg(long)]
     pub(crate) framework: Option<String>,
     /// standalone, submodule or monorepo [default: found out]
-    #[arg(long = "type", value_name = "TYPE", value_parser = word::<ProjectType>)]
+    #[arg(long = "type", value_name = "TYPE", value_parser = word::<ProjectType>, add = ArgValueCandidates::new(complete::project_types))]
     pub(crate) project_type: Option<ProjectType>,
     /// UUID of the project that encloses it [default: found out]
     #[arg(long, value_name = "UUID")]
@@ -149,7 +156,7 @@ pub(crate) struct Register {
 #[derive(Args, Debug)]
 pub(crate) struct Resolve {
     /// The project's UUID on this machine, or a path in it
-    #[arg(value_name = "UUID_OR_PATH")]
+    #[arg(value_name = "UUID_OR_PATH", add = ArgValueCompleter::new(complete::projects))]
     pub(crate) subject: PathBuf,
     /// Ask the cloud even if the answer is known
     #[arg(long)]
@@ -173,7 +180,7 @@ pub(crate) enum ProjectsCommand {
     /// Show all that is known of one
     Show {
         /// The project's UUID on this machine, or a path in it
-        #[arg(value_name = "UUID_OR_PATH")]
+        #[arg(value_name = "UUID_OR_PATH", add = ArgValueCompleter::new(complete::projects))]
         subject: PathBuf,
     },
 }
@@ -182,10 +189,10 @@ pub(crate) enum ProjectsCommand {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ProjectsList {
     /// Only those that are registered, pending, missing or rejected
-    #[arg(long, value_parser = word::<ProjectState>)]
+    #[arg(long, value_parser = word::<ProjectState>, add = ArgValueCandidates::new(complete::project_states))]
     pub(crate) state: Option<ProjectState>,
     /// Only those that are standalone, submodule or monorepo
-    #[arg(long = "type", value_name = "TYPE", value_parser = word::<ProjectType>)]
+    #[arg(long = "type", value_name = "TYPE", value_parser = word::<ProjectType>, add = ArgValueCandidates::new(complete::project_types))]
     pub(crate) project_type: Option<ProjectType>,
     /// Only those in this language
     #[arg(long)]
@@ -213,6 +220,7 @@ pub(crate) enum QueueCommand {
         #[arg(
             long,
             value_parser = word::<ItemState>,
+            add = ArgValueCandidates::new(complete::entry_states),
             help = "Only those that are ready, delayed, in_flight, parked or dead"
         )]
         state: Option<ItemState>,
@@ -223,12 +231,13 @@ pub(crate) enum QueueCommand {
     /// Show all that is known of one entry
     Show {
         /// Its number
+        #[arg(add = ArgValueCompleter::new(complete::entries))]
         id: i64,
     },
     /// Try entries again now, also dead ones
     Retry {
         /// Their numbers
-        #[arg(value_name = "ID", required_unless_present = "dead")]
+        #[arg(value_name = "ID", required_unless_present = "dead", add = ArgValueCompleter::new(complete::entries))]
         ids: Vec<i64>,
         /// All dead ones
         #[arg(long, conflicts_with = "ids")]
@@ -237,7 +246,7 @@ pub(crate) enum QueueCommand {
     /// Drop entries: what they hold is not sent
     Drop {
         /// Their numbers
-        #[arg(value_name = "ID", required = true)]
+        #[arg(value_name = "ID", required = true, add = ArgValueCompleter::new(complete::entries))]
         ids: Vec<i64>,
     },
     /// Send all that waits now, whatever the pauses say
@@ -252,6 +261,7 @@ pub(crate) enum QueueCommand {
 #[derive(Args, Debug)]
 pub(crate) struct Scan {
     /// Where to look [default: the configured roots]
+    #[arg(value_hint = clap::ValueHint::DirPath)]
     pub(crate) paths: Vec<PathBuf>,
     /// Wait for the end of it, at most this long [default with the flag alone: 5m]
     #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "5m", value_parser = wait)]
@@ -321,6 +331,20 @@ pub(crate) struct Events {
     /// Show what is known and end
     #[arg(long, requires = "since")]
     pub(crate) no_follow: bool,
+}
+
+/// How the completions are used.
+const COMPLETIONS: &str = "\
+bash:  echo 'source <(coditect-sync completions bash)' >> ~/.bashrc
+zsh:   echo 'source <(coditect-sync completions zsh)' >> ~/.zshrc
+fish:  echo 'coditect-sync completions fish | source' >> ~/.config/fish/config.fish";
+
+/// `man`
+#[derive(Args, Debug)]
+pub(crate) struct Man {
+    /// Write the pages of all commands into this folder
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// `logs`

@@ -10,7 +10,7 @@ use sync_wire::{Call, Client, ClientError, CloudState, EventStream, EventsQuery,
 
 use crate::absent;
 use crate::exit::Exit;
-use crate::human::cloud_state;
+use crate::human::cloud_sentence;
 use crate::problem::Failure;
 
 /// The daemon of this user, or of the places the flags name.
@@ -22,7 +22,9 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn new(places: Places, timeout: Duration) -> Self {
-        Self { client: Client::new(&places.socket, timeout), places }
+        let client =
+            Client::new(&places.socket, timeout).while_alive(absent::may_answer, places.lock.clone());
+        Self { client, places }
     }
 
     /// Asks for something that is to be done.
@@ -57,7 +59,7 @@ impl Daemon {
             return (Exit::Queued, Some("sending is paused; run `coditect-sync resume`".to_owned()));
         }
         let said = status.cloud.last_error.map(|error| format!(": {}", error.message)).unwrap_or_default();
-        let why = format!("the cloud is {}{said}", cloud_state(status.cloud.state).0);
+        let why = format!("{}{said}", cloud_sentence(status.cloud.state));
         match status.cloud.state {
             CloudState::AuthRequired => {
                 (Exit::Refused, Some(format!("{why}; run `coditect-sync auth set-token`")))

@@ -91,16 +91,30 @@ pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// How the cloud stands, in words.
+/// How the cloud stands, as a sentence.
+pub(crate) fn cloud_sentence(state: CloudState) -> &'static str {
+    match state {
+        CloudState::Online => "the cloud is online",
+        CloudState::Offline => "the cloud cannot be reached",
+        CloudState::Portal => "a sign-in page is in the way to the cloud",
+        CloudState::Throttled => "the cloud asked for patience",
+        CloudState::AuthRequired => "the cloud needs a valid token",
+        CloudState::Forbidden => "the cloud refuses this account",
+        CloudState::Protocol => "what answers is not the cloud",
+        CloudState::Unknown => "the cloud was not asked yet",
+    }
+}
+
+/// How the cloud stands, in words that its address can follow.
 pub(crate) fn cloud_state(state: CloudState) -> (&'static str, Tone) {
     match state {
         CloudState::Online => ("online", Tone::Good),
-        CloudState::Offline => ("offline", Tone::Bad),
+        CloudState::Offline => ("unreachable", Tone::Bad),
         CloudState::Portal => ("behind a sign-in page", Tone::Bad),
         CloudState::Throttled => ("asking for patience", Tone::Mind),
-        CloudState::AuthRequired => ("wanting a token", Tone::Bad),
-        CloudState::Forbidden => ("refusing this account", Tone::Bad),
-        CloudState::Protocol => ("not speaking as agreed", Tone::Bad),
+        CloudState::AuthRequired => ("token needed", Tone::Bad),
+        CloudState::Forbidden => ("account refused", Tone::Bad),
+        CloudState::Protocol => ("something else answers", Tone::Bad),
         CloudState::Unknown => ("not asked yet", Tone::Mind),
     }
 }

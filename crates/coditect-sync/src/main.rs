@@ -6,6 +6,7 @@ mod absent;
 mod args;
 mod clock;
 mod cmd;
+mod complete;
 mod daemon;
 mod doctor;
 mod exit;
@@ -13,16 +14,21 @@ mod human;
 mod out;
 mod problem;
 mod programs;
+mod progress;
+mod screen;
 mod service;
 mod table;
 mod tail;
 mod terminal;
+mod top;
+mod width;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
+    clap_complete::CompleteEnv::with_factory(args::Cli::command).var(cmd::COMPLETE_VARIABLE).complete();
     let environment = sync_config::read_environment();
     match args::Cli::try_parse() {
         Ok(cli) => {

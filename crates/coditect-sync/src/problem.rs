@@ -1,7 +1,7 @@
 //! A failure as a person meets it: what happened, what to do, and with which status the program ends.
 
 use serde_json::json;
-use sync_wire::Problem;
+use sync_wire::{Problem, ProblemCode};
 
 use crate::exit::{Exit, of_problem};
 use crate::human::clean;
@@ -62,10 +62,17 @@ impl Failure {
         Self { answer: Some(answer), ..self }
     }
 
+    /// What to do; in general where nobody said it better.
+    fn what_to_do(&self) -> &str {
+        let general =
+            self.problem.as_ref().map_or_else(|| of_exit(self.exit), |problem| of_code(problem.code));
+        self.hint.as_deref().unwrap_or(general)
+    }
+
     /// For people.
     pub(crate) fn text(&self) -> String {
         let lines = self.message.lines().map(|line| ("error", line));
-        let hint = self.hint.iter().map(|hint| ("hint", hint.as_str()));
+        let hint = [("hint", self.what_to_do())];
         let lines: Vec<String> =
             lines.chain(hint).map(|(word, line)| format!("{word}: {}", clean(line))).collect();
         lines.join("\n") + "\n"
@@ -83,9 +90,45 @@ impl Failure {
                 "title": self.code.replace('_', " "),
                 "code": self.code,
                 "detail": self.message,
-                "hint": self.hint,
+                "hint": self.what_to_do(),
             }),
         };
         document.to_string().into_bytes()
+    }
+}
+
+/// What to do in general when the daemon says no.
+fn of_code(code: ProblemCode) -> &'static str {
+    match code {
+        ProblemCode::BadRequest => "see what it takes with `--help`",
+        ProblemCode::NotFound => {
+            "see what is known with `coditect-sync projects` and `coditect-sync queue list`"
+        }
+        ProblemCode::NotRegistered => "run `coditect-sync register PATH`",
+        ProblemCode::MethodNotAllowed | ProblemCode::PayloadTooLarge | ProblemCode::UnsupportedMediaType => {
+            "compare `coditect-sync --version` and `coditect-syncd --version`"
+        }
+        ProblemCode::Conflict | ProblemCode::Starting => "try again in a moment",
+        ProblemCode::AuthRequired => "run `coditect-sync auth set-token`",
+        ProblemCode::CloudUnreachable => {
+            "see `coditect-sync status`: it says since when and when it is tried again"
+        }
+        ProblemCode::QueueFull => "see `coditect-sync status`: what waits is to be sent first",
+        ProblemCode::DiskFull => "make room on the disk of the state directory",
+        ProblemCode::ShuttingDown => {
+            "start it again with `coditect-sync service start`, or run `coditect-syncd`"
+        }
+        ProblemCode::Internal => "see `coditect-sync logs`, and please report it",
+    }
+}
+
+/// What to do in general when this program cannot.
+fn of_exit(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Usage => "see what it takes with `--help`",
+        Exit::Config => "mend it; `coditect-sync config check` says when it is in order",
+        Exit::Refused => "run `coditect-sync auth set-token`",
+        Exit::NotFound => "see what is known with `coditect-sync projects`",
+        Exit::NoDaemon | Exit::Queued | Exit::Failed | Exit::Done => "see `coditect-sync doctor`",
     }
 }

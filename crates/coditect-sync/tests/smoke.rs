@@ -51,6 +51,8 @@ fn every_command_explains_itself() {
         &["service", "status"],
         &["doctor"],
         &["events"],
+        &["top"],
+        &["man"],
         &["logs"],
         &["config"],
         &["config", "path"],

@@ -7,7 +7,7 @@ use sync_wire::{Call, CloudState, Status};
 use super::{Context, config};
 use crate::args::AuthCommand;
 use crate::exit::Exit;
-use crate::human::{clean, cloud_state};
+use crate::human::{clean, cloud_sentence};
 use crate::out::Answer;
 use crate::problem::Failure;
 use crate::terminal;
@@ -45,7 +45,7 @@ fn shown(context: &Context) -> Result<Answer, Failure> {
         (_, true) => format!("the token is in {place}"),
     };
     let cloud = match state {
-        Some(state) => format!("the cloud is {}", cloud_state(state).0),
+        Some(state) => cloud_sentence(state).to_owned(),
         None => "no daemon answers, so it is not known whether the cloud takes it".to_owned(),
     };
     let refused = matches!(state, Some(CloudState::AuthRequired | CloudState::Forbidden));

@@ -1,15 +1,27 @@
-//! `completions`: the completions of a shell, made from the arguments themselves.
+//! `completions`: what a shell is told so that it asks this program while somebody types.
 
-use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_complete::env::Shells;
 use serde_json::json;
 
-use crate::args::Cli;
+use crate::exit::Exit;
 use crate::out::Answer;
 use crate::problem::Failure;
 
-pub(super) fn run(shell: clap_complete::Shell) -> Result<Answer, Failure> {
+/// The variable by which a shell asks.
+pub(crate) const VARIABLE: &str = "CODITECT_SYNC_COMPLETE";
+const NAME: &str = "coditect-sync";
+
+pub(super) fn run(shell: Shell) -> Result<Answer, Failure> {
+    let shells = Shells::builtins();
+    let Some(completer) = shells.completer(&shell.to_string()) else {
+        return Err(Failure::new(Exit::Usage, "usage", format!("there are no completions for {shell}")));
+    };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "coditect-sync", &mut script);
+    // Found by name on the search path, so that the script outlives an update of the program.
+    completer
+        .write_registration(VARIABLE, NAME, NAME, NAME, &mut script)
+        .map_err(|error| Failure::failed(format!("cannot make the completions: {error}")))?;
     let script = String::from_utf8(script)
         .map_err(|error| Failure::failed(format!("the completions are no text: {error}")))?;
     let document = json!({"shell": shell.to_string(), "script": script}).to_string();

@@ -13,7 +13,7 @@ use crate::args::ConfigCommand;
 use crate::human::Tone;
 use crate::out::Answer;
 use crate::problem::Failure;
-use crate::table::Table;
+use crate::table::{Table, Way};
 
 /// What people change first; everything else keeps its default, also when a default becomes a better one.
 const BEGINNING: &str = r#"{
@@ -74,7 +74,7 @@ fn document(file: &Path, loaded: &Loaded) -> Vec<u8> {
 }
 
 fn shown(loaded: &Loaded, context: &Context) -> String {
-    let mut table = Table::new(&["KEY", "VALUE", "FROM"], 2);
+    let mut table = Table::new(&["KEY", "VALUE", "FROM"], &[(2, Way::Path), (1, Way::Name)]);
     for row in loaded.rows() {
         let tone = if *row.origin == Origin::Default { Tone::Faint } else { Tone::Strong };
         table.row(vec![

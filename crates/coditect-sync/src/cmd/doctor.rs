@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use sync_config::{CredentialSource, Loaded, Places};
-use sync_wire::{Call, CloudState, Health, Ready, Status};
+use sync_wire::{Call, CloudState, Health, Ready, RootState, Status};
 
 use super::Context;
 use super::service::installed;
@@ -14,6 +14,10 @@ use crate::human::{Tone, clean, count};
 use crate::out::Answer;
 use crate::problem::Failure;
 use crate::programs::{Programs, is_program};
+use crate::width::wrapped;
+
+/// Where what was found stands in a line.
+const INDENT: usize = 30;
 
 /// Where Linux says what may be watched.
 const INOTIFY: &str = "/proc/sys/fs/inotify";
@@ -93,7 +97,9 @@ fn all(places: &Places, context: &Context) -> Result<Vec<Check>, Failure> {
                 let configured = loaded.as_ref().ok().map(|loaded| &*loaded.config.cloud_sync.api_url);
                 let sees = |path: &str| Path::new(path).is_dir();
                 checks.extend(status::checks(&status, env!("CARGO_PKG_VERSION"), configured, sees));
-                if status.cloud.state == CloudState::Online
+                if status.dev {
+                    checks.retain(|check| !check.code.starts_with("token."));
+                } else if status.cloud.state == CloudState::Online
                     || configured.is_some_and(|address| !status::same(address, &status))
                 {
                     // It has a token from elsewhere: `--dev`, or a variable of its own.
@@ -104,10 +110,19 @@ fn all(places: &Places, context: &Context) -> Result<Vec<Check>, Failure> {
             Err(failure) => checks.push(of_failure("daemon.status", &failure)),
         }
     }
-    if let Ok(loaded) = &loaded
-        && loaded.config.sync_daemon.discovery.enabled
-    {
-        checks.extend(loaded.config.sync_daemon.discovery.roots.iter().map(|root| files::root(root)));
+    // A daemon may have been given other roots than the configuration's; it is its own that count.
+    match (&said, &loaded) {
+        (Some(status), _) => checks.extend(status.discovery.roots.iter().map(|root| match root.state {
+            RootState::Watching | RootState::Polling => Check::ok(
+                "discovery.roots",
+                format!("the daemon keeps track of the root `{}`", clean(&root.path)),
+            ),
+            RootState::Missing | RootState::Denied => files::root(Path::new(&root.path)),
+        })),
+        (None, Ok(loaded)) if loaded.config.sync_daemon.discovery.enabled => {
+            checks.extend(loaded.config.sync_daemon.discovery.roots.iter().map(|root| files::root(root)));
+        }
+        (None, Ok(_) | Err(_)) => {}
     }
     let limits = machine::WatchLimits::read(Path::new(INOTIFY));
     checks.extend(machine::watches(limits, said.as_ref().map(|status| status.discovery.watches)));
@@ -155,9 +170,15 @@ fn shown(check: &Check, context: &Context) -> String {
     };
     let padding = " ".repeat(9 - word.len());
     let code = context.view.paint(Tone::Faint, &format!("{:<20}", check.code));
-    let line = format!("{}{padding}{code} {}", context.view.paint(tone, word), clean(&check.message));
+    let room = context.view.width.map_or(usize::MAX, |width| width.saturating_sub(INDENT + 3).max(20));
+    let under = |text: &str, first: &str| {
+        let lines = wrapped(text, room);
+        lines.join(&format!("\n{}{}", " ".repeat(INDENT), " ".repeat(first.len())))
+    };
+    let message = under(&clean(&check.message), "");
+    let line = format!("{}{padding}{code} {message}", context.view.paint(tone, word));
     match &check.remedy {
-        Some(remedy) => format!("{line}\n{}-> {}", " ".repeat(30), clean(remedy)),
+        Some(remedy) => format!("{line}\n{}-> {}", " ".repeat(INDENT), under(&clean(remedy), "-> ")),
         None => line,
     }
 }

@@ -94,7 +94,8 @@ fn line(event: &Event, view: View) -> String {
     )
 }
 
-pub(super) fn tone(kind: &str) -> Tone {
+/// How an event is to be taken.
+pub(crate) fn tone(kind: &str) -> Tone {
     match kind {
         "registration.delivered" | "cloud.online" => Tone::Good,
         "registration.dead" | "cloud.auth_required" | "cloud.forbidden" | "queue.damaged" => Tone::Bad,

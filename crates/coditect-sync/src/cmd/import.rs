@@ -9,11 +9,13 @@ use crate::exit::Exit;
 use crate::human::count;
 use crate::out::Answer;
 use crate::problem::Failure;
+use crate::progress::{Shown, during};
 
 pub(super) fn run(import: &Import, context: &Context) -> Result<Answer, Failure> {
     let from = import.from.as_deref().map(text).transpose()?;
-    let (answer, document) =
-        context.daemon()?.ask_for::<ImportAnswer>(&Call::import(&ImportRequest { from }))?;
+    let mut daemon = context.daemon()?;
+    let call = Call::import(&ImportRequest { from });
+    let (answer, document) = during(context, Shown::TakingOver, || daemon.ask_for::<ImportAnswer>(&call))?;
     let ImportAnswer { registrations, queued, mappings, set_aside, left, problems } = answer;
     let mut lines = vec![format!(
         "{} and {} taken over; {} wait to be sent",

@@ -8,6 +8,7 @@ mod doctor;
 mod events;
 mod import;
 mod logs;
+mod man;
 mod project;
 mod projects;
 mod queue;
@@ -16,6 +17,10 @@ mod resolve;
 mod scan;
 mod service;
 mod status;
+mod top;
+
+pub(crate) use completions::VARIABLE as COMPLETE_VARIABLE;
+pub(crate) use events::tone as tone_of_event;
 
 use std::time::Duration;
 
@@ -77,9 +82,11 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Answer, Failur
         Command::Service(service) => service::run(service.command, context),
         Command::Doctor => doctor::run(context),
         Command::Events(events) => events::run(events, context),
+        Command::Top => top::run(context),
         Command::Logs(logs) => logs::run(logs, context),
         Command::Config(config) => config::run(config.command, context),
         Command::Auth(auth) => auth::run(auth.command, context),
+        Command::Man(man) => man::run(man),
         Command::Completions { shell } => completions::run(*shell),
     }
 }

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::human::{Tone, count};
 use crate::out::Answer;
 use crate::problem::Failure;
-use crate::table::Table;
+use crate::table::{Table, Way};
 
 pub(super) fn run(projects: &Projects, context: &Context) -> Result<Answer, Failure> {
     match &projects.command {
@@ -39,7 +39,10 @@ fn list(wanted: &ProjectsList, context: &Context) -> Result<Answer, Failure> {
     if projects.is_empty() {
         return Ok(Answer::result(document, "").with_note("no projects"));
     }
-    let mut table = Table::new(&["STATE", "NAME", "LANGUAGE", "PATH", "UUID"], 3);
+    let mut table = Table::new(
+        &["STATE", "NAME", "LANGUAGE", "PATH", "UUID"],
+        &[(4, Way::Uuid), (3, Way::Path), (1, Way::Name)],
+    );
     for project in &projects {
         table.row(vec![
             (project.state.as_str().to_owned(), Some(tone(project.state))),

@@ -16,7 +16,8 @@ use crate::daemon::Daemon;
 use crate::human::{Tone, clean, count, elapsed, next, relative};
 use crate::out::Answer;
 use crate::problem::Failure;
-use crate::table::Table;
+use crate::progress::{Shown, during};
+use crate::table::{Table, Way};
 
 pub(super) fn run(queue: &Queue, context: &Context) -> Result<Answer, Failure> {
     match &queue.command {
@@ -64,7 +65,10 @@ fn list(state: Option<ItemState>, limit: usize, context: &Context) -> Result<Ans
     if items.is_empty() {
         return Ok(Answer::result(document, "").with_note("nothing waits"));
     }
-    let mut table = Table::new(&["ID", "STATE", "TRIES", "NEXT", "NAME", "PATH", "LAST ERROR"], 5);
+    let mut table = Table::new(
+        &["ID", "STATE", "TRIES", "NEXT", "NAME", "PATH", "LAST ERROR"],
+        &[(5, Way::Path), (6, Way::Name), (4, Way::Name)],
+    );
     for item in &items {
         let when = item.next_attempt_at.as_deref().map(|moment| next(context.now, moment));
         let error = item.last_error.as_ref().map(|error| error.code.clone());
@@ -132,7 +136,10 @@ fn each(ids: &[i64], call: fn(i64) -> Call, done: &str, context: &Context) -> Re
 
 fn flush(wait_ms: Option<u64>, context: &Context) -> Result<Answer, Failure> {
     let mut daemon = context.daemon()?;
-    let (answer, document) = daemon.ask_for::<FlushAnswer>(&Call::flush(&FlushRequest { wait_ms }))?;
+    let call = Call::flush(&FlushRequest { wait_ms });
+    let mut ask = || daemon.ask_for::<FlushAnswer>(&call);
+    let (answer, document) =
+        if wait_ms.is_some() { during(context, Shown::Draining, &mut ask) } else { ask() }?;
     let FlushAnswer { delivered, remaining, dead } = answer;
     if wait_ms.is_none() {
         return Ok(Answer::done(document, format!("sending: {}", count(remaining, "entry", "entries"))));

@@ -9,11 +9,15 @@ use crate::exit::Exit;
 use crate::human::count;
 use crate::out::Answer;
 use crate::problem::Failure;
+use crate::progress::{Shown, during};
 
 pub(super) fn run(scan: &Scan, context: &Context) -> Result<Answer, Failure> {
     let paths = scan.paths.iter().map(|path| text(path)).collect::<Result<_, _>>()?;
     let request = ScanRequest { paths, wait_ms: millis(scan.wait) };
-    let (answer, document) = context.daemon()?.ask_for::<ScanAnswer>(&Call::scan(&request))?;
+    let mut daemon = context.daemon()?;
+    let mut ask = || daemon.ask_for::<ScanAnswer>(&Call::scan(&request));
+    let (answer, document) =
+        if scan.wait.is_some() { during(context, Shown::Looking, &mut ask) } else { ask() }?;
     let ScanAnswer { found, added, changed, missing, done } = answer;
     let counts =
         format!("{}: {added} new, {changed} changed, {missing} missing", count(found, "project", "projects"));

@@ -6,7 +6,7 @@ use super::{Context, queue};
 use crate::human::{Tone, clean, cloud_state, count, elapsed, next, relative, span};
 use crate::out::Answer;
 use crate::problem::Failure;
-use crate::table::Table;
+use crate::table::{Table, Way};
 
 /// Unreadable places that are named; the rest is counted, so that the screen stays one.
 const MOST_PROBLEMS: usize = 3;
@@ -105,7 +105,7 @@ fn unread(problems: &[String]) -> String {
 }
 
 fn roots(discovery: &DiscoveryStatus, context: &Context) -> String {
-    let mut table = Table::new(&["ROOT", "STATE", "PROJECTS"], 0);
+    let mut table = Table::new(&["ROOT", "STATE", "PROJECTS"], &[(0, Way::Path)]);
     for root in &discovery.roots {
         let (word, tone) = match root.state {
             RootState::Watching => ("watching", Tone::Good),

@@ -3,7 +3,7 @@
 use sync_wire::{CloudState, Health, RootState, Status};
 
 use super::Check;
-use crate::human::{clean, cloud_state, count};
+use crate::human::{clean, cloud_sentence, count};
 
 /// All that can be told from the daemon's status, for this command line: its version, the cloud of its configuration,
 /// and whether it sees a folder itself.
@@ -14,7 +14,12 @@ pub(crate) fn checks(
     sees: impl Fn(&str) -> bool,
 ) -> Vec<Check> {
     let mut checks = vec![version(status, own_version), cloud(status)];
-    checks.extend(configured.filter(|address| !same(address, status)).map(|address| {
+    if status.dev {
+        let message = "the daemon has a cloud of its own inside (`--dev`); no token is needed, nothing leaves this machine";
+        checks.push(Check::ok("daemon.configuration", message));
+    }
+    let configured = configured.filter(|address| !status.dev && !same(address, status));
+    checks.extend(configured.map(|address| {
         let message = format!(
             "the daemon uses the cloud at {}, the configuration says {address}",
             clean(&status.cloud.api_url)
@@ -69,11 +74,11 @@ fn version(status: &Status, own: &str) -> Check {
 fn cloud(status: &Status) -> Check {
     let code = "cloud.state";
     let cloud = &status.cloud;
-    let (word, _) = cloud_state(cloud.state);
+    let sentence = cloud_sentence(cloud.state);
     let said =
         cloud.last_error.as_ref().map(|error| format!(": {}", clean(&error.message))).unwrap_or_default();
     let address = clean(&cloud.api_url);
-    let plain = format!("the cloud at {address} is {word}");
+    let plain = format!("{sentence} ({address})");
     let message = format!("{plain}{said}");
     match cloud.state {
         CloudState::Online => Check::ok(code, plain),
@@ -132,7 +137,7 @@ fn roots(status: &Status, sees: impl Fn(&str) -> bool) -> impl Iterator<Item = C
                 format!("`{path}` is looked through at intervals only"),
                 "see the limits on watches; on network disks this is as it has to be",
             )),
-            // That it does not exist is found by looking at the configured roots.
+            // That it does not exist is found by looking at the roots.
             RootState::Missing if !sees(&root.path) => None,
             RootState::Missing => Some(Check::warning(
                 "discovery.watching",
@@ -189,6 +194,11 @@ pub(crate) mod tests {
         check(|status| status.version = "0.2.0".to_owned(), &[("daemon.version", Warning)]);
         let elsewhere = |status: &mut Status| status.cloud.api_url = "http://127.0.0.1:1".to_owned();
         check(elsewhere, &[("daemon.configuration", Warning)]);
+        let with_a_cloud_of_its_own = |status: &mut Status| {
+            elsewhere(status);
+            status.dev = true;
+        };
+        check(with_a_cloud_of_its_own, &[]);
         check(|status| status.paused = true, &[("daemon.paused", Warning)]);
         check(|status| status.queue.dead = 1, &[("queue.entries", Warning)]);
         check(|status| status.queue.parked = 1, &[("queue.entries", Warning)]);

@@ -211,10 +211,67 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-fn completions_know_the_commands() {
+fn a_shell_is_told_to_ask_the_program_itself() {
     let home = Home::new();
-    for shell in ["bash", "zsh", "fish"] {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let run = home.run(&["completions", shell]);
-        assert!(run.exit == 0 && run.stdout.contains("set-token"), "{shell}");
+        assert!(run.exit == 0 && run.stdout.contains("CODITECT_SYNC_COMPLETE"), "{shell}: {run}");
+        assert!(!run.stdout.contains("target/"), "it is found by its name: {run}");
     }
+}
+
+/// What a shell is offered for the last of these words.
+fn offered(home: &Home, words: &[&str]) -> Vec<String> {
+    let asked = [&["--", "coditect-sync"], words].concat();
+    let output = home.command(&asked).env("CODITECT_SYNC_COMPLETE", "fish").output().expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success() && output.stderr.is_empty(), "{words:?}: {text}");
+    text.lines().map(|line| line.split('\t').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn commands_words_projects_and_entries_are_completed() {
+    let home = Home::new();
+    assert_eq!(offered(&home, &["queue", "fl"]), ["flush"]);
+    assert_eq!(offered(&home, &["queue", "list", "--state", "de"]), ["delayed", "dead"]);
+    // Nobody there to ask is nothing to offer.
+    assert!(offered(&home, &["resolve", "api"]).is_empty());
+
+    let page = r#"{"projects":[{"local_project_uuid":"11111111-1111-4111-8111-111111111111","project_name":"Api",
+        "root_path":"/home/ada/work/backend","root_path_exact":null,"primary_language":"Rust","framework":"",
+        "content_hash":"","project_type":"standalone","parent_project_uuid":null,"vcs":"git","state":"registered",
+        "cloud_uuid":null,"registration_status":null,"first_seen_at":"2026-01-01T00:00:00Z",
+        "seen_at":"2026-01-01T00:00:00Z","queue_item":null}],"next_cursor":null}"#;
+    for (typed, expected) in [
+        ("api", &["/home/ada/work/backend"][..]),
+        ("/home/ada/wo", &["/home/ada/work/backend"]),
+        ("other", &[]),
+    ] {
+        let home = Home::new();
+        let daemon = home.daemon(vec![ok(page)]);
+        assert_eq!(offered(&home, &["resolve", typed]), expected, "{typed}");
+        assert_eq!(daemon.join().expect("it was asked"), ["GET /v1/projects?limit=1000"]);
+    }
+}
+
+#[test]
+fn the_manual_is_printed_or_written() {
+    let home = Home::new();
+    let run = home.run(&["man"]);
+    assert!(run.exit == 0 && run.stdout.contains(".TH coditect-sync 1"), "{run}");
+    let folder = home.path().join("man/man1");
+    let run = home.run(&["man", "--dir", &folder.display().to_string()]);
+    assert!(run.exit == 0 && run.stdout.contains("written to `HOME/man/man1`"), "{run}");
+    assert!(folder.join("coditect-sync-queue-flush.1").exists());
+    let run = home.run(&["man", "--dir", "/dev/null/x"]);
+    assert!(run.exit == 1 && run.stderr.contains("hint: name a folder"), "{run}");
+}
+
+#[test]
+fn a_picture_needs_a_terminal_and_says_what_does_without() {
+    let home = Home::new();
+    let run = home.run(&["top"]);
+    assert!(run.exit == 2 && run.stderr.contains("hint: use `coditect-sync status`"), "{run}");
+    let run = home.run(&["top", "--json"]);
+    assert!(run.exit == 2 && run.stdout.contains("coditect-sync events --json"), "{run}");
 }

@@ -77,6 +77,22 @@ fn without_a_daemon_the_rest_is_checked_all_the_same() {
 }
 
 #[test]
+fn a_daemon_that_runs_for_trying_out_needs_neither_a_token_nor_the_configured_cloud() {
+    let home = tidy();
+    fs::remove_file(home.path().join("token")).expect("it was there");
+    let dev = status(
+        "online",
+        &[
+            ("\"paused\":false", "\"dev\":true,\"paused\":false"),
+            ("https://api.coditect.ai", "http://127.0.0.1:1"),
+        ],
+    );
+    let run = with_daemon(&home, &[ready(), healthy(), dev]);
+    assert_eq!(findings(&run), ["service.installed warning"]);
+    assert!(run.stdout.contains("no token is needed") && !run.stdout.contains("token.present"), "{run}");
+}
+
+#[test]
 fn a_daemon_with_a_cloud_of_its_own_needs_no_token_of_the_configuration() {
     let home = tidy();
     fs::remove_file(home.path().join("token")).expect("it is there");
@@ -90,7 +106,6 @@ fn a_daemon_with_a_cloud_of_its_own_needs_no_token_of_the_configuration() {
 fn everything_that_is_amiss_is_found_at_once() {
     let home = tidy();
     let path = home.path();
-    fs::remove_dir(path.join("PROJECTS")).expect("it is there");
     fs::write(path.join(".coditect-data/machine-id.json"), "{}").expect("written");
     fs::set_permissions(path.join("token"), fs::Permissions::from_mode(0o644)).expect("it is ours");
     fs::write(path.join("sync.db"), "").expect("written");
@@ -99,7 +114,12 @@ fn everything_that_is_amiss_is_found_at_once() {
     fs::write(path.join("token"), "e30.eyJleHAiOiAxMDAwMDAwMDAwfQ.c2ln").expect("written");
     let amiss = status(
         "offline",
-        &[(r#""version":"0.1.0""#, r#""version":"0.2.0""#), (r#""dead":0"#, r#""dead":2"#)],
+        &[
+            (r#""version":"0.1.0""#, r#""version":"0.2.0""#),
+            (r#""dead":0"#, r#""dead":2"#),
+            // Its own roots count, not those of a configuration that it may not have read.
+            (r#""state":"watching""#, r#""state":"missing""#),
+        ],
     );
     let unwell = Reply { status: "503 No", body: r#"{"healthy":false,"why":"the disk is full"}"#.to_owned() };
     let run = with_daemon(&home, &[ready(), unwell, amiss]);
