@@ -8,6 +8,8 @@ mod damage;
 mod disk;
 mod faults;
 mod follows;
+mod live;
+mod maltreated;
 mod offline;
 mod regressions;
 mod stop;
