@@ -6,6 +6,7 @@ mod crash;
 mod examples;
 mod damage;
 mod disk;
+mod discovery;
 mod faults;
 mod follows;
 mod live;

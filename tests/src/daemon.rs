@@ -45,16 +45,32 @@ impl Daemon {
         daemon
     }
 
+    /// Starts it by another program that becomes it, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn start_under(home: &Home, starter: &[&str]) -> Self {
+        let (name, args) = starter.split_first().expect("a starter");
+        let mut daemon =
+            Self::spawn_command(home, home.command(name).args(args).arg(program("coditect-syncd")));
+        daemon.answers(home);
+        daemon
+    }
+
     /// Starts it with these flags, and waits for nothing.
     ///
     /// # Panics
     /// When it cannot be started.
     pub fn spawn(home: &Home, args: &[&str]) -> Self {
+        Self::spawn_command(home, home.daemon().args(args))
+    }
+
+    fn spawn_command(home: &Home, command: &mut Command) -> Self {
         let logs = home.path().join("stderr");
         std::fs::create_dir_all(&logs).expect("the folder of the logs");
         let log = logs.join(std::fs::read_dir(&logs).expect("the folder of the logs").count().to_string());
         let file = std::fs::File::create(&log).expect("the log");
-        let child = home.daemon().args(args).stdout(Stdio::null()).stderr(file).spawn().expect("the daemon");
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().expect("the daemon");
         Self { child, log, announced: Vec::new() }
     }
 

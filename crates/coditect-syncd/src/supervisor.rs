@@ -2,6 +2,7 @@
 //!
 //! Starting again is the service manager's work; there is no second mechanism for it inside.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::future::Future;
@@ -131,7 +132,11 @@ fn how_it_panicked(error: JoinError) -> String {
 
 /// What a panic said.
 pub(crate) fn panic_text(error: JoinError) -> String {
-    let Ok(panic) = error.try_into_panic() else { return "cancelled".to_owned() };
+    error.try_into_panic().map_or_else(|_| "cancelled".to_owned(), |panic| panic_words(&*panic))
+}
+
+/// The words a panic carries.
+pub(crate) fn panic_words(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

@@ -9,8 +9,11 @@ mod read;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use sync_core::{ProjectKind, Vcs, folder_name};
 
@@ -20,6 +23,7 @@ use crate::rules::kind::workspaces;
 use crate::rules::language::{self, Guess, Overrides, Split};
 use crate::rules::manifest::{LONGEST_MANIFEST, Manifests};
 use crate::rules::name;
+use crate::shelf::{Files as KeptFiles, Shelf, Told};
 use hash::{Entry, Found, Mode, Surroundings};
 
 /// Most files whose beginning is read to tell their language.
@@ -44,13 +48,23 @@ pub(crate) struct Examined {
     pub(crate) submodules: Vec<PathBuf>,
     /// Repositories inside that are no submodules of it, absolute.
     pub(crate) nested: Vec<PathBuf>,
+    /// The folders in it that are not ignored, absolute, but the root; at most one more than are ever watched.
+    pub(crate) folders: Vec<PathBuf>,
+    /// When what differs from the index was last written, in seconds since 1970; 0 when nothing does.
+    pub(crate) newest: i64,
     /// What could not be read or told, for people.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Finds out what the project at `root` is.
-pub(crate) fn examine(root: &Path, vcs: Vcs, exclude: &Exclude, stop: &AtomicBool) -> Examined {
-    examine_in(root, vcs, exclude, stop, Surroundings::Usual)
+/// Finds out what the project at `root` is; what was found out before is on the `shelf`, and left there.
+pub(crate) fn examine(
+    root: &Path,
+    vcs: Vcs,
+    exclude: &Exclude,
+    stop: &AtomicBool,
+    shelf: Option<&Shelf>,
+) -> Examined {
+    examine_in(root, vcs, exclude, stop, Surroundings::Usual, shelf)
 }
 
 fn examine_in(
@@ -59,22 +73,58 @@ fn examine_in(
     exclude: &Exclude,
     stop: &AtomicBool,
     surroundings: Surroundings,
+    shelf: Option<&Shelf>,
 ) -> Examined {
-    let Found { id, entries, submodules, nested, mut warnings, .. } =
-        hash::hash(root, vcs, exclude, stop, surroundings);
-    let files = Files::of(&entries);
-    let manifests = manifests_in(root, "", &files, &mut warnings);
-    let kind = kind(root, vcs, &manifests, &files, &submodules);
+    let mut kept = shelf.map(|shelf| shelf.open(root));
+    let before = kept.as_mut().and_then(|kept| kept.told.take());
+    let mut files = KeptFiles::new(kept.as_mut(), wall_clock());
+    let mut found = hash::hash(root, vcs, exclude, stop, surroundings, &mut files);
+    let told = match before.as_ref().filter(|told| is_same(told, &found)) {
+        Some(told) => told.clone(),
+        None => tell(root, vcs, &mut found, stop),
+    };
+    if let Some(shelf) = shelf.filter(|_| !stop.load(Ordering::Relaxed)) {
+        let is_whole = !told.content_hash.is_empty() && found.warnings.is_empty();
+        if let Some(kept) = files.kept(before.as_ref(), is_whole.then(|| told.clone())) {
+            shelf.put(root, &kept);
+        }
+    }
+    let Found { submodules, nested, folders, newest, warnings, .. } = found;
     Examined {
-        name: name::name(&manifests).unwrap_or_else(|| folder_name(root)),
-        language: main_language(root, &entries, stop).unwrap_or_default().to_owned(),
-        framework: main_framework(root, &manifests, &files, &mut warnings),
-        content_hash: id,
-        kind,
+        name: told.name,
+        language: told.language,
+        framework: told.framework,
+        content_hash: told.content_hash,
+        kind: ProjectKind::from_word(&told.kind).unwrap_or_default(),
         submodules,
         nested,
+        folders: folders.iter().skip(1).map(|folder| root.join(OsStr::from_bytes(folder))).collect(),
+        newest,
         warnings,
     }
+}
+
+/// Whether everything that was told of the content then holds of what was found now.
+fn is_same(told: &Told, found: &Found) -> bool {
+    // Where submodules are, their files count for the kind and are not in the hash.
+    told.content_hash == found.id && found.warnings.is_empty() && found.submodules.is_empty()
+}
+
+fn tell(root: &Path, vcs: Vcs, found: &mut Found, stop: &AtomicBool) -> Told {
+    let files = Files::of(&found.entries);
+    let manifests = manifests_in(root, "", &files, &mut found.warnings);
+    Told {
+        name: name::name(&manifests).unwrap_or_else(|| folder_name(root)),
+        language: main_language(root, &found.entries, stop).unwrap_or_default().to_owned(),
+        framework: main_framework(root, &manifests, &files, &mut found.warnings),
+        content_hash: found.id.clone(),
+        kind: kind(root, vcs, &manifests, &files, &found.submodules).as_str().to_owned(),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "compared with time stamps of files, which are the system's")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
 }
 
 /// The paths of the project's files that are text.

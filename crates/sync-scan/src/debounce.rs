@@ -31,6 +31,11 @@ pub(crate) enum Busy {
         /// When, by the wall clock; 0 when unknown.
         active_ms: u64,
     },
+    /// Something that is not known yet is being copied or unpacked; something changed in it then.
+    Arriving {
+        /// When, by the wall clock.
+        active_ms: u64,
+    },
 }
 
 /// What came to rest.
@@ -68,6 +73,11 @@ impl Debounce {
     /// Forgets everything, because everything will be looked at.
     pub(crate) fn clear(&mut self) {
         self.pending.clear();
+    }
+
+    /// The places that are not at rest.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &PathBuf> {
+        self.pending.keys()
     }
 
     /// What is at rest at `now_ms`. `busy` is asked only about places that would be due.
@@ -109,6 +119,11 @@ impl Unrest {
             Busy::Cloning { active_ms } => {
                 let last_ms = self.last.max(active_ms.min(now_ms));
                 (now_ms - last_ms < patience.most_ms).then_some(again_ms)
+            }
+            // Where something always changes, there would never be a first look.
+            Busy::Arriving { active_ms } => {
+                let is_quiet = now_ms - active_ms.min(now_ms) >= patience.quiet_ms;
+                (!is_quiet && now_ms - self.first < LONGEST_LOCK_MS).then_some(again_ms)
             }
         }
     }
@@ -198,6 +213,22 @@ mod tests {
                 (50_000, cloning(20_000), None),
             ],
         );
+    }
+
+    #[test]
+    fn what_is_being_copied_is_due_when_nothing_in_it_changes_or_after_ten_minutes() {
+        let arriving = |active_ms| Busy::Arriving { active_ms };
+        check(
+            &[0],
+            &[
+                (2_000, arriving(1_000), Some(4_000)),
+                (100_000, arriving(99_000), Some(102_000)),
+                (102_000, arriving(100_000), None),
+            ],
+        );
+        check(&[0], &[(599_999, arriving(599_999), Some(601_999)), (601_999, arriving(601_999), None)]);
+        // A stamp from the future counts as now, so ten minutes are the limit.
+        check(&[0], &[(2_000, arriving(9_000_000), Some(4_000)), (600_000, arriving(9_000_000), None)]);
     }
 
     #[test]

@@ -14,11 +14,13 @@ use crate::manifest;
 
 /// What a watched folder is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Role {
+pub enum Role {
     /// A project's root.
     Project,
     /// The version-control folder of the project with this root.
     Control(PathBuf),
+    /// A folder inside the project with this root, which changed lately.
+    Inside(PathBuf),
     /// A folder between projects.
     Frontier,
     /// Watched only for what is waited for below it.
@@ -64,6 +66,21 @@ impl Watched {
         self.below(path).map(|(folder, _)| folder.clone()).collect()
     }
 
+    /// The roots of known projects at these places and below them.
+    pub(crate) fn projects_at<'a>(&self, places: impl Iterator<Item = &'a PathBuf>) -> BTreeSet<PathBuf> {
+        let is_project = |role: &Role| matches!(role, Role::Project);
+        let mut known = BTreeSet::new();
+        for place in places {
+            if self.roles.get(place).is_some_and(is_project) {
+                known.insert(place.clone());
+            } else {
+                let below = self.below(place).filter(|(_, role)| is_project(role));
+                known.extend(below.map(|(folder, _)| folder.clone()));
+            }
+        }
+        known
+    }
+
     fn place(&self, kind: EventKind, path: &Path) -> Option<PathBuf> {
         let name = path.file_name()?;
         match path.parent().and_then(|parent| Some((parent, self.roles.get(parent)?))) {
@@ -71,6 +88,7 @@ impl Watched {
                 return Some(project.clone());
             }
             Some((parent, Role::Project)) => return Some(parent.to_path_buf()),
+            Some((_, Role::Inside(project))) => return Some(project.clone()),
             Some((parent, Role::Frontier)) => {
                 return between_projects(kind, path, parent, || self.below(path).next().is_some());
             }
@@ -79,7 +97,7 @@ impl Watched {
         // The folder itself went, and nobody watches the one it was in.
         match self.roles.get(path).filter(|_| takes_away(kind))? {
             Role::Project | Role::Frontier => Some(path.to_path_buf()),
-            Role::Control(project) => Some(project.clone()),
+            Role::Control(project) | Role::Inside(project) => Some(project.clone()),
             Role::Outlook => None,
         }
     }

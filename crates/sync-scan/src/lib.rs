@@ -4,6 +4,7 @@
 //! are asked between folders whether to stop. A [`Watcher`] says where something came to rest. Nothing here knows the
 //! database, the cloud, identities or the daemon's clock: a survey is compared with what is known elsewhere.
 
+mod arriving;
 mod busy;
 mod content;
 mod covered;
@@ -13,11 +14,15 @@ mod events;
 mod exclude;
 mod listing;
 mod look;
+mod lookout;
 mod manifest;
+mod memory;
 mod platform;
+mod posts;
 mod problem;
 mod root;
 pub mod rules;
+mod shelf;
 mod survey;
 mod vcs;
 mod walk;
@@ -28,9 +33,13 @@ use std::path::PathBuf;
 
 pub use covered::Covered;
 pub use error::Error;
+pub use events::Role;
 pub use look::look;
+pub use lookout::{Lookout, Seen, Task, Turn};
+pub use platform::{Strain, step_back, strain};
+pub use posts::{Post, posts};
 pub use problem::{Problem, ProblemKind};
-pub use survey::{RootReport, RootState, Survey, Worktree, survey};
+pub use survey::{RootReport, RootState, Survey, Worktree, find, survey};
 pub use watch::{DirtyState, WatchReport, Watcher};
 
 /// Where to look for projects, and where not.

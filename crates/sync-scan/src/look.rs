@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use crate::listing::Listing;
+use crate::posts::concerned;
 use crate::problem::{Problem, is_absent};
 use crate::root::{Found, as_far_as_there};
-use crate::survey::{Ground, Survey};
+use crate::survey::{Attention, Ground, Survey};
 use crate::walk::{Enclosed, Step, Tree, tree_at};
 use crate::{Options, platform, vcs};
 
@@ -20,6 +21,16 @@ use crate::{Options, platform, vcs};
 ///
 /// Paths need not be below a root. One that is not there any more is covered by the result all the same.
 pub fn look(options: &Options, paths: &[PathBuf], stop: &AtomicBool) -> Survey {
+    look_with(options, paths, Attention::full(), stop)
+}
+
+pub(crate) fn look_with(
+    options: &Options,
+    paths: &[PathBuf],
+    attention: Attention<'_>,
+    stop: &AtomicBool,
+) -> Survey {
+    let options = &Options { roots: concerned(&options.roots, paths), ..options.clone() };
     let ground = Ground::new(options);
     let mut aim = Aim::nowhere(&ground);
     for path in paths {
@@ -28,7 +39,7 @@ pub fn look(options: &Options, paths: &[PathBuf], stop: &AtomicBool) -> Survey {
             aim.blind.insert(as_far_as_there(path));
         }
     }
-    aim.carry_out(options, stop)
+    aim.carry_out(options, attention, stop)
 }
 
 /// Where the looks go.
@@ -153,7 +164,7 @@ impl<'a> Aim<'a> {
         Ok(())
     }
 
-    fn carry_out(mut self, options: &Options, stop: &AtomicBool) -> Survey {
+    fn carry_out(mut self, options: &Options, attention: Attention<'_>, stop: &AtomicBool) -> Survey {
         let mut walk = self.ground.walk(options, stop);
         self.starts.sort_by(|left, right| left.path.cmp(&right.path));
         for step in self.starts {
@@ -164,7 +175,7 @@ impl<'a> Aim<'a> {
         let points = self.around.iter().map(|tree| tree.root.clone()).collect();
         walk.trees.append(&mut self.around);
         let scopes = self.scopes.into_iter().collect();
-        let mut survey = self.ground.assemble(walk, scopes, &self.enclosing, stop);
+        let mut survey = self.ground.assemble(walk, scopes, &self.enclosing, attention, stop);
         survey.covered.points = points;
         survey
     }

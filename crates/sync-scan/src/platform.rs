@@ -58,28 +58,79 @@ fn spelled_on_disk(path: &Path) -> Option<PathBuf> {
 ///
 /// Empty where the system does not list them; there the walk compares devices alone.
 pub(crate) fn mount_points() -> BTreeSet<PathBuf> {
+    mounts().into_iter().map(|mount| mount.point).collect()
+}
+
+/// A mounted file system.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Mount {
+    pub(crate) point: PathBuf,
+    /// Others may change it without our being told, and it may not answer.
+    pub(crate) is_remote: bool,
+}
+
+/// The mounts, each after those it lies in; the later of two at one place hides the other.
+pub(crate) fn mounts() -> Vec<Mount> {
     #[cfg(target_os = "linux")]
     {
         match std::fs::read("/proc/self/mountinfo") {
             Ok(table) => mounts_in(&table),
             Err(error) => {
                 tracing::debug!(%error, "mounts are told by their device alone");
-                BTreeSet::new()
+                Vec::new()
             }
         }
     }
     #[cfg(not(target_os = "linux"))]
-    BTreeSet::new()
+    Vec::new()
 }
 
+/// File systems that live elsewhere, or in a program of somebody's.
 #[cfg(target_os = "linux")]
-fn mounts_in(table: &[u8]) -> BTreeSet<PathBuf> {
+const REMOTE: &[&str] = &[
+    "9p",
+    "afs",
+    "autofs",
+    "ceph",
+    "cifs",
+    "coda",
+    "davfs",
+    "drvfs",
+    "fuse",
+    "gfs2",
+    "glusterfs",
+    "gpfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+    "ocfs2",
+    "orangefs",
+    "prl_fs",
+    "smb3",
+    "smbfs",
+    "v9fs",
+    "vboxsf",
+    "virtiofs",
+    "vmhgfs",
+];
+
+#[cfg(target_os = "linux")]
+fn mounts_in(table: &[u8]) -> Vec<Mount> {
     use std::os::unix::ffi::OsStringExt;
-    table
+    let mut mounts: Vec<Mount> = table
         .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .map(|field| PathBuf::from(std::ffi::OsString::from_vec(without_escapes(field))))
-        .collect()
+        .filter_map(|line| {
+            let mut fields = line.split(|byte| *byte == b' ');
+            let point = PathBuf::from(std::ffi::OsString::from_vec(without_escapes(fields.nth(4)?)));
+            let kind = fields.skip_while(|field| *field != b"-").nth(1).unwrap_or_default();
+            let kind = String::from_utf8_lossy(kind);
+            let is_remote = kind.starts_with("fuse.") || REMOTE.contains(&kind.as_ref());
+            Some(Mount { point, is_remote })
+        })
+        .collect();
+    mounts.sort_by(|left, right| left.point.cmp(&right.point));
+    mounts
 }
 
 /// The kernel writes blanks, tabs, line ends and backslashes as `\` and three octal digits.
@@ -97,6 +148,61 @@ fn without_escapes(field: &[u8]) -> Vec<u8> {
         rest = if escaped.is_some() { after.get(3..).unwrap_or_default() } else { after };
     }
     plain
+}
+
+/// How many folders inside projects are watched at most: an eighth of what the system allows this user.
+pub(crate) fn most_watches_inside() -> usize {
+    const MOST: usize = 8_192;
+    let allowed = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches");
+    let allowed = allowed.ok().and_then(|text| text.trim().parse::<usize>().ok());
+    allowed.map_or(MOST, |allowed| (allowed / 8).min(MOST))
+}
+
+/// Lets other programs go before the calling thread from now on; `niceness` is 1 to 19.
+///
+/// Where the system knows priorities of processes only, nothing happens.
+pub fn step_back(niceness: u8) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, i32::from(niceness.clamp(1, 19))) {
+        tracing::debug!(%error, "the priority of a thread cannot be lowered");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _: u8 = niceness;
+}
+
+/// What speaks against work that can wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Strain {
+    /// The machine runs on its battery.
+    pub battery: bool,
+    /// More threads want to run than there are processors.
+    pub load: bool,
+}
+
+/// How the machine stands, where the system tells.
+pub fn strain() -> Strain {
+    Strain { battery: is_on_battery(Path::new("/sys/class/power_supply")), load: is_loaded() }
+}
+
+/// Whether there is a power supply of the mains and none of them is connected.
+fn is_on_battery(supplies: &Path) -> bool {
+    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+    let mains: Vec<bool> = std::fs::read_dir(supplies)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .filter(|supply| read(supply.path().join("type")).trim() == "Mains")
+        .map(|supply| read(supply.path().join("online")).trim() == "1")
+        .collect();
+    !mains.is_empty() && !mains.contains(&true)
+}
+
+fn is_loaded() -> bool {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let told = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let running = told.split_ascii_whitespace().nth(3).and_then(|text| text.split('/').next()?.parse().ok());
+    // The one that asks is among those that run.
+    running.is_some_and(|running: usize| running > processors + 1)
 }
 
 /// What raises the system's limit on watches, for people.
@@ -118,11 +224,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_machine_runs_on_its_battery_when_no_mains_is_connected() {
+        let check = |supplies: &[(&str, &str, &str)], expected| {
+            let home = tempfile::tempdir().unwrap();
+            for (name, kind, online) in supplies {
+                let folder = home.path().join(name);
+                std::fs::create_dir(&folder).unwrap();
+                std::fs::write(folder.join("type"), format!("{kind}\n")).unwrap();
+                std::fs::write(folder.join("online"), format!("{online}\n")).unwrap();
+            }
+            assert_eq!(is_on_battery(home.path()), expected, "{supplies:?}");
+        };
+        check(&[], false);
+        check(&[("BAT0", "Battery", "1")], false);
+        check(&[("AC", "Mains", "0"), ("BAT0", "Battery", "1")], true);
+        check(&[("AC", "Mains", "1"), ("BAT0", "Battery", "1")], false);
+        check(&[("AC", "Mains", "0"), ("AC2", "Mains", "1")], false);
+        assert!(!is_on_battery(Path::new("/nowhere/at/all")));
+    }
+
+    #[test]
     fn mount_points_are_read_with_their_escapes_undone() {
         let table = b"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw\n\
+                      38 35 0:9 / /z rw - fuse.sshfs host:/ rw\n\
                       37 35 0:5 / /a\\040b\\134c rw - tmpfs tmpfs rw\nbroken line\n";
-        let expected = [PathBuf::from("/a b\\c"), PathBuf::from("/mnt2")];
-        assert_eq!(mounts_in(table).into_iter().collect::<Vec<_>>(), expected);
+        let expected = [("/a b\\c", false), ("/mnt2", false), ("/z", true)]
+            .map(|(point, is_remote)| Mount { point: PathBuf::from(point), is_remote });
+        assert_eq!(mounts_in(table), expected);
         assert_eq!(without_escapes(b"\\04"), b"\\04");
     }
 }

@@ -11,10 +11,13 @@ use sync_core::{Place, ProjectKind, Sighting, Vcs, folder_name};
 
 use crate::content::{Examined, examine};
 use crate::covered::Covered;
-use crate::exclude::{Exclude, is_version_control};
+use crate::events::Role;
+use crate::exclude::Exclude;
+use crate::memory::{Memory, Noted, Remembered, Stamp};
 use crate::problem::{Problem, ProblemKind};
 use crate::root::{Found, Root, resolve_all};
-use crate::walk::{Enclosed, Step, Tree, Walk, tree_at};
+use crate::shelf::Shelf;
+use crate::walk::{Enclosed, Step, Tree, Walk, known_tree, tree_at};
 use crate::{Options, worktree};
 
 /// How deep projects inside projects inside projects are followed.
@@ -33,17 +36,24 @@ pub struct Survey {
     pub covered: Covered,
     /// The folders whose changes matter, by path: those outside projects, each project's root and its version-control
     /// folder, and roots that are not there yet.
-    pub folders: Vec<PathBuf>,
+    pub folders: BTreeMap<PathBuf, Role>,
     /// Work trees that are listed with the project whose git folder they share, by path.
     pub worktrees: Vec<Worktree>,
+    /// How many projects were examined; the others are told from memory.
+    pub examined: usize,
+    /// Of the projects that were examined, what is remembered besides; by root.
+    pub(crate) noted: BTreeMap<PathBuf, Noted>,
 }
 
 impl Survey {
     /// The folders to watch after this survey, when `before` were watched: those it does not speak for stay.
-    pub fn watched_after(&self, before: &[PathBuf]) -> Vec<PathBuf> {
-        let kept = before.iter().filter(|folder| !self.covered.has(project_side(folder)));
-        let all: BTreeSet<_> = kept.chain(&self.folders).cloned().collect();
-        all.into_iter().collect()
+    pub fn watched_after(&self, before: &BTreeMap<PathBuf, Role>) -> BTreeMap<PathBuf, Role> {
+        let is_kept = |folder: &Path, role: &Role| match role {
+            Role::Control(root) | Role::Inside(root) => !self.covered.has(root),
+            Role::Project | Role::Frontier | Role::Outlook => !self.covered.has(folder),
+        };
+        let kept = before.iter().filter(|(folder, role)| is_kept(folder, role));
+        kept.chain(&self.folders).map(|(folder, role)| (folder.clone(), role.clone())).collect()
     }
 }
 
@@ -52,6 +62,8 @@ impl Survey {
 pub struct RootReport {
     /// As configured.
     pub path: PathBuf,
+    /// Canonical, as far as it is there.
+    pub real: PathBuf,
     /// Whether it can be read.
     pub state: RootState,
     /// How many projects are in it, itself included.
@@ -80,18 +92,87 @@ pub struct Worktree {
 
 /// Reads everything under all roots. Blocks; asks `stop` between folders and projects.
 pub fn survey(options: &Options, stop: &AtomicBool) -> Survey {
+    survey_with(options, Attention::full(), stop)
+}
+
+/// The roots of the projects that a walk meets, by path, without examining them: what lies inside of others is found
+/// only by that.
+pub fn find(options: &Options, stop: &AtomicBool) -> Vec<PathBuf> {
     let ground = Ground::new(options);
     let mut walk = ground.walk(options, stop);
-    for root in &ground.roots {
-        if matches!(root.found, Found::Folder(_)) {
-            walk.from(Step { path: root.path.clone(), depth: 0, device: None, enclosed: Enclosed::No });
-        }
-    }
+    ground.walk_roots(&mut walk);
+    let mut roots: Vec<_> = walk.trees.into_iter().map(|tree| tree.root).collect();
+    roots.sort();
+    roots
+}
+
+pub(crate) fn survey_with(options: &Options, attention: Attention<'_>, stop: &AtomicBool) -> Survey {
+    let ground = Ground::new(options);
+    let mut walk = ground.walk(options, stop);
+    ground.walk_roots(&mut walk);
     let scopes = ground.roots.iter().filter(|root| !matches!(root.found, Found::Hidden));
     let scopes = scopes.map(|root| root.path.clone()).collect();
-    let mut survey = ground.assemble(walk, scopes, &BTreeSet::new(), stop);
+    let mut survey = ground.assemble(walk, scopes, &BTreeSet::new(), attention, stop);
     survey.roots = ground.reports(&survey);
     survey
+}
+
+/// Examines some projects again, and those inside them; walks nowhere.
+pub(crate) fn examine_again(
+    options: &Options,
+    roots: &[PathBuf],
+    memory: &Memory,
+    shelf: Option<&Shelf>,
+    stop: &AtomicBool,
+) -> Survey {
+    let ground = Ground::new(options);
+    let mut walk = ground.walk(options, stop);
+    let (mut points, mut enclosing) = (BTreeSet::new(), BTreeSet::new());
+    for root in roots {
+        enclosing.extend(memory.around(root));
+        match known_tree(root) {
+            Ok(tree) => {
+                points.extend(memory.with_inner(root));
+                walk.trees.extend(tree);
+            }
+            Err(error) => walk.problems.push(Problem::from_io(root, &error)),
+        }
+    }
+    let attention = Attention { memory: None, asked: Asked::All, shelf };
+    let mut survey = ground.assemble(walk, Vec::new(), &enclosing, attention, stop);
+    survey.covered.points = points;
+    survey
+}
+
+/// Which projects are examined, and which are known well enough.
+#[derive(Clone, Copy)]
+pub(crate) struct Attention<'a> {
+    pub(crate) memory: Option<&'a Memory>,
+    pub(crate) asked: Asked<'a>,
+    pub(crate) shelf: Option<&'a Shelf>,
+}
+
+/// What is to be examined whatever is remembered.
+#[derive(Clone, Copy)]
+pub(crate) enum Asked<'a> {
+    All,
+    /// The projects these are or lie in.
+    At(&'a [PathBuf]),
+}
+
+impl<'a> Attention<'a> {
+    /// Everything is examined, and nothing kept.
+    pub(crate) fn full() -> Self {
+        Self { memory: None, asked: Asked::All, shelf: None }
+    }
+
+    /// What is remembered of the project, unless it has to be examined.
+    fn recall(&self, tree: &Tree) -> Option<&'a Remembered> {
+        let Asked::At(places) = self.asked else { return None };
+        let known = self.memory?.recall(tree)?;
+        let is_asked = places.iter().any(|place| place.starts_with(&tree.root));
+        (!is_asked && !known.is_outdated(tree)).then_some(known)
+    }
 }
 
 /// What every survey starts from: the resolved roots and what is left out.
@@ -122,6 +203,14 @@ impl Ground {
         Walk::new(&self.exclude, options, places.collect(), stop)
     }
 
+    fn walk_roots(&self, walk: &mut Walk<'_>) {
+        for root in &self.roots {
+            if matches!(root.found, Found::Folder(_)) {
+                walk.from(Step { path: root.path.clone(), depth: 0, device: None, enclosed: Enclosed::No });
+            }
+        }
+    }
+
     /// Whether no folder between `top` and `path` is one that is never looked into.
     pub(crate) fn is_open(&self, top: &Path, path: &Path) -> bool {
         path.ancestors().take_while(|folder| *folder != top && folder.starts_with(top)).all(|folder| {
@@ -136,21 +225,24 @@ impl Ground {
         walk: Walk<'_>,
         scopes: Vec<PathBuf>,
         enclosing: &BTreeSet<PathBuf>,
+        attention: Attention<'_>,
         stop: &AtomicBool,
     ) -> Survey {
         let mut gathering = Gathering {
             ground: self,
+            attention,
             waiting: walk.trees.into_iter().map(|tree| (tree, 0)).collect(),
             taken: BTreeSet::new(),
             submodules: BTreeSet::new(),
             sightings: BTreeMap::new(),
             worktrees: BTreeSet::new(),
-            folders: walk.folders,
+            folders: walk.folders.into_iter().map(|folder| (folder, Role::Frontier)).collect(),
+            noted: BTreeMap::new(),
             problems: walk.problems,
         };
         let stopped = gathering.examine_all(stop) || walk.stopped;
         let awaited = self.roots.iter().filter(|root| matches!(root.found, Found::Nothing));
-        gathering.folders.extend(awaited.map(|root| root.path.clone()));
+        gathering.folders.extend(awaited.map(|root| (root.path.clone(), Role::Frontier)));
         gathering.problems.extend(self.problems.iter().cloned());
         let covered = Covered { scopes, points: BTreeSet::new(), blind: walk.blind, stopped };
         gathering.finish(covered, enclosing)
@@ -167,7 +259,7 @@ impl Ground {
                 Found::Hidden => RootState::Denied,
             };
             let within = survey.sightings.iter().filter(|sighting| sighting.root.starts_with(&root.path));
-            RootReport { path: root.given.clone(), state, projects: within.count() }
+            RootReport { path: root.given.clone(), real: root.path.clone(), state, projects: within.count() }
         };
         self.roots.iter().map(report).collect()
     }
@@ -176,13 +268,15 @@ impl Ground {
 /// The examination of what a walk found.
 struct Gathering<'a> {
     ground: &'a Ground,
+    attention: Attention<'a>,
     /// Each with how many projects it was found inside of.
     waiting: VecDeque<(Tree, u32)>,
     taken: BTreeSet<Place>,
     submodules: BTreeSet<Place>,
     sightings: BTreeMap<PathBuf, Sighting>,
     worktrees: BTreeSet<Worktree>,
-    folders: BTreeSet<PathBuf>,
+    folders: BTreeMap<PathBuf, Role>,
+    noted: BTreeMap<PathBuf, Noted>,
     problems: Vec<Problem>,
 }
 
@@ -196,25 +290,53 @@ impl Gathering<'_> {
             if self.is_listed_with_another(&tree, nesting) || !self.taken.insert(tree.place) {
                 continue;
             }
-            self.folders.insert(tree.root.clone());
-            self.folders.extend(tree.control.as_ref().map(|control| control.folder.clone()));
-            let vcs = tree.control.as_ref().map_or(Vcs::None, |control| control.vcs);
-            let examined = self.examine(&tree.root, vcs, stop);
-            for inner in &examined.submodules {
-                self.take_inner(inner, &tree.root, nesting, true);
+            self.folders.insert(tree.root.clone(), Role::Project);
+            if let Some(control) = &tree.control {
+                self.folders.insert(control.folder.clone(), Role::Control(tree.root.clone()));
             }
-            for inner in &examined.nested {
-                self.take_inner(inner, &tree.root, nesting, false);
+            match self.attention.recall(&tree) {
+                Some(known) => {
+                    self.take_all_inner(&tree.root, nesting, &known.submodules, &known.nested);
+                    self.sightings.insert(tree.root, known.sighting.clone());
+                }
+                None => self.take(tree, nesting, stop),
             }
-            self.sightings.insert(tree.root.clone(), sighting(tree, vcs, examined));
         }
         stop.load(Ordering::Relaxed)
+    }
+
+    fn take(&mut self, tree: Tree, nesting: u32, stop: &AtomicBool) {
+        let vcs = tree.control.as_ref().map_or(Vcs::None, |control| control.vcs);
+        // Before the examination, so that what happens during it makes another one.
+        let stamp = Stamp::of(&tree);
+        let mut examined = self.examine(&tree.root, vcs, stop);
+        self.take_all_inner(&tree.root, nesting, &examined.submodules, &examined.nested);
+        let noted = Noted {
+            submodules: std::mem::take(&mut examined.submodules),
+            nested: std::mem::take(&mut examined.nested),
+            stamp,
+            is_outermost: nesting == 0,
+            newest: examined.newest,
+            folders: std::mem::take(&mut examined.folders),
+        };
+        self.noted.insert(tree.root.clone(), noted);
+        self.sightings.insert(tree.root.clone(), sighting(tree, vcs, examined));
+    }
+
+    fn take_all_inner(&mut self, root: &Path, nesting: u32, submodules: &[PathBuf], nested: &[PathBuf]) {
+        for inner in submodules {
+            self.take_inner(inner, root, nesting, true);
+        }
+        for inner in nested {
+            self.take_inner(inner, root, nesting, false);
+        }
     }
 
     /// One project that makes the examination panic must not keep the others from being seen.
     fn examine(&mut self, root: &Path, vcs: Vcs, stop: &AtomicBool) -> Examined {
         let exclude = &self.ground.exclude;
-        catch_unwind(AssertUnwindSafe(|| examine(root, vcs, exclude, stop))).unwrap_or_else(|_| {
+        let kept = self.attention.shelf;
+        catch_unwind(AssertUnwindSafe(|| examine(root, vcs, exclude, stop, kept))).unwrap_or_else(|_| {
             let message = "its examination broke off with a fault of this program";
             self.problems.push(Problem::new(root, ProblemKind::Unreadable, message));
             Examined { name: folder_name(root), warnings: vec![message.to_owned()], ..Examined::default() }
@@ -279,7 +401,9 @@ impl Gathering<'_> {
             problems: self.problems,
             roots: Vec::new(),
             covered,
-            folders: self.folders.into_iter().collect(),
+            folders: self.folders,
+            examined: self.noted.len(),
+            noted: self.noted,
             worktrees: self.worktrees.into_iter().collect(),
         }
     }
@@ -299,10 +423,4 @@ fn sighting(tree: Tree, vcs: Vcs, examined: Examined) -> Sighting {
         parent_root: None,
         warnings: examined.warnings,
     }
-}
-
-/// The part of a watched folder's path that belongs to the project: what is before `.git` and the like.
-fn project_side(folder: &Path) -> &Path {
-    let inside = folder.ancestors().filter(|above| above.file_name().is_some_and(is_version_control));
-    inside.last().and_then(Path::parent).unwrap_or(folder)
 }

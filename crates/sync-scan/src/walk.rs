@@ -14,7 +14,7 @@ use sync_core::Place;
 use crate::exclude::Exclude;
 use crate::listing::Listing;
 use crate::platform;
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{Problem, ProblemKind, is_absent};
 use crate::vcs::{self, Control};
 
 /// Most folders one survey reads outside projects.
@@ -233,4 +233,21 @@ pub(crate) fn tree_at(root: &Path) -> io::Result<Option<Tree>> {
     let Some(control) = vcs::detect(&root)? else { return Ok(None) };
     let place = platform::place(&std::fs::metadata(&root)?);
     Ok(Some(Tree { root, place, control: Some(control) }))
+}
+
+/// The project that was at `root`: a work tree still, or a folder with a manifest.
+pub(crate) fn known_tree(root: &Path) -> io::Result<Option<Tree>> {
+    let found = match tree_at(root) {
+        Ok(None) => {
+            let folder = platform::open_folder(root)?;
+            let place = platform::place(&folder.metadata()?);
+            let has_manifest = Listing::read(folder)?.has_manifest;
+            Ok(has_manifest.then(|| Tree { root: root.to_path_buf(), place, control: None }))
+        }
+        other => other,
+    };
+    match found {
+        Err(error) if is_absent(&error) => Ok(None),
+        other => other,
+    }
 }

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use notify::{Config, ErrorKind, Event, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use crate::arriving::arriving;
 use crate::busy::busy;
-use crate::debounce::{Debounce, Patience};
+use crate::debounce::{Busy, Debounce, Patience};
 use crate::error::Error;
 use crate::events::{Role, Watched};
-use crate::listing::Listing;
-use crate::{platform, vcs};
+use crate::platform;
 
 /// Most places that are kept apart between two questions; beyond that everything is to be surveyed.
 const MOST_PLACES: usize = 16_384;
@@ -32,8 +32,6 @@ pub struct Watcher {
     debounce: Debounce,
     /// When what was watched was last known to be looked at: changes after that in folders not watched then count.
     looked_at: SystemTime,
-    /// Folders whose role may have changed since they were classified.
-    reported: BTreeSet<PathBuf>,
 }
 
 /// What is watched after [`Watcher::watch`].
@@ -91,24 +89,16 @@ impl Watcher {
             reason: error.to_string(),
             hint: "raise fs.inotify.max_user_instances, or rely on the periodic scan".to_owned(),
         })?;
-        Ok(Self {
-            system,
-            inbox,
-            debounce: Debounce::default(),
-            looked_at: wall_clock(),
-            reported: BTreeSet::new(),
-        })
+        Ok(Self { system, inbox, debounce: Debounce::default(), looked_at: wall_clock() })
     }
 
-    /// Makes the watched folders equal to `folders`, which are not watched recursively.
+    /// Makes the watched folders equal to `folders`, none of them watched recursively, each being what its role says.
     ///
     /// A folder that is not there is waited for in the nearest one above it that is. What changed in a newly watched
-    /// folder since the last question of [`Watcher::dirty`] (or the start) counts as an event, so that nothing falls between
-    /// a survey and the watching of what it found. To be called after every survey and look; the first survey comes
-    /// after the start.
-    pub fn watch(&mut self, folders: &[PathBuf]) -> WatchReport {
-        let plan = Plan::new(folders, &mut lock(&self.inbox), &self.reported);
-        self.reported.clear();
+    /// folder since [`Watcher::look_begins`] (or the start) counts as an event, so that nothing falls between a look
+    /// and the watching of what it found. To be called after every survey and look.
+    pub fn watch(&mut self, folders: &BTreeMap<PathBuf, Role>) -> WatchReport {
+        let plan = Plan::new(folders, &mut lock(&self.inbox));
         for folder in &plan.old {
             if let Err(error) = self.system.unwatch(folder) {
                 tracing::trace!(folder = %folder.display(), %error, "was not watched any more");
@@ -145,17 +135,21 @@ impl Watcher {
         report
     }
 
+    /// Somebody looks at the disk from now on: what changes meanwhile in folders that are then watched is caught up.
+    pub fn look_begins(&mut self) {
+        self.looked_at = wall_clock();
+    }
+
     /// What changed and came to rest until `now_ms` (milliseconds since 1970): quiet for `quiet_ms`, or waited for since
-    /// `most_ms`; held while git locks the index or a clone arrives.
+    /// `most_ms`; held while git locks the index, a clone or a copy arrives. Asks the disk about what would be due.
     pub fn dirty(&mut self, now_ms: u64, quiet_ms: u64, most_ms: u64) -> DirtyState {
-        let asked_at = wall_clock();
         let moment = moment();
         let mut inbox = lock(&self.inbox);
         let touched = std::mem::take(&mut inbox.touched);
+        // Whatever arrives while the disk is asked gives a wake, and so cannot be forgotten.
+        inbox.waited_for.clear();
         if std::mem::take(&mut inbox.overflow) {
             self.debounce.clear();
-            inbox.waited_for.clear();
-            self.looked_at = asked_at;
             return DirtyState { overflow: true, ..DirtyState::default() };
         }
         let at = |instant: Instant| {
@@ -163,19 +157,21 @@ impl Watcher {
             now_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
         };
         for (place, (first, last)) in touched {
-            inbox.waited_for.insert(place.clone());
             self.debounce.touched(place, at(first), at(last));
         }
-        // The inbox stays closed meanwhile: what arrives for a place that is due now must give a wake.
-        let rest = self.debounce.rest(now_ms, Patience { quiet_ms, most_ms }, &busy);
-        for place in &rest.due {
-            inbox.waited_for.remove(place);
-        }
+        let known = inbox.watched.projects_at(self.debounce.waiting());
         drop(inbox);
-        if !rest.due.is_empty() {
-            self.looked_at = asked_at;
-            self.reported.extend(rest.due.iter().cloned());
-        }
+        let since_ms = now_ms.saturating_sub(quiet_ms);
+        let goes_on = |place: &Path| {
+            let at_work = busy(place);
+            if at_work == Busy::No && !known.contains(place) {
+                arriving(place, &known, since_ms)
+            } else {
+                at_work
+            }
+        };
+        let rest = self.debounce.rest(now_ms, Patience { quiet_ms, most_ms }, &goes_on);
+        lock(&self.inbox).waited_for.extend(self.debounce.waiting().cloned());
         DirtyState { paths: rest.due, next: rest.next, overflow: false }
     }
 
@@ -220,7 +216,7 @@ impl Watcher {
             }
             let mut inbox = lock(&self.inbox);
             let place = match inbox.watched.roles.get(folder) {
-                Some(Role::Control(project)) => project.clone(),
+                Some(Role::Control(project) | Role::Inside(project)) => project.clone(),
                 Some(Role::Project | Role::Frontier) => folder.clone(),
                 Some(Role::Outlook) | None => continue,
             };
@@ -279,13 +275,12 @@ struct Plan {
 }
 
 impl Plan {
-    /// Compares what is watched with what is to be, and classifies what is new before its first event can arrive.
-    fn new(folders: &[PathBuf], inbox: &mut Inbox, reported: &BTreeSet<PathBuf>) -> Self {
-        let wanted: BTreeSet<_> = folders.iter().cloned().collect();
+    /// Compares what is watched with what is to be, and notes what is new before its first event can arrive.
+    fn new(folders: &BTreeMap<PathBuf, Role>, inbox: &mut Inbox) -> Self {
         let lost = std::mem::take(&mut inbox.lost);
         let roles = &mut inbox.watched.roles;
         let stays = |folder: &PathBuf, role: &Role| {
-            wanted.contains(folder) && !lost.contains(folder) && *role != Role::Outlook
+            folders.contains_key(folder) && !lost.contains(folder) && *role != Role::Outlook
         };
         let old: Vec<_> = roles
             .iter()
@@ -293,31 +288,17 @@ impl Plan {
             .map(|(folder, _)| folder.clone())
             .collect();
         roles.retain(|folder, role| stays(folder, role));
-        let new: Vec<_> = wanted.iter().filter(|folder| !roles.contains_key(*folder)).cloned().collect();
-        let doubtful =
-            reported.iter().filter(|folder| roles.contains_key(*folder)).cloned().collect::<Vec<_>>();
-        let mut controls = BTreeMap::new();
-        for folder in new.iter().chain(&doubtful) {
-            roles.insert(folder.clone(), role(folder, &mut controls));
-        }
-        for (control, project) in controls {
-            if let Some(role) = roles.get_mut(&control) {
-                *role = Role::Control(project);
+        let mut new: Vec<_> = folders.iter().filter(|(folder, _)| !roles.contains_key(*folder)).collect();
+        // Where the system's limit is reached, it is the insides that go without.
+        new.sort_by_key(|(_, role)| matches!(role, Role::Inside(_)));
+        let new = new.into_iter().map(|(folder, _)| folder.clone()).collect();
+        for (folder, role) in folders {
+            if roles.get(folder) != Some(role) {
+                roles.insert(folder.clone(), role.clone());
             }
         }
         Self { old, new }
     }
-}
-
-/// What a folder is; a project's version-control folder is noted in `controls`.
-fn role(folder: &Path, controls: &mut BTreeMap<PathBuf, PathBuf>) -> Role {
-    if let Ok(Some(control)) = vcs::detect(folder) {
-        controls.insert(control.folder, folder.to_path_buf());
-        return Role::Project;
-    }
-    let has_manifest =
-        platform::open_folder(folder).and_then(Listing::read).is_ok_and(|listing| listing.has_manifest);
-    if has_manifest { Role::Project } else { Role::Frontier }
 }
 
 /// Why a folder is not watched.

@@ -68,7 +68,7 @@ fn a_root_that_is_a_work_tree_is_a_project_and_is_walked_on() {
     home.repository("x/y");
     let survey = home.expect(&[".", "x/y"]);
     assert_eq!(sighting(&survey, &home.at("x/y")).parent_root.as_deref(), Some(home.path.as_path()));
-    assert!(survey.folders.contains(&home.at("x")) && survey.folders.contains(&home.at(".git")));
+    assert!(survey.folders.contains_key(&home.at("x")) && survey.folders.contains_key(&home.at(".git")));
 }
 
 #[test]

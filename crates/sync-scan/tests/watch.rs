@@ -3,13 +3,13 @@
 #[cfg(test)]
 mod walk_support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use sync_scan::{DirtyState, WatchReport, Watcher};
+use sync_scan::{DirtyState, Role, WatchReport, Watcher};
 use walk_support::{Home, committed, git};
 
 /// How long the system may take to tell.
@@ -21,7 +21,7 @@ struct Watching {
     home: Home,
     watcher: Watcher,
     wakes: Receiver<()>,
-    folders: Vec<PathBuf>,
+    folders: BTreeMap<PathBuf, Role>,
 }
 
 #[cfg(test)]
@@ -30,10 +30,10 @@ impl Watching {
         let (send, wakes) = channel();
         let mut watcher = Watcher::start(Box::new(move || send.send(()).unwrap_or_default())).unwrap();
         let folders = home.survey().folders;
-        watcher.watch(&folders);
-        // What the test made just before counts as a change; a look at it is not of interest here.
-        watcher.dirty(NOW_MS, 0, 0);
         let report = watcher.watch(&folders);
+        // What the test made just before counts as a change; a look at it is not of interest here.
+        watcher.look_begins();
+        watcher.dirty(NOW_MS, 0, 0);
         (Self { home, watcher, wakes, folders }, report)
     }
 
@@ -60,6 +60,7 @@ impl Watching {
     /// Looks at what is dirty and watches what was found, as the daemon does.
     fn follow(&mut self, places: &BTreeSet<String>) -> Vec<String> {
         let places: Vec<_> = places.iter().map(String::as_str).collect();
+        self.watcher.look_begins();
         let look = self.home.look(&places);
         self.folders = look.watched_after(&self.folders);
         self.watcher.watch(&self.folders);
@@ -179,7 +180,7 @@ fn exactly_the_wanted_folders_are_watched() {
     let (mut watching, report) = Watching::of(home);
     let expected = WatchReport { watches: watching.folders.len(), ..WatchReport::default() };
     assert_eq!(report, expected);
-    let only = vec![watching.home.at("b")];
+    let only = BTreeMap::from([(watching.home.at("b"), Role::Frontier)]);
     assert_eq!(watching.watcher.watch(&only).watches, 1);
     fs::create_dir(watching.home.at("unseen")).unwrap();
     fs::create_dir(watching.home.at("b/seen")).unwrap();

@@ -1,17 +1,28 @@
-//! The discovery loop: looks at folders when they change, on demand and from time to time, and records what is true.
+//! The discovery loop: has lookouts look at folders when they change, on demand and from time to time, and records what
+//! is true.
+//!
+//! Lookouts take their turns on threads of their own; this loop says when, compares what they saw with what is on
+//! record, and never touches a folder itself.
 
-use std::path::{Path, PathBuf};
+mod agenda;
+mod record;
+mod station;
+mod view;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sync_core::{Presence, Timestamp, diff};
-use sync_scan::{Options, Survey, Watcher};
-use sync_store::Applied;
+use sync_core::Timestamp;
+use sync_scan::{Lookout, Post, Seen, Task, Turn, Watcher};
 use tokio::sync::oneshot;
 
-use super::api::{LastScan, RootState, RootView, Scanned};
+use super::api::Scanned;
 use super::{Engine, ScanWish, Settings, locked};
+use agenda::Due;
+use station::{Destination, Finished, Inbox, Station};
 
 /// Why the loop cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +36,10 @@ pub(crate) enum DiscoverError {
 }
 
 const MOST_QUIET: Duration = Duration::from_secs(30);
-const MOST_PROBLEMS: usize = 20;
 /// A store that refused what was found is tried again after this.
 const STORE_PAUSE: Duration = Duration::from_secs(10);
+/// A look at roots that lie elsewhere is taken to hang after this.
+const STALLED: Duration = Duration::from_secs(30);
 
 /// Runs the loop until the daemon stops.
 ///
@@ -35,27 +47,28 @@ const STORE_PAUSE: Duration = Duration::from_secs(10);
 /// When the store is damaged or closed under it, or a look panicked.
 pub(crate) async fn discover(engine: Engine) -> Result<(), DiscoverError> {
     let stop = engine.0.stop.clone();
-    let mut eye = Eye::new(engine);
     loop {
-        if eye.engine.scope().settled {
+        if engine.scope().settled {
             break;
         }
         tokio::select! {
             () = stop.finishing() => return Ok(()),
-            () = eye.engine.0.discover_wake.woken() => {}
+            () = engine.0.discover_wake.woken() => {}
         }
     }
-    eye.engine.take_over_first().await;
+    engine.take_over_first().await;
+    let mut eye = Eye::new(engine).await?;
     while !stop.is_finishing() {
         let next = eye.round().await?;
         let clock = eye.engine.0.clock.clone();
         let idle = next.since(eye.engine.now());
+        let is_pressing = eye.is_pressing();
         tokio::select! {
             () = stop.finishing() => break,
             () = eye.engine.0.discover_wake.woken() => {}
-            // The interval's survey may come late; naps that notice a sleep would only keep an idle machine awake.
-            () = clock.rest(idle), if eye.next_rest.is_none() => {}
-            _ = clock.until(next), if eye.next_rest.is_some() => {}
+            // What is due from time to time may come late; naps that notice a sleep would only keep an idle machine awake.
+            () = clock.rest(idle), if !is_pressing => {}
+            _ = clock.until(next), if is_pressing => {}
         }
     }
     Ok(())
@@ -65,22 +78,69 @@ pub(crate) async fn discover(engine: Engine) -> Result<(), DiscoverError> {
 struct Eye {
     engine: Engine,
     settings: Arc<Settings>,
-    watcher: Option<Watcher>,
-    folders: Vec<PathBuf>,
-    /// When everything is looked at again; in the past means now.
-    next_survey: Timestamp,
-    /// When the watcher wants to be asked again.
-    next_rest: Option<Timestamp>,
-    refused: Vec<PathBuf>,
-    /// Where the configured roots really are, in the order of the last survey's reports.
-    real_roots: Vec<PathBuf>,
+    stations: Vec<Station>,
+    /// Of the stations: what earlier ones still see is of no interest.
+    generation: u64,
+    inbox: Inbox,
+    /// Set when the system told of changes.
+    told: Arc<AtomicBool>,
+    /// The look at everything that is under way.
+    whole: Option<Whole>,
+    /// Where projects are, to be counted by root.
+    present: Vec<PathBuf>,
+}
+
+/// A look at everything, by all stations.
+struct Whole {
+    started_at: Timestamp,
+    started: tokio::time::Instant,
+    waiting_for: BTreeSet<usize>,
+    scanned: Scanned,
+    wishes: Vec<ScanWish>,
 }
 
 impl Eye {
-    fn new(engine: Engine) -> Self {
+    async fn new(engine: Engine) -> Result<Self, DiscoverError> {
         let settings = engine.settings();
-        let wake = engine.clone();
-        let watcher = match Watcher::start(Box::new(move || wake.0.discover_wake.wake())) {
+        let mut eye = Self {
+            engine,
+            settings,
+            stations: Vec::new(),
+            generation: 0,
+            inbox: Inbox::default(),
+            told: Arc::default(),
+            whole: None,
+            present: Vec::new(),
+        };
+        eye.man_stations().await?;
+        Ok(eye)
+    }
+
+    /// Divides the configured roots among new stations, which look at everything first.
+    async fn man_stations(&mut self) -> Result<(), DiscoverError> {
+        let roots = self.settings.scan().roots;
+        let posts = tokio::task::spawn_blocking(move || sync_scan::posts(&roots)).await;
+        let posts = posts.map_err(|error| DiscoverError::Look(crate::supervisor::panic_text(error)))?;
+        self.generation += 1;
+        self.stations = posts.into_iter().map(|post| self.station(post)).collect();
+        self.begin_whole(Vec::new());
+        Ok(())
+    }
+
+    fn station(&self, post: Post) -> Station {
+        let watcher = if post.is_remote { None } else { self.watcher() };
+        let options = sync_scan::Options { roots: post.roots.clone(), ..self.settings.scan() };
+        let kept = self.settings.places.state_dir.join("looks");
+        Station::new(post, Lookout::new(options, watcher, Some(kept)), self.engine.now())
+    }
+
+    fn watcher(&self) -> Option<Watcher> {
+        let (engine, told) = (self.engine.clone(), Arc::clone(&self.told));
+        let wake = move || {
+            told.store(true, Ordering::Release);
+            engine.0.discover_wake.wake();
+        };
+        match Watcher::start(Box::new(wake)) {
             Ok(watcher) => Some(watcher),
             Err(error) => {
                 tracing::warn!(
@@ -89,255 +149,234 @@ impl Eye {
                 );
                 None
             }
-        };
-        let next_survey = Timestamp(i64::MIN);
-        Self {
-            engine,
-            settings,
-            watcher,
-            folders: Vec::new(),
-            next_survey,
-            next_rest: None,
-            refused: Vec::new(),
-            real_roots: Vec::new(),
         }
     }
 
-    /// Looks at what wants to be looked at. Answers when to look again without being woken.
+    /// Takes in what was seen and begins what is due. Answers when to look again without being woken.
     async fn round(&mut self) -> Result<Timestamp, DiscoverError> {
         let settings = self.engine.settings();
         if !Arc::ptr_eq(&settings, &self.settings) {
+            let differs = settings.scan() != self.settings.scan();
             self.settings = settings;
-            self.next_survey = Timestamp(i64::MIN);
+            if differs {
+                self.man_stations().await?;
+            } else {
+                self.begin_whole(Vec::new());
+            }
+        }
+        let finished = std::mem::take(&mut *locked(&self.inbox));
+        for turn in finished {
+            self.take(turn).await?;
         }
         let now = self.engine.now();
-        // A clock that was set back must not put the next survey off.
-        let interval = self.settings.config.sync_daemon.discovery.rescan_interval;
-        self.next_survey = self.next_survey.min(now.after(interval));
+        if self.told.swap(false, Ordering::Acquire) {
+            for station in self.stations.iter_mut().filter(|station| !station.post.is_remote) {
+                station.agenda.events_now(now);
+            }
+        }
+        self.take_wishes();
+        self.notice_stalls(now);
+        for at in 0..self.stations.len() {
+            self.begin_due(at, now)?;
+        }
+        Ok(self.next(now))
+    }
+
+    fn is_pressing(&self) -> bool {
+        self.stations.iter().any(|station| station.is_free() && station.agenda.is_pressing())
+    }
+
+    fn next(&self, now: Timestamp) -> Timestamp {
+        let next = |station: &Station| match &station.running {
+            None => station.agenda.next(),
+            Some(running) if station.post.is_remote && !station.is_stalled => running.since.after(STALLED),
+            Some(_) => Timestamp::NEVER,
+        };
+        // A clock set back must not let anything sleep for years.
+        let longest = now.after(self.interval());
+        self.stations.iter().map(next).fold(longest, Timestamp::min)
+    }
+
+    fn interval(&self) -> Duration {
+        self.settings.config.sync_daemon.discovery.rescan_interval
+    }
+
+    /// Has every station look at everything; who waits is told when all have, or hang.
+    fn begin_whole(&mut self, wishes: Vec<ScanWish>) {
+        let now = self.engine.now();
+        let earlier = self.whole.take();
+        let mut wishes = wishes;
+        wishes.extend(earlier.into_iter().flat_map(|earlier| earlier.wishes));
+        for station in &mut self.stations {
+            station.agenda.survey_by(now);
+        }
+        let answers = |(at, station): (usize, &Station)| (!station.is_stalled).then_some(at);
+        self.whole = Some(Whole {
+            started_at: now,
+            started: tokio::time::Instant::now(),
+            waiting_for: self.stations.iter().enumerate().filter_map(answers).collect(),
+            scanned: Scanned { done: true, ..Scanned::default() },
+            wishes,
+        });
+    }
+
+    fn take_wishes(&mut self) {
         let wishes: Vec<ScanWish> = std::mem::take(&mut *locked(&self.engine.0.scans));
         let (everything, some): (Vec<_>, Vec<_>) = wishes.into_iter().partition(|wish| wish.paths.is_empty());
-        let mut paths = self.at_rest(now);
-        if now >= self.next_survey || !everything.is_empty() || paths.is_none() {
-            let scanned = self.look(None).await?;
-            self.next_survey =
-                if scanned.is_some() { self.engine.now().after(interval) } else { now.after(STORE_PAUSE) };
-            for wish in everything {
-                tell(wish.done, scanned.unwrap_or_default());
-            }
-            paths = None;
+        if !everything.is_empty() {
+            self.begin_whole(everything);
         }
         for wish in some {
-            let scanned = self.look(Some(wish.paths)).await?;
-            tell(wish.done, scanned.unwrap_or_default());
+            let is_at = |station: &Station| {
+                station.post.is_remote
+                    && station.roots.iter().any(|root| {
+                        wish.paths
+                            .iter()
+                            .any(|path| path.starts_with(&root.path) || path.starts_with(&root.real))
+                    })
+            };
+            let at = self.stations.iter().position(is_at).unwrap_or(0);
+            if let Some(station) = self.stations.get_mut(at) {
+                station.wishes.push_back(wish);
+            }
         }
-        if let Some(paths) = paths.filter(|paths| !paths.is_empty())
-            && self.look(Some(paths)).await?.is_none()
-        {
-            self.next_survey = now.after(STORE_PAUSE);
-        }
-        Ok(self.next_rest.map_or(self.next_survey, |next| next.min(self.next_survey)))
     }
 
-    /// The places that changed and came to rest; `None` when notices were lost and everything has to be looked at.
-    fn at_rest(&mut self, now: Timestamp) -> Option<Vec<PathBuf>> {
-        self.next_rest = None;
-        let Some(watcher) = &mut self.watcher else { return Some(Vec::new()) };
+    fn notice_stalls(&mut self, now: Timestamp) {
+        let mut stalled = Vec::new();
+        for (at, station) in self.stations.iter_mut().enumerate() {
+            let hangs = |running: &station::Running| now.since(running.since) >= STALLED;
+            if station.post.is_remote && !station.is_stalled && station.running.as_ref().is_some_and(hangs) {
+                station.is_stalled = true;
+                tracing::warn!(roots = ?station.post.roots, "roots do not answer; the others are looked after");
+                stalled.push(at);
+            }
+        }
+        if !stalled.is_empty() {
+            self.publish();
+        }
+        for at in stalled {
+            self.whole_done(at, None);
+        }
+    }
+
+    fn begin_due(&mut self, at: usize, now: Timestamp) -> Result<(), DiscoverError> {
+        let interval = self.interval();
+        let Some(station) = self.stations.get_mut(at).filter(|station| station.is_free()) else {
+            return Ok(());
+        };
+        let mut wish = None;
+        let task = match station.agenda.due(now, interval) {
+            Some(Due::Everything) => Task::Everything,
+            _ if !station.wishes.is_empty() => {
+                wish = station.wishes.pop_front();
+                Task::Paths(wish.as_ref().map(|wish| wish.paths.clone()).unwrap_or_default())
+            }
+            Some(Due::Events) => Task::Events,
+            Some(Due::Sweep) => {
+                if !station.agenda.sweep_begins(now, sync_scan::strain()) {
+                    return Ok(());
+                }
+                Task::Sweep
+            }
+            Some(Due::Glance) => Task::Glance,
+            None => return Ok(()),
+        };
         let quiet = self.settings.config.sync_daemon.discovery.debounce;
-        let dirty = watcher.dirty(millis_of(now), millis(quiet), millis(MOST_QUIET.max(quiet)));
-        self.next_rest = dirty.next.map(|next| Timestamp(i64::try_from(next).unwrap_or(i64::MAX)));
-        if dirty.overflow {
-            tracing::info!("notices of change were lost; looking at everything");
-            return None;
-        }
-        Some(dirty.paths)
+        let turn = Turn {
+            task,
+            now_ms: millis_of(now),
+            quiet_ms: millis(quiet),
+            most_ms: millis(MOST_QUIET.max(quiet)),
+        };
+        let to = Destination {
+            engine: self.engine.clone(),
+            inbox: Arc::clone(&self.inbox),
+            generation: self.generation,
+            station: at,
+        };
+        station.begin(turn, wish, to).map_err(|error| DiscoverError::Look(format!("begin a thread: {error}")))
     }
 
-    /// Looks at these paths, or at everything, and writes down what changed. `None` when it could not be written.
-    async fn look(&mut self, paths: Option<Vec<PathBuf>>) -> Result<Option<Scanned>, DiscoverError> {
-        let started_at = self.engine.now();
-        let clock = tokio::time::Instant::now();
-        let options = self.settings.scan();
-        let (survey, real_roots) = self.survey(options, paths.clone()).await?;
-        if self.engine.0.stop.is_finishing() {
-            return Ok(None);
+    /// Takes in what a turn came to.
+    async fn take(&mut self, finished: Finished) -> Result<(), DiscoverError> {
+        let (lookout, seen) = finished.outcome.map_err(DiscoverError::Look)?;
+        if finished.generation != self.generation || self.engine.0.stop.is_finishing() {
+            return Ok(());
         }
-        let whole = paths.is_none();
+        let at = finished.station;
+        let Some(station) = self.stations.get_mut(at) else { return Ok(()) };
+        let Some(running) = station.end(lookout) else { return Ok(()) };
+        let took = running.started.elapsed();
+        let (task, wish) = running.join();
+        self.note(at, &task, &seen);
+        let whole = task == Task::Everything;
+        let mut first = None;
+        for survey in &seen.surveys {
+            if let Some(scanned) = self.record(survey, whole, took).await? {
+                first = first.or(Some(scanned));
+            } else if let Some(station) = self.stations.get_mut(at) {
+                station.agenda.survey_by(self.engine.now().after(STORE_PAUSE));
+            }
+        }
+        if !seen.surveys.is_empty() {
+            self.count().await;
+        }
+        if seen.watch.is_some() || !seen.surveys.is_empty() {
+            self.publish();
+        }
         if whole {
-            self.real_roots = real_roots;
+            self.whole_done(at, first);
         }
-        let found = u64::try_from(survey.sightings.len()).unwrap_or(u64::MAX);
-        let Some(applied) = self.apply(&survey).await? else { return Ok(None) };
-        self.engine.0.index.projects_changed();
-        let scanned = Scanned {
-            found,
-            added: applied.added,
-            changed: applied.changed + applied.moved + applied.returned,
-            missing: applied.missing,
-            done: true,
-        };
-        self.watch(&survey);
-        let took = clock.elapsed();
-        self.tell(&survey, &applied, scanned, whole, took);
-        self.publish(&survey, whole.then_some(LastScan { started_at, took, scanned })).await?;
-        Ok(Some(scanned))
-    }
-
-    /// Looks on a blocking thread; answers what was seen and the real paths of the configured roots.
-    async fn survey(
-        &self,
-        options: Options,
-        paths: Option<Vec<PathBuf>>,
-    ) -> Result<(Survey, Vec<PathBuf>), DiscoverError> {
-        let stop = self.engine.0.stop.flag();
-        tokio::task::spawn_blocking(move || {
-            let survey = match paths {
-                None => sync_scan::survey(&options, &stop),
-                Some(paths) => sync_scan::look(&options, &paths, &stop),
-            };
-            let real = |report: &sync_scan::RootReport| {
-                std::fs::canonicalize(&report.path).unwrap_or_else(|_| report.path.clone())
-            };
-            let roots = survey.roots.iter().map(real).collect();
-            (survey, roots)
-        })
-        .await
-        .map_err(|error| DiscoverError::Look(crate::supervisor::panic_text(error)))
-    }
-
-    async fn apply(&self, survey: &Survey) -> Result<Option<Applied>, DiscoverError> {
-        let store = &self.engine.0.store;
-        let (machine, now, scope) = (self.engine.0.machine, self.engine.now(), self.engine.scope().id);
-        let result = async {
-            let known = store.project().all().await?;
-            let changes =
-                diff(&known, &survey.sightings, &|path: &Path| survey.covered.has(path), machine, now);
-            store.project().apply(scope, machine, changes, now).await
-        };
-        match result.await {
-            Ok(applied) => Ok(Some(applied)),
-            Err(error @ (sync_store::Error::Broken { .. } | sync_store::Error::Closed)) => {
-                Err(DiscoverError::Store(crate::chain(&error)))
-            }
-            Err(error) => {
-                tracing::error!(
-                    reason = crate::chain(&error),
-                    "what was found cannot be written down; trying later"
-                );
-                Ok(None)
-            }
+        if let Some(wish) = wish {
+            tell(wish.done, first.unwrap_or_default());
         }
-    }
-
-    fn watch(&mut self, survey: &Survey) {
-        self.folders = survey.watched_after(&self.folders);
-        let Some(watcher) = &mut self.watcher else { return };
-        // What changed between the look and the watching counts as a change; nobody wakes us for it.
-        self.next_rest = Some(self.engine.now());
-        let report = watcher.watch(&self.folders);
-        if !report.refused.is_empty() && self.refused.is_empty() {
-            tracing::warn!(
-                folders = report.refused.len(),
-                hint = report.limit_hint.as_deref().unwrap_or_default(),
-                "some folders cannot be watched; they are looked at from time to time"
-            );
-        }
-        self.refused = report.refused;
-        let count = u64::try_from(report.watches).unwrap_or(u64::MAX);
-        self.engine.0.discovery.send_modify(|view| view.watches = count);
-    }
-
-    fn tell(&self, survey: &Survey, applied: &Applied, scanned: Scanned, whole: bool, took: Duration) {
-        self.engine.0.counters.enqueued.fetch_add(applied.enqueued, Ordering::Relaxed);
-        self.engine.0.counters.scans.fetch_add(1, Ordering::Relaxed);
-        let new = scanned.added + scanned.changed + scanned.missing;
-        if whole || new > 0 {
-            tracing::info!(
-                found = scanned.found,
-                added = scanned.added,
-                changed = scanned.changed,
-                missing = scanned.missing,
-                took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-                "looked for projects"
-            );
-        }
-        for sighting in &survey.sightings {
-            for warning in &sighting.warnings {
-                tracing::debug!(root = %sighting.root.display(), warning, "a project was seen only in part");
-            }
-        }
-        for problem in &survey.problems {
-            tracing::debug!(path = %problem.path.display(), kind = problem.kind.as_str(), "{}", problem.message);
-        }
-        if whole || applied.refused > 0 {
-            self.engine.0.unsent.store(true, Ordering::Relaxed);
-        }
-        if applied.refused > 0 {
-            tracing::warn!(projects = applied.refused, "the queue is full; these wait for room");
-        }
-        if applied.enqueued > 0 {
-            self.engine.0.deliver_wake.wake();
-        }
-        self.engine.progressed();
-    }
-
-    async fn publish(&self, survey: &Survey, scan: Option<LastScan>) -> Result<(), DiscoverError> {
-        let whole = scan.is_some();
-        let roots: Vec<(PathBuf, RootState)> = if whole {
-            survey.roots.iter().map(|report| (report.path.clone(), self.root_state(report))).collect()
-        } else {
-            self.engine
-                .0
-                .discovery
-                .borrow()
-                .roots
-                .iter()
-                .map(|root| (root.path.clone(), root.state))
-                .collect()
-        };
-        let known = match self.engine.0.store.project().all().await {
-            Ok(known) => known,
-            Err(error) => {
-                tracing::error!(reason = crate::chain(&error), "projects cannot be counted");
-                return Ok(());
-            }
-        };
-        let present: Vec<&Path> = known
-            .iter()
-            .filter(|project| project.presence == Presence::Present)
-            .map(|project| project.root.as_path())
-            .collect();
-        let roots = roots
-            .into_iter()
-            .zip(&self.real_roots)
-            .map(|((path, state), real)| {
-                let projects = present.iter().filter(|root| root.starts_with(real)).count();
-                RootView { path, state, projects: u64::try_from(projects).unwrap_or(u64::MAX) }
-            })
-            .collect();
-        let problems = survey
-            .problems
-            .iter()
-            .take(MOST_PROBLEMS)
-            .map(|problem| format!("{}: {}", problem.path.display(), problem.message));
-        self.engine.0.discovery.send_modify(|view| {
-            view.roots = roots;
-            if whole {
-                view.problems = problems.collect();
-                view.surveyed = true;
-                view.last_scan = scan;
-            }
-        });
         Ok(())
     }
 
-    fn root_state(&self, report: &sync_scan::RootReport) -> RootState {
-        match report.state {
-            sync_scan::RootState::Missing => RootState::Missing,
-            sync_scan::RootState::Denied => RootState::Denied,
-            sync_scan::RootState::Ready => {
-                let polled =
-                    self.watcher.is_none() || self.refused.iter().any(|path| path.starts_with(&report.path));
-                if polled { RootState::Polling } else { RootState::Watching }
+    /// Writes into the agenda what a turn came to.
+    fn note(&mut self, at: usize, task: &Task, seen: &Seen) {
+        let (now, interval) = (self.engine.now(), self.interval());
+        let Some(station) = self.stations.get_mut(at) else { return };
+        let strain = || sync_scan::strain();
+        match task {
+            Task::Everything => station.agenda.surveyed(now, interval, strain(), self.engine.0.dice.throw()),
+            Task::Sweep => {
+                station.agenda.sweeps_on(seen.sweeping, now, strain(), self.engine.0.dice.throw());
+            }
+            Task::Glance => station.agenda.glanced(now, strain()),
+            Task::Events | Task::Paths(_) => {}
+        }
+        station.agenda.events_at(seen.next_ms.map(moment_of));
+        if seen.overflow {
+            tracing::info!("notices of change were lost; looking at everything");
+            station.agenda.survey_by(now);
+        }
+        station.see(task, seen);
+    }
+
+    /// A station has looked at everything, or will not for long.
+    fn whole_done(&mut self, at: usize, scanned: Option<Scanned>) {
+        let Some(whole) = &mut self.whole else { return };
+        if !whole.waiting_for.remove(&at) {
+            return;
+        }
+        match scanned {
+            Some(scanned) => {
+                whole.scanned.found += scanned.found;
+                whole.scanned.added += scanned.added;
+                whole.scanned.changed += scanned.changed;
+                whole.scanned.missing += scanned.missing;
+            }
+            None => whole.scanned.done = false,
+        }
+        if !whole.waiting_for.is_empty() {
+            return;
+        }
+        if let Some(whole) = self.whole.take() {
+            self.publish_whole(&whole);
+            for wish in whole.wishes {
+                tell(wish.done, whole.scanned);
             }
         }
     }
@@ -374,4 +413,8 @@ fn millis(span: Duration) -> u64 {
 
 fn millis_of(moment: Timestamp) -> u64 {
     u64::try_from(moment.0).unwrap_or(0)
+}
+
+fn moment_of(millis: u64) -> Timestamp {
+    Timestamp(i64::try_from(millis).unwrap_or(i64::MAX))
 }

@@ -39,7 +39,11 @@ impl World {
         let cloud = DevCloud::start(Options::default()).await.unwrap();
         let (time, _) = watch::channel(START);
         let (engine, stop, tasks) = start(&home, &cloud, &time, "acme").await;
-        Self { home, cloud, time, engine, stop, tasks }
+        let world = Self { home, cloud, time, engine, stop, tasks };
+        // What a test makes is then registered by the test alone, unless it lets time pass.
+        let has_looked = async || world.engine.0.discovery.borrow().surveyed;
+        world.until("discovery has looked at nothing", has_looked).await;
+        world
     }
 
     /// Ends the loops and the store and starts them anew, with a token of this tenant.

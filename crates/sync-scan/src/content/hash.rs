@@ -26,6 +26,7 @@ pub(super) use open::Surroundings;
 pub(super) use patterns::Marks;
 
 use crate::exclude::Exclude;
+use crate::shelf::Files;
 use open::Settings;
 use walk::{Ground, Mentions, walk};
 
@@ -56,32 +57,37 @@ pub(super) struct Found {
     pub(super) submodules: Vec<PathBuf>,
     /// Other repositories inside, absolute.
     pub(super) nested: Vec<PathBuf>,
+    /// The folders that were read and are not ignored, from the root, empty or ending in a slash.
+    pub(super) folders: Vec<Vec<u8>>,
+    /// When what differs from the index was last written, in seconds; 0 when nothing does.
+    pub(super) newest: i64,
     /// In words.
     pub(super) warnings: Vec<String>,
     unread: Mentions,
     unfiltered: Mentions,
 }
 
-/// Hashes the project at `root`.
+/// Hashes the project at `root`; `files` is asked before a file is read.
 pub(super) fn hash(
     root: &Path,
     vcs: Vcs,
     exclude: &Exclude,
     stop: &AtomicBool,
     surroundings: Surroundings,
+    files: &mut Files,
 ) -> Found {
     let mut found = Found::default();
     let id = match vcs {
-        Vcs::Git => match of_repository(root, stop, surroundings, &mut found) {
+        Vcs::Git => match of_repository(root, stop, surroundings, files, &mut found) {
             Ok(id) => id,
             Err(words) => {
                 found.warnings.push(words);
                 // The files can still be told apart, only the id cannot.
-                of_folder(root, exclude, stop, &mut found);
+                of_folder(root, exclude, stop, files, &mut found);
                 None
             }
         },
-        Vcs::None | Vcs::Hg | Vcs::Jj | Vcs::Svn => of_folder(root, exclude, stop, &mut found),
+        Vcs::None | Vcs::Hg | Vcs::Jj | Vcs::Svn => of_folder(root, exclude, stop, files, &mut found),
     };
     found.id = id.map_or_else(String::new, |id| id.to_string());
     let mentions = [
@@ -96,6 +102,7 @@ fn of_repository(
     root: &Path,
     stop: &AtomicBool,
     surroundings: Surroundings,
+    files: &mut Files,
     found: &mut Found,
 ) -> Result<Option<ObjectId>, String> {
     let git_folder = git_folder(root).ok_or("there is no repository in .git")?;
@@ -110,13 +117,19 @@ fn of_repository(
         exclude: None,
         stop,
     };
-    Ok(walk(&ground, found))
+    Ok(walk(&ground, files, found))
 }
 
-fn of_folder(root: &Path, exclude: &Exclude, stop: &AtomicBool, found: &mut Found) -> Option<ObjectId> {
+fn of_folder(
+    root: &Path,
+    exclude: &Exclude,
+    stop: &AtomicBool,
+    files: &mut Files,
+    found: &mut Found,
+) -> Option<ObjectId> {
     let settings = Settings::of_new_repository();
     let index = gix::index::State::new(settings.kind);
     let ground =
         Ground { root, settings: &settings, index: &index, repository: None, exclude: Some(exclude), stop };
-    walk(&ground, found)
+    walk(&ground, files, found)
 }

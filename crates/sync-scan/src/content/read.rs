@@ -34,10 +34,14 @@ pub(super) fn whole(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
         }
         Err(error) => return Err(error),
     };
+    let too_long = || Error::new(ErrorKind::FileTooLarge, format!("longer than {limit} bytes"));
+    if file.metadata()?.len() > limit {
+        return Err(too_long());
+    }
     let mut content = Vec::new();
     file.take(limit + 1).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
-        return Err(Error::new(ErrorKind::FileTooLarge, format!("longer than {limit} bytes")));
+        return Err(too_long());
     }
     Ok(Some(content))
 }

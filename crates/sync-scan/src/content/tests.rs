@@ -4,12 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
 
 use sync_core::{ProjectKind, Vcs};
 use tempfile::TempDir;
 
 use super::{Examined, Surroundings, examine_in};
 use crate::exclude::Exclude;
+use crate::shelf::Files;
 
 struct Project {
     _place: TempDir,
@@ -29,7 +31,7 @@ fn project(files: &[(&str, &str)]) -> Project {
 }
 
 fn examined(root: &Path, vcs: Vcs) -> Examined {
-    examine_in(root, vcs, &Exclude::new(&[], &[]), &AtomicBool::new(false), Surroundings::Bare)
+    examine_in(root, vcs, &Exclude::new(&[], &[]), &AtomicBool::new(false), Surroundings::Bare, None)
 }
 
 /// Name, language, framework and kind of a folder with these files.
@@ -194,6 +196,7 @@ fn cost_beside_git_status() {
             &Exclude::new(&[], &[]),
             &AtomicBool::new(false),
             Surroundings::Bare,
+            &mut Files::new(None, SystemTime::UNIX_EPOCH),
         );
         let hash = start.elapsed();
         let start = Instant::now();

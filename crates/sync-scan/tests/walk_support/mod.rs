@@ -53,6 +53,23 @@ impl Home {
         symlink(target, self.at(relative)).unwrap();
     }
 
+    /// A folder beside the root for what a lookout keeps.
+    pub(crate) fn shelf(&self) -> PathBuf {
+        let name = self.path.file_name().unwrap().to_string_lossy().into_owned();
+        self.path.with_file_name(format!("{name}-shelf"))
+    }
+
+    /// The id of the tree that git has for the commit of a repository.
+    pub(crate) fn tree(&self, relative: &str) -> String {
+        let output = Command::new("git")
+            .args(["rev-parse", "HEAD^{tree}"])
+            .current_dir(self.at(relative))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
     /// A git repository without a commit, made by hand.
     pub(crate) fn repository(&self, relative: &str) -> PathBuf {
         self.bare(format!("{relative}/.git").trim_start_matches('/'));
@@ -91,6 +108,15 @@ impl Home {
         let survey = self.survey();
         assert_eq!(self.names(&survey), expected, "problems: {:?}", survey.problems);
         survey
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let kept = self.shelf();
+        if kept.exists() {
+            fs::remove_dir_all(kept).unwrap();
+        }
     }
 }
 

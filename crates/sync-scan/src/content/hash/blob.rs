@@ -1,6 +1,7 @@
 //! The id of the blob a file would become, with the conversions git makes on the way in and none that run a program.
 
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -21,6 +22,8 @@ use crate::content::read;
 
 /// Files up to this length are converted in memory; longer ones are hashed as they are.
 const LONGEST_CONVERTED: u64 = 64 << 20;
+/// Longer files are not read at all: a sparse file of a terabyte takes no room and hours to read.
+const LONGEST_READ: u64 = 4 << 30;
 /// Git's limit for what could be a pointer of the large-file extension.
 const LONGEST_POINTER: u64 = 1024;
 const CHUNK: usize = 128 << 10;
@@ -38,6 +41,8 @@ pub(super) struct Blobs<'a> {
     kind: Kind,
     drivers: &'a [Vec<u8>],
     converts_by_default: bool,
+    /// Equal where the configuration asks for the same conversions.
+    conversion: u64,
     pipeline: Pipeline,
     repository: Option<&'a gix::Repository>,
     stop: &'a AtomicBool,
@@ -59,15 +64,28 @@ impl<'a> Blobs<'a> {
             encodings_with_roundtrip_check: Vec::new(),
             ..options
         };
+        let mut conversion = DefaultHasher::new();
+        (format!("{:?}", options.eol_config), &settings.drivers).hash(&mut conversion);
         Self {
             kind: settings.kind,
             drivers: &settings.drivers,
             converts_by_default: !matches!(options.eol_config.auto_crlf, AutoCrlf::Disabled),
+            conversion: conversion.finish(),
             pipeline: Pipeline::new(gix::command::Context::default(), settings.kind, options),
             repository,
             stop,
             chunk: vec![0; CHUNK],
         }
+    }
+
+    /// Equal for two readings of a file that make the same blob of the same bytes.
+    pub(super) fn rules(&self, patterns: &Patterns, indexed: Option<ObjectId>) -> u64 {
+        if !patterns.have_attributes() && !self.converts_by_default {
+            return 0;
+        }
+        let mut rules = DefaultHasher::new();
+        (self.conversion, patterns.rules(), indexed.as_ref().map(|id| id.as_bytes())).hash(&mut rules);
+        rules.finish() | 1
     }
 
     /// The blob of the link at `path`: its target.
@@ -86,6 +104,9 @@ impl<'a> Blobs<'a> {
     ) -> Result<Blob> {
         let mut file = read::open_itself(path)?;
         let length = file.metadata()?.len();
+        if length > LONGEST_READ {
+            return Err(Error::new(ErrorKind::FileTooLarge, "longer than is read"));
+        }
         let plain = |id| Blob { id, filtered: false };
         if !patterns.have_attributes() && !self.converts_by_default {
             return self.as_it_is(&mut file, length).map(|(id, _)| plain(id));

@@ -4,6 +4,7 @@
 //! bears the name, these are given bytes.
 
 use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,8 @@ pub(super) struct Patterns {
     outcome: Outcome,
     beyond_built_in: usize,
     linguist: bool,
+    /// Equal when the same attributes are in force; the last is that of the innermost folder.
+    rules: Vec<u64>,
 }
 
 impl Patterns {
@@ -56,6 +59,7 @@ impl Patterns {
             outcome: Outcome::default(),
             beyond_built_in: 0,
             linguist: false,
+            rules: vec![0],
         };
         for file in &settings.exclude_files {
             if let Some(content) = outside(file, warnings) {
@@ -83,6 +87,7 @@ impl Patterns {
                 warnings,
             );
             patterns.beyond_built_in += 1;
+            patterns.rules = vec![patterns.rules_with(file, &content)];
             patterns.linguist |= content.contains_str("linguist-");
             patterns.own_attributes = Some(own);
         }
@@ -123,6 +128,7 @@ impl Patterns {
         }
         if attributes {
             self.attributes.pop_pattern_list();
+            self.rules.pop();
             self.beyond_built_in -= 1;
         }
     }
@@ -137,6 +143,17 @@ impl Patterns {
     /// Whether any attribute could apply to anything.
     pub(super) fn have_attributes(&self) -> bool {
         self.beyond_built_in > 0
+    }
+
+    /// Equal for two files, also of two walks, to which the same attributes could apply.
+    pub(super) fn rules(&self) -> u64 {
+        self.rules.last().copied().unwrap_or_default()
+    }
+
+    fn rules_with(&self, source: &Path, content: &[u8]) -> u64 {
+        let mut rules = DefaultHasher::new();
+        (self.rules(), source.as_os_str(), content).hash(&mut rules);
+        rules.finish()
     }
 
     /// Fills `outcome`, which knows the names it wants, with the attributes of the file `path`.
@@ -224,6 +241,10 @@ impl Patterns {
             self.attributes.add_patterns_buffer(content, source.to_owned(), root, &mut self.names, macros);
         self.linguist |= content.contains_str("linguist-");
         let added = note(&added, source, warnings);
+        if added {
+            let rules = self.rules_with(source, content);
+            self.rules.push(rules);
+        }
         self.beyond_built_in += usize::from(added);
         added
     }

@@ -16,7 +16,7 @@ use gix::ObjectId;
 use gix::index::State;
 use gix::index::extension::Tree;
 
-use super::blob::{Blobs, shown};
+use super::blob::{Blob, Blobs, shown};
 use super::gitlink::{Nested, git_folder, nested};
 use super::index::{self, Indexed};
 use super::listing::{Kind, Listing};
@@ -26,6 +26,10 @@ use super::patterns::{LONGEST_PATTERNS, Patterns};
 use super::{Entry, Found};
 use crate::content::read;
 use crate::exclude::Exclude;
+use crate::shelf::Files;
+
+/// Most folders that are named; one more than is ever watched tells that there are too many.
+const MOST_FOLDERS: usize = 8_193;
 
 /// What the walk goes by.
 pub(super) struct Ground<'a> {
@@ -39,11 +43,13 @@ pub(super) struct Ground<'a> {
 }
 
 /// The id of the root's tree, and everything seen on the way; no id when it was stopped or could not be told.
-pub(super) fn walk(ground: &Ground<'_>, found: &mut Found) -> Option<ObjectId> {
+///
+/// `files` remembers what was read, and is asked before a file is.
+pub(super) fn walk(ground: &Ground<'_>, files: &mut Files, found: &mut Found) -> Option<ObjectId> {
     let patterns = Patterns::new(ground.settings, &mut found.warnings);
     let blobs = Blobs::new(ground.settings, ground.repository, ground.stop);
     let mut walk =
-        Walk { ground, patterns, blobs, found, path: Vec::new(), frames: Vec::new(), finished: None };
+        Walk { ground, patterns, blobs, files, found, path: Vec::new(), frames: Vec::new(), finished: None };
     let listing = walk.list();
     if matches!(listing, Listing::Absent | Listing::Unreadable) {
         walk.found.warnings.push("the project's folder cannot be read".to_owned());
@@ -62,6 +68,7 @@ struct Walk<'a, 'g> {
     ground: &'g Ground<'a>,
     patterns: Patterns,
     blobs: Blobs<'g>,
+    files: &'g mut Files,
     found: &'g mut Found,
     /// The path of what is looked at, from the root.
     path: Vec<u8>,
@@ -128,6 +135,9 @@ impl<'g> Walk<'_, 'g> {
     /// Begins with the folder whose path, slash included, is the current one.
     fn enter(&mut self, listing: Listing, range: Range<usize>, remembered: Option<&'g Tree>, ignored: bool) {
         let depth = self.path.len();
+        if matches!(listing, Listing::Of(_)) && !ignored && self.found.folders.len() < MOST_FOLDERS {
+            self.found.folders.push(self.path.clone());
+        }
         let indexed_below = range.len();
         let indexed = index::children(self.ground.index, range, depth);
         let pushed_ignores = !ignored && self.enter_patterns(&listing, &indexed, b".gitignore");
@@ -389,6 +399,7 @@ impl<'g> Walk<'_, 'g> {
     ) -> std::io::Result<Option<(Mode, ObjectId, u64)>> {
         let settings = self.ground.settings;
         let entry = indexed.map(|at| &self.ground.index.entries()[at]);
+        self.found.newest = self.found.newest.max(metadata.mtime());
         if metadata.is_symlink() {
             return Ok(Some((Mode::Link, self.blobs.of_link(path)?, metadata.size())));
         }
@@ -403,7 +414,17 @@ impl<'g> Walk<'_, 'g> {
             _ => Mode::File,
         };
         let known = entry.filter(|entry| !entry.flags.contains(gix::index::entry::Flags::INTENT_TO_ADD));
-        let blob = self.blobs.of_file(path, &self.path, &mut self.patterns, known.map(|entry| entry.id))?;
+        let known = known.map(|entry| entry.id);
+        let rules = self.blobs.rules(&self.patterns, known);
+        let kept = self.files.find(&self.path, metadata, rules);
+        let kept = kept.and_then(|(id, filtered)| Some((ObjectId::try_from(&*id).ok()?, filtered)));
+        let blob = if let Some((id, filtered)) = kept {
+            Blob { id, filtered }
+        } else {
+            let blob = self.blobs.of_file(path, &self.path, &mut self.patterns, known)?;
+            self.files.note(&self.path, metadata, rules, (blob.id.as_bytes(), blob.filtered));
+            blob
+        };
         if blob.filtered {
             self.found.filtered(&self.path);
         }

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::content::hash::{Found, Surroundings, hash};
 use crate::exclude::Exclude;
+use crate::shelf::{Files, Kept};
 
 /// What would change if somebody wrote to a file.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -77,7 +78,14 @@ impl Scene {
         self.git(&["--git-dir", at, "--work-tree", ".", "add", "-A"]);
         let theirs = self.git(&["--git-dir", at, "--work-tree", ".", "write-tree"]);
         let exclude = Exclude::new(&[], &[]);
-        let found = hash(&self.root, Vcs::None, &exclude, &AtomicBool::new(false), Surroundings::Bare);
+        let found = hash(
+            &self.root,
+            Vcs::None,
+            &exclude,
+            &AtomicBool::new(false),
+            Surroundings::Bare,
+            &mut nothing_kept(),
+        );
         assert_eq!(found.id, theirs, "warnings: {:?}", found.warnings);
     }
 
@@ -95,13 +103,25 @@ impl Scene {
         let root = self.root.clone();
         std::thread::spawn(move || {
             let exclude = Exclude::new(&[], &[]);
-            send.send(hash(&root, Vcs::Git, &exclude, &AtomicBool::new(false), Surroundings::Bare)).unwrap();
+            let stop = AtomicBool::new(false);
+            send.send(hash(&root, Vcs::Git, &exclude, &stop, Surroundings::Bare, &mut nothing_kept()))
+                .unwrap();
         });
         receive.recv_timeout(limit).expect("hashing was held up")
     }
 
     fn hashed(&self, stop: &AtomicBool) -> Found {
-        hash(&self.root, Vcs::Git, &Exclude::new(&[], &[]), stop, Surroundings::Bare)
+        let hashed = |files: &mut Files| {
+            hash(&self.root, Vcs::Git, &Exclude::new(&[], &[]), stop, Surroundings::Bare, files)
+        };
+        // As if it were much later, so that every file that is read is kept.
+        let later = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
+        let mut files = Files::new(Some(&mut Kept::default()), later);
+        let first = hashed(&mut files);
+        let mut kept = files.kept(None, None).unwrap_or_default();
+        let again = hashed(&mut Files::new(Some(&mut kept), later));
+        assert_eq!((&first.id, &first.warnings), (&again.id, &again.warnings), "with what was kept");
+        first
     }
 
     /// Git's answer, from a copy of the index.
@@ -235,4 +255,8 @@ fn succeeded(arguments: &[&str], output: Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "git {arguments:?}: {errors}");
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+fn nothing_kept() -> Files {
+    Files::new(None, SystemTime::UNIX_EPOCH)
 }

@@ -1,0 +1,243 @@
+//! When one lookout does what: events at once, a glance where nobody tells of changes, a sweep and a survey from time
+//! to time. Told the time and the dice; does nothing itself.
+
+use std::time::Duration;
+
+use sync_core::Timestamp;
+use sync_scan::Strain;
+
+/// How often all known projects are examined again, give or take a fifth.
+const SWEEP: Duration = Duration::from_mins(15);
+/// How often the frontier is walked where nobody tells of changes.
+const GLANCE: Duration = Duration::from_mins(1);
+/// How long a sweep waits for others to have done with the processors, and how often.
+const POSTPONED: Duration = Duration::from_mins(1);
+const MOST_POSTPONED: u32 = 5;
+/// How much longer everything that can wait takes on a battery.
+const ON_BATTERY: u32 = 4;
+
+/// What is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Due {
+    Everything,
+    Events,
+    Sweep,
+    Glance,
+}
+
+/// The times of one lookout.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Agenda {
+    /// In the past means now.
+    survey: Timestamp,
+    sweep: Timestamp,
+    glance: Timestamp,
+    events: Option<Timestamp>,
+    postponed: u32,
+    /// Changes are not told everywhere.
+    glances: bool,
+    /// A sweep is under way.
+    sweeping: bool,
+}
+
+impl Agenda {
+    /// Everything is due.
+    pub(super) fn new(now: Timestamp, is_told: bool) -> Self {
+        Self {
+            survey: Timestamp(i64::MIN),
+            sweep: now.after(SWEEP),
+            glance: now.after(GLANCE),
+            events: None,
+            postponed: 0,
+            glances: !is_told,
+            sweeping: false,
+        }
+    }
+
+    /// What is due at `now`, when a survey is due every `interval` at least.
+    pub(super) fn due(&mut self, now: Timestamp, interval: Duration) -> Option<Due> {
+        // A clock that was set back must not put anything off.
+        self.survey = self.survey.min(now.after(interval));
+        self.sweep = self.sweep.min(now.after(SWEEP * ON_BATTERY * 2));
+        self.glance = self.glance.min(now.after(GLANCE * ON_BATTERY));
+        let is_due = |at: Timestamp| now >= at;
+        if is_due(self.survey) {
+            Some(Due::Everything)
+        } else if self.events.is_some_and(is_due) {
+            Some(Due::Events)
+        } else if self.sweeping || is_due(self.sweep) {
+            Some(Due::Sweep)
+        } else if self.glances && is_due(self.glance) {
+            Some(Due::Glance)
+        } else {
+            None
+        }
+    }
+
+    /// When something will be due.
+    pub(super) fn next(&self) -> Timestamp {
+        let glance = if self.glances { self.glance } else { Timestamp::NEVER };
+        [self.survey, self.sweep, glance, self.events.unwrap_or(Timestamp::NEVER)]
+            .into_iter()
+            .fold(Timestamp::NEVER, Timestamp::min)
+    }
+
+    /// Whether what is next must not be late.
+    pub(super) fn is_pressing(&self) -> bool {
+        self.events.is_some()
+    }
+
+    /// Everything is to be looked at by then at the latest.
+    pub(super) fn survey_by(&mut self, at: Timestamp) {
+        self.survey = self.survey.min(at);
+    }
+
+    /// Everything was looked at.
+    pub(super) fn surveyed(&mut self, now: Timestamp, interval: Duration, strain: Strain, dice: u64) {
+        self.survey = now.after(interval);
+        self.swept(now, strain, dice);
+    }
+
+    /// When to ask for events again without being woken.
+    pub(super) fn events_at(&mut self, at: Option<Timestamp>) {
+        self.events = at;
+    }
+
+    /// Events were told of.
+    pub(super) fn events_now(&mut self, now: Timestamp) {
+        self.events = Some(now);
+    }
+
+    /// Whether a sweep that is due begins now; it is put off a little while others need the processors.
+    pub(super) fn sweep_begins(&mut self, now: Timestamp, strain: Strain) -> bool {
+        if !self.sweeping && strain.load && self.postponed < MOST_POSTPONED {
+            self.postponed += 1;
+            self.sweep = now.after(POSTPONED);
+            return false;
+        }
+        self.sweeping = true;
+        true
+    }
+
+    /// A part of a sweep is done; whether there are more.
+    pub(super) fn sweeps_on(&mut self, more: bool, now: Timestamp, strain: Strain, dice: u64) {
+        self.sweeping = more;
+        if !more {
+            self.swept(now, strain, dice);
+        }
+    }
+
+    /// The frontier was walked.
+    pub(super) fn glanced(&mut self, now: Timestamp, strain: Strain) {
+        self.glance = now.after(GLANCE * stretch(strain));
+    }
+
+    /// Whether there are places of which nobody tells.
+    pub(super) fn glances(&mut self, glances: bool) {
+        self.glances = glances;
+    }
+
+    fn swept(&mut self, now: Timestamp, strain: Strain, dice: u64) {
+        self.sweeping = false;
+        self.postponed = 0;
+        // Many machines, and many lookouts of one, must not do it all at the same moment.
+        let percent = u32::try_from(dice % 41).unwrap_or(0);
+        self.sweep = now.after(SWEEP * stretch(strain) / 100 * (80 + percent));
+        self.glanced(now, strain);
+    }
+}
+
+fn stretch(strain: Strain) -> u32 {
+    if strain.battery { ON_BATTERY } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_hours(6);
+    const CALM: Strain = Strain { battery: false, load: false };
+    const LOADED: Strain = Strain { battery: false, load: true };
+    const BATTERY: Strain = Strain { battery: true, load: false };
+
+    fn minutes(count: i64) -> Timestamp {
+        Timestamp(count * 60_000)
+    }
+
+    /// After a survey at the beginning of time.
+    fn surveyed(is_told: bool, strain: Strain, dice: u64) -> Agenda {
+        let mut agenda = Agenda::new(minutes(0), is_told);
+        assert_eq!(agenda.due(minutes(0), INTERVAL), Some(Due::Everything));
+        agenda.surveyed(minutes(0), INTERVAL, strain, dice);
+        agenda
+    }
+
+    #[track_caller]
+    fn check(agenda: &Agenda, expected: &[(i64, Option<Due>)]) {
+        let mut agenda = agenda.clone();
+        for (minute, due) in expected {
+            assert_eq!(agenda.due(minutes(*minute), INTERVAL), *due, "after {minute} minutes");
+        }
+    }
+
+    #[test]
+    fn nothing_is_due_until_the_sweep_where_changes_are_told() {
+        let agenda = surveyed(true, CALM, 20);
+        assert_eq!((agenda.next(), agenda.is_pressing()), (minutes(15), false));
+        check(&agenda, &[(0, None), (14, None), (15, Some(Due::Sweep)), (361, Some(Due::Everything))]);
+        assert_eq!(surveyed(true, CALM, 0).next(), minutes(12));
+        assert_eq!(surveyed(true, CALM, 40).next(), minutes(18));
+        assert_eq!(surveyed(true, BATTERY, 20).next(), minutes(60));
+    }
+
+    #[test]
+    fn where_changes_are_not_told_the_frontier_is_walked_every_minute() {
+        let mut agenda = surveyed(false, CALM, 20);
+        check(&agenda, &[(0, None), (1, Some(Due::Glance))]);
+        agenda.glanced(minutes(1), CALM);
+        check(&agenda, &[(1, None), (2, Some(Due::Glance))]);
+        agenda.glances(false);
+        check(&agenda, &[(2, None)]);
+        check(&surveyed(false, BATTERY, 20), &[(3, None), (4, Some(Due::Glance))]);
+    }
+
+    #[test]
+    fn events_come_before_a_sweep_and_a_sweep_goes_on_to_its_end() {
+        let mut agenda = surveyed(true, CALM, 20);
+        assert!(agenda.sweep_begins(minutes(15), CALM));
+        agenda.sweeps_on(true, minutes(15), CALM, 20);
+        agenda.events_now(minutes(15));
+        check(&agenda, &[(15, Some(Due::Events))]);
+        agenda.events_at(Some(minutes(16)));
+        assert!(agenda.is_pressing());
+        check(&agenda, &[(15, Some(Due::Sweep)), (16, Some(Due::Events))]);
+        agenda.events_at(None);
+        agenda.sweeps_on(false, minutes(15), CALM, 20);
+        check(&agenda, &[(15, None), (29, None), (30, Some(Due::Sweep))]);
+    }
+
+    #[test]
+    fn a_busy_machine_puts_a_sweep_off_but_not_for_ever() {
+        let mut agenda = surveyed(true, CALM, 20);
+        for minute in 15..20 {
+            check(&agenda, &[(minute, Some(Due::Sweep))]);
+            assert!(!agenda.sweep_begins(minutes(minute), LOADED));
+            check(&agenda, &[(minute, None)]);
+        }
+        assert!(agenda.sweep_begins(minutes(20), LOADED));
+    }
+
+    #[test]
+    fn a_clock_set_back_puts_nothing_off_for_long() {
+        let mut agenda = Agenda::new(minutes(1_000_000), true);
+        agenda.surveyed(minutes(1_000_000), INTERVAL, CALM, 20);
+        check(&agenda, &[(0, None), (120, Some(Due::Sweep)), (360, Some(Due::Everything))]);
+    }
+
+    #[test]
+    fn what_could_not_be_written_down_is_looked_at_again() {
+        let mut agenda = surveyed(true, CALM, 20);
+        agenda.survey_by(minutes(1));
+        check(&agenda, &[(0, None), (1, Some(Due::Everything))]);
+    }
+}

@@ -1,0 +1,92 @@
+//! Writes down what a survey says: compares it with what is on record and queues what the cloud does not know.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sync_core::diff;
+use sync_scan::Survey;
+use sync_store::Applied;
+
+use super::{DiscoverError, Eye};
+use crate::engine::api::Scanned;
+
+impl Eye {
+    /// Records what was seen. `None` when it could not be written down.
+    pub(super) async fn record(
+        &self,
+        survey: &Survey,
+        whole: bool,
+        took: Duration,
+    ) -> Result<Option<Scanned>, DiscoverError> {
+        let Some(applied) = self.apply(survey).await? else { return Ok(None) };
+        self.engine.0.index.projects_changed();
+        let scanned = Scanned {
+            found: u64::try_from(survey.sightings.len()).unwrap_or(u64::MAX),
+            added: applied.added,
+            changed: applied.changed + applied.moved + applied.returned,
+            missing: applied.missing,
+            done: true,
+        };
+        self.tell(survey, &applied, scanned, whole, took);
+        Ok(Some(scanned))
+    }
+
+    async fn apply(&self, survey: &Survey) -> Result<Option<Applied>, DiscoverError> {
+        let store = &self.engine.0.store;
+        let (machine, now, scope) = (self.engine.0.machine, self.engine.now(), self.engine.scope().id);
+        let result = async {
+            let known = store.project().all().await?;
+            let changes =
+                diff(&known, &survey.sightings, &|path: &Path| survey.covered.has(path), machine, now);
+            store.project().apply(scope, machine, changes, now).await
+        };
+        match result.await {
+            Ok(applied) => Ok(Some(applied)),
+            Err(error @ (sync_store::Error::Broken { .. } | sync_store::Error::Closed)) => {
+                Err(DiscoverError::Store(crate::chain(&error)))
+            }
+            Err(error) => {
+                tracing::error!(
+                    reason = crate::chain(&error),
+                    "what was found cannot be written down; trying later"
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    fn tell(&self, survey: &Survey, applied: &Applied, scanned: Scanned, whole: bool, took: Duration) {
+        self.engine.0.counters.enqueued.fetch_add(applied.enqueued, Ordering::Relaxed);
+        self.engine.0.counters.scans.fetch_add(1, Ordering::Relaxed);
+        let new = scanned.added + scanned.changed + scanned.missing;
+        if whole || new > 0 {
+            tracing::info!(
+                found = scanned.found,
+                added = scanned.added,
+                changed = scanned.changed,
+                missing = scanned.missing,
+                took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                "looked for projects"
+            );
+        }
+        for sighting in &survey.sightings {
+            for warning in &sighting.warnings {
+                tracing::debug!(root = %sighting.root.display(), warning, "a project was seen only in part");
+            }
+        }
+        for problem in &survey.problems {
+            tracing::debug!(path = %problem.path.display(), kind = problem.kind.as_str(), "{}", problem.message);
+        }
+        if whole || applied.refused > 0 {
+            self.engine.0.unsent.store(true, Ordering::Relaxed);
+        }
+        if applied.refused > 0 {
+            tracing::warn!(projects = applied.refused, "the queue is full; these wait for room");
+        }
+        if applied.enqueued > 0 {
+            self.engine.0.deliver_wake.wake();
+        }
+        self.engine.progressed();
+    }
+}

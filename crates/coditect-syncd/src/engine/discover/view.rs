@@ -1,0 +1,111 @@
+//! What discovery tells of itself: how each root is looked after, what could not be read, what is watched.
+
+use std::path::Path;
+
+use sync_core::Presence;
+use sync_scan::{Problem, RootReport, Seen, Task};
+
+use super::station::{RootFound, Station};
+use super::{Eye, Whole};
+use crate::engine::api::{LastScan, RootState, RootView};
+
+const MOST_PROBLEMS: usize = 20;
+
+impl Station {
+    /// Takes in what a turn tells of roots, watches and what could not be read.
+    pub(super) fn see(&mut self, task: &Task, seen: &Seen) {
+        if let Some(report) = &seen.watch {
+            if !report.refused.is_empty() && self.refused.is_empty() {
+                tracing::warn!(
+                    folders = report.refused.len(),
+                    hint = report.limit_hint.as_deref().unwrap_or_default(),
+                    "some folders cannot be watched; they are looked at every minute"
+                );
+            }
+            self.watches = report.watches;
+            self.refused.clone_from(&report.refused);
+            self.limit_hint.clone_from(&report.limit_hint);
+            self.agenda.glances(self.post.is_remote || self.is_deaf || !self.refused.is_empty());
+        }
+        if !matches!(task, Task::Everything | Task::Glance) {
+            return;
+        }
+        let Some(survey) = seen.surveys.first() else { return };
+        self.roots = survey.roots.iter().map(|report| self.root(report)).collect();
+        self.problems = survey.problems.iter().map(words).collect();
+    }
+
+    fn root(&self, report: &RootReport) -> RootFound {
+        let is_refused = || self.refused.iter().any(|path| path.starts_with(&report.real));
+        let state = match report.state {
+            sync_scan::RootState::Missing => RootState::Missing,
+            sync_scan::RootState::Denied => RootState::Denied,
+            sync_scan::RootState::Ready if self.is_deaf || is_refused() => RootState::Polling,
+            sync_scan::RootState::Ready => RootState::Watching,
+        };
+        RootFound { path: report.path.clone(), real: report.real.clone(), state }
+    }
+
+    /// What is wrong, for people, the gravest first.
+    fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if self.is_stalled {
+            words.extend(self.post.roots.iter().map(|root| {
+                format!("{}: does not answer; is the other side of the mount there?", root.display())
+            }));
+        }
+        if !self.refused.is_empty() {
+            let hint = self.limit_hint.as_deref().unwrap_or("they are looked at every minute");
+            words.push(format!("{} folders cannot be watched: {hint}", self.refused.len()));
+        }
+        words.extend(self.problems.iter().cloned());
+        words
+    }
+}
+
+impl Eye {
+    /// Counts the projects below each root.
+    pub(super) async fn count(&mut self) {
+        match self.engine.0.store.project().all().await {
+            Ok(known) => {
+                let present = known.into_iter().filter(|project| project.presence == Presence::Present);
+                self.present = present.map(|project| project.root).collect();
+            }
+            Err(error) => tracing::error!(reason = crate::chain(&error), "projects cannot be counted"),
+        }
+    }
+
+    pub(super) fn publish(&self) {
+        let count = |real: &Path| self.present.iter().filter(|root| root.starts_with(real)).count();
+        let mut roots: Vec<RootView> = Vec::new();
+        for station in &self.stations {
+            roots.extend(station.roots.iter().map(|root| RootView {
+                path: root.path.clone(),
+                state: if station.is_stalled { RootState::Denied } else { root.state },
+                projects: u64::try_from(count(&root.real)).unwrap_or(u64::MAX),
+            }));
+        }
+        roots.sort_by(|left, right| left.path.cmp(&right.path));
+        let watches: usize = self.stations.iter().map(|station| station.watches).sum();
+        let problems = self.stations.iter().flat_map(Station::words).take(MOST_PROBLEMS).collect();
+        self.engine.0.discovery.send_modify(|view| {
+            view.roots = roots;
+            view.problems = problems;
+            view.watches = u64::try_from(watches).unwrap_or(u64::MAX);
+        });
+    }
+
+    pub(super) fn publish_whole(&self, whole: &Whole) {
+        let last =
+            LastScan { started_at: whole.started_at, took: whole.started.elapsed(), scanned: whole.scanned };
+        self.engine.0.discovery.send_modify(|view| {
+            view.surveyed = true;
+            view.last_scan = Some(last);
+        });
+        self.engine.progressed();
+    }
+}
+
+fn words(problem: &Problem) -> String {
+    format!("{}: {}", problem.path.display(), problem.message)
+}

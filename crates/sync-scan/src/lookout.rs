@@ -1,0 +1,191 @@
+//! Looks after a set of roots: watches them, remembers what was seen, and looks only where something happened.
+//!
+//! Its owner says when to do what and compares what was seen with what is on record. A turn blocks, so it is taken on a
+//! thread that may wait; nothing happens between turns but that the watcher collects what the system tells.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::look::look_with;
+use crate::memory::Memory;
+use crate::shelf::Shelf;
+use crate::survey::{Asked, Attention, Survey, examine_again, survey_with};
+use crate::watch::{WatchReport, Watcher};
+use crate::{Options, platform};
+
+/// How long a part of a sweep takes, so that what happens meanwhile does not wait for its end.
+const SLICE: Duration = Duration::from_millis(200);
+/// How many projects of a sweep are examined at a time.
+const SWEPT_AT_ONCE: usize = 16;
+/// How many times one turn looks again at what came to rest while it looked.
+const MOST_LOOKS: usize = 3;
+
+/// Looks after some roots.
+#[derive(Debug)]
+pub struct Lookout {
+    options: Options,
+    shelf: Option<Shelf>,
+    watcher: Option<Watcher>,
+    memory: Memory,
+    /// What the sweep in progress has not examined yet, the first last.
+    to_sweep: Vec<PathBuf>,
+    most_inside: usize,
+}
+
+/// What a turn is to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// Look where something changed and came to rest.
+    Events,
+    /// Walk everything, and examine what is new or what the walk itself shows to be changed.
+    Glance,
+    /// Examine a part of all known projects again; the parts of one sweep follow each other.
+    Sweep,
+    /// Walk and examine everything.
+    Everything,
+    /// Examine what is at, around and below these paths.
+    Paths(Vec<PathBuf>),
+}
+
+/// A task, when it is, and how patient to be with what changes, in milliseconds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Turn {
+    /// What to do.
+    pub task: Task,
+    /// Now, since 1970.
+    pub now_ms: u64,
+    /// How long a place has to be quiet.
+    pub quiet_ms: u64,
+    /// How long a place that is never quiet may keep us waiting.
+    pub most_ms: u64,
+}
+
+/// What came of a turn.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// What was seen, in order.
+    pub surveys: Vec<Survey>,
+    /// What is watched, when that may have changed.
+    pub watch: Option<WatchReport>,
+    /// When the next turn for events is due without a wake, since 1970.
+    pub next_ms: Option<u64>,
+    /// Notices were lost: everything has to be looked at.
+    pub overflow: bool,
+    /// The sweep is not over.
+    pub sweeping: bool,
+}
+
+impl Lookout {
+    /// A lookout that has not looked yet. Without a watcher it notices only what its turns find. What examinations
+    /// find out is kept in the folder `shelf`, which is private to this program.
+    pub fn new(options: Options, watcher: Option<Watcher>, shelf: Option<PathBuf>) -> Self {
+        Self {
+            options,
+            shelf: shelf.map(Shelf::new),
+            watcher,
+            memory: Memory::default(),
+            to_sweep: Vec::new(),
+            most_inside: platform::most_watches_inside(),
+        }
+    }
+
+    /// Whether the system tells of changes here.
+    pub fn is_told(&self) -> bool {
+        self.watcher.is_some()
+    }
+
+    /// Looks other roots, or the same ones in another way, from now on.
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
+    }
+
+    /// Takes a turn. Blocks; asks `stop` between folders and projects.
+    pub fn turn(&mut self, turn: &Turn, stop: &AtomicBool) -> Seen {
+        let mut seen = Seen::default();
+        match &turn.task {
+            Task::Events => {}
+            Task::Glance => self.see(&mut seen, turn, |own| own.glance(stop)),
+            Task::Everything => self.see(&mut seen, turn, |own| own.survey(stop)),
+            Task::Paths(paths) => self.see(&mut seen, turn, |own| own.look(paths, Asked::All, stop)),
+            Task::Sweep => self.sweep(&mut seen, turn, stop),
+        }
+        for _ in 0..MOST_LOOKS {
+            let Some(watcher) = &mut self.watcher else { break };
+            let dirty = watcher.dirty(turn.now_ms, turn.quiet_ms, turn.most_ms);
+            seen.next_ms = dirty.next;
+            seen.overflow |= dirty.overflow;
+            if dirty.paths.is_empty() || stop.load(Ordering::Relaxed) {
+                break;
+            }
+            self.see(&mut seen, turn, |own| own.look(&dirty.paths, Asked::At(&dirty.paths), stop));
+            // Reached only when this was the last look: then there may be more to ask at once.
+            seen.next_ms = Some(turn.now_ms);
+        }
+        seen
+    }
+
+    fn see(&mut self, seen: &mut Seen, turn: &Turn, look: impl FnOnce(&mut Self) -> Survey) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.look_begins();
+        }
+        let mut survey = look(self);
+        self.memory.take(&mut survey, turn.now_ms);
+        if let Some(watcher) = &mut self.watcher {
+            let wanted = self.memory.wanted(turn.now_ms, self.most_inside);
+            seen.watch = Some(watcher.watch(&wanted));
+        }
+        seen.surveys.push(survey);
+    }
+
+    fn survey(&mut self, stop: &AtomicBool) -> Survey {
+        let attention = Attention { memory: None, asked: Asked::All, shelf: self.shelf.as_ref() };
+        let survey = survey_with(&self.options, attention, stop);
+        if let Some(shelf) = self.shelf.as_ref().filter(|_| !stop.load(Ordering::Relaxed)) {
+            shelf.clear(survey.sightings.iter().map(|sighting| &sighting.root), wall_clock());
+        }
+        survey
+    }
+
+    fn glance(&self, stop: &AtomicBool) -> Survey {
+        survey_with(&self.options, self.attention(Asked::At(&[])), stop)
+    }
+
+    fn look(&self, paths: &[PathBuf], asked: Asked<'_>, stop: &AtomicBool) -> Survey {
+        look_with(&self.options, paths, self.attention(asked), stop)
+    }
+
+    fn attention<'a>(&'a self, asked: Asked<'a>) -> Attention<'a> {
+        Attention { memory: Some(&self.memory), asked, shelf: self.shelf.as_ref() }
+    }
+
+    /// The next part of the sweep in progress, or the first of a new one.
+    fn sweep(&mut self, seen: &mut Seen, turn: &Turn, stop: &AtomicBool) {
+        if self.to_sweep.is_empty() {
+            self.to_sweep = self.memory.outermost();
+            self.to_sweep.reverse();
+        }
+        let begun = moment();
+        while !self.to_sweep.is_empty() && begun.elapsed() < SLICE && !stop.load(Ordering::Relaxed) {
+            let part = self.to_sweep.split_off(self.to_sweep.len().saturating_sub(SWEPT_AT_ONCE));
+            let mut survey = examine_again(&self.options, &part, &self.memory, self.shelf.as_ref(), stop);
+            // Most often nothing changed, and then nobody has to hear of it.
+            if self.memory.agrees_with(&survey) {
+                self.memory.take(&mut survey, turn.now_ms);
+            } else {
+                self.see(seen, turn, move |_| survey);
+            }
+        }
+        seen.sweeping = !self.to_sweep.is_empty();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a part of a sweep takes, a duration")]
+fn moment() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "compared with time stamps of files, which are the system's")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}

@@ -1,0 +1,204 @@
+//! What is remembered between looks: each project as it was last examined, and the folders whose changes matter.
+//!
+//! By it a look examines only the projects that something happened to, and says the rest from memory. Reads from the
+//! disk the stamps of a few files; knows neither watching nor the database.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use sync_core::Sighting;
+
+use crate::events::Role;
+use crate::survey::Survey;
+use crate::walk::Tree;
+
+/// How long after its last change a project's insides are watched, in milliseconds.
+const HOT_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// The files of a version-control folder, and of a project, that change when something is done with version control.
+const TELLING: &[&str] = &["index", "HEAD", "dirstate", "wc.db"];
+
+/// What is known of the folders one lookout looks after.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    projects: BTreeMap<PathBuf, Remembered>,
+    /// The folders whose changes matter, but for the insides of projects.
+    folders: BTreeMap<PathBuf, Role>,
+}
+
+/// A project as it was last examined.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    pub(crate) sighting: Sighting,
+    pub(crate) submodules: Vec<PathBuf>,
+    pub(crate) nested: Vec<PathBuf>,
+    stamp: Stamp,
+    /// Not found inside of another.
+    is_outermost: bool,
+    /// When it last changed, as far as was seen.
+    changed_ms: u64,
+    /// Its folders that are not ignored; empty when it is cold.
+    folders: Vec<PathBuf>,
+}
+
+/// What an examination adds to what is remembered.
+#[derive(Clone, Debug)]
+pub(crate) struct Noted {
+    pub(crate) submodules: Vec<PathBuf>,
+    pub(crate) nested: Vec<PathBuf>,
+    pub(crate) stamp: Stamp,
+    pub(crate) is_outermost: bool,
+    /// In seconds since 1970.
+    pub(crate) newest: i64,
+    pub(crate) folders: Vec<PathBuf>,
+}
+
+/// What a project's root and its version control's main files looked like: equal when nobody touched them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stamp {
+    told: u64,
+    /// The newest of them, in seconds since 1970.
+    newest: i64,
+}
+
+impl Stamp {
+    /// The stamp of a project as it is on disk.
+    pub(crate) fn of(tree: &Tree) -> Self {
+        let files =
+            tree.control.iter().flat_map(|control| TELLING.iter().map(|name| control.folder.join(name)));
+        let mut told = DefaultHasher::new();
+        let mut newest = 0;
+        for path in files.chain([tree.root.clone()]) {
+            let Ok(found) = std::fs::symlink_metadata(path) else { continue };
+            (found.ino(), found.size(), found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec())
+                .hash(&mut told);
+            newest = newest.max(found.mtime());
+        }
+        Self { told: told.finish(), newest }
+    }
+}
+
+impl Memory {
+    /// The project at the root of `tree`, if it is the one that is remembered there.
+    pub(crate) fn recall(&self, tree: &Tree) -> Option<&Remembered> {
+        let vcs_place = tree.control.as_ref().map(|control| control.place);
+        self.projects
+            .get(&tree.root)
+            .filter(|known| known.sighting.place == tree.place && known.sighting.vcs_place == vcs_place)
+    }
+
+    /// Takes in what a survey saw at `now_ms`, and forgets what it would have seen and did not.
+    pub(crate) fn take(&mut self, survey: &mut Survey, now_ms: u64) {
+        self.folders = survey.watched_after(&self.folders);
+        let seen: std::collections::BTreeSet<_> =
+            survey.sightings.iter().map(|sighting| sighting.root.as_path()).collect();
+        self.projects.retain(|root, _| seen.contains(root.as_path()) || !survey.covered.has(root));
+        for sighting in &survey.sightings {
+            match survey.noted.remove(&sighting.root) {
+                Some(noted) => self.note(sighting, noted, now_ms),
+                // From memory, but its parent may be another.
+                None => {
+                    if let Some(known) = self.projects.get_mut(&sighting.root) {
+                        known.sighting.parent_root.clone_from(&sighting.parent_root);
+                        known.sighting.kind = sighting.kind;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether everything the survey saw, and would have seen, is as it is remembered.
+    pub(crate) fn agrees_with(&self, survey: &Survey) -> bool {
+        let is_known = |sighting: &Sighting| {
+            self.projects.get(&sighting.root).is_some_and(|known| known.sighting == *sighting)
+        };
+        let is_seen = |root: &PathBuf| survey.sightings.iter().any(|sighting| sighting.root == *root);
+        survey.sightings.iter().all(is_known)
+            && survey.covered.points.iter().filter(|root| self.projects.contains_key(*root)).all(is_seen)
+    }
+
+    fn note(&mut self, sighting: &Sighting, noted: Noted, now_ms: u64) {
+        let written_ms =
+            u64::try_from(noted.newest.max(noted.stamp.newest)).unwrap_or(0).saturating_mul(1_000);
+        let changed_ms = match self.projects.get(&sighting.root) {
+            Some(before) if before.sighting.content_hash == sighting.content_hash => before.changed_ms,
+            Some(_) => now_ms,
+            None => written_ms.min(now_ms),
+        };
+        let known = Remembered {
+            sighting: sighting.clone(),
+            submodules: noted.submodules,
+            nested: noted.nested,
+            stamp: noted.stamp,
+            is_outermost: noted.is_outermost,
+            changed_ms,
+            folders: if is_hot(changed_ms, now_ms) { noted.folders } else { Vec::new() },
+        };
+        self.projects.insert(sighting.root.clone(), known);
+    }
+
+    /// The folders to watch: all that matter, and the insides of projects that changed lately, the latest first, as far
+    /// as `most_inside` goes. What is cold by now is forgotten.
+    pub(crate) fn wanted(&mut self, now_ms: u64, most_inside: usize) -> BTreeMap<PathBuf, Role> {
+        let mut wanted = self.folders.clone();
+        let mut hot = Vec::new();
+        for (root, known) in &mut self.projects {
+            if is_hot(known.changed_ms, now_ms) {
+                hot.push((std::cmp::Reverse(known.changed_ms), root.clone()));
+            } else {
+                known.folders = Vec::new();
+            }
+        }
+        hot.sort();
+        let mut left = most_inside;
+        for (_, root) in hot {
+            let Some(known) = self.projects.get(&root).filter(|known| known.folders.len() <= left) else {
+                continue;
+            };
+            left -= known.folders.len();
+            for folder in &known.folders {
+                wanted.entry(folder.clone()).or_insert_with(|| Role::Inside(root.clone()));
+            }
+        }
+        wanted
+    }
+
+    /// The projects that were not found inside of others, by path.
+    pub(crate) fn outermost(&self) -> Vec<PathBuf> {
+        let outermost = self.projects.iter().filter(|(_, known)| known.is_outermost);
+        outermost.map(|(root, _)| root.clone()).collect()
+    }
+
+    /// The project at this root and those inside it, down to the innermost.
+    pub(crate) fn with_inner(&self, root: &Path) -> Vec<PathBuf> {
+        let mut found = vec![root.to_path_buf()];
+        let mut at = 0;
+        while let Some(outer) = found.get(at).cloned() {
+            if let Some(known) = self.projects.get(&outer) {
+                let inner = known.submodules.iter().chain(&known.nested);
+                let new: Vec<_> = inner.filter(|path| !found.contains(path)).cloned().collect();
+                found.extend(new);
+            }
+            at += 1;
+        }
+        found
+    }
+
+    /// The projects around `path`.
+    pub(crate) fn around(&self, path: &Path) -> impl Iterator<Item = PathBuf> {
+        path.ancestors().skip(1).filter(|above| self.projects.contains_key(*above)).map(Path::to_path_buf)
+    }
+}
+
+impl Remembered {
+    /// Whether the project has to be examined again, judged from the few files that are always looked at.
+    pub(crate) fn is_outdated(&self, tree: &Tree) -> bool {
+        self.stamp != Stamp::of(tree)
+    }
+}
+
+fn is_hot(changed_ms: u64, now_ms: u64) -> bool {
+    now_ms.saturating_sub(changed_ms) < HOT_MS
+}

@@ -1,0 +1,125 @@
+//! Divides the roots among lookouts, so that a mount that hangs holds up nobody but itself.
+//!
+//! Roots on file systems of this machine are looked after together; each one that lies elsewhere, or does not even say
+//! where it lies, by itself. Those are not watched: changes that others make there are not told.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::platform::{self, Mount};
+
+/// How long a root may take to say where it really is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Roots that are looked after by one lookout.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Post {
+    /// As configured.
+    pub roots: Vec<PathBuf>,
+    /// They may hang, and the system does not tell what others change there.
+    pub is_remote: bool,
+}
+
+/// The posts for these roots, the first being this machine's own. Blocks for two seconds at most.
+pub fn posts(roots: &[PathBuf]) -> Vec<Post> {
+    let mounts = platform::mounts();
+    let asked: Vec<_> = roots.iter().map(|root| (root, ask(root))).collect();
+    let deadline = moment() + PATIENCE;
+    let found = asked.into_iter().map(|(root, answer)| {
+        let left = deadline.saturating_duration_since(moment());
+        (root.clone(), answer.and_then(|answer| answer.recv_timeout(left).ok()))
+    });
+    divide(&mounts, found)
+}
+
+/// Those of the roots that have to be touched for a look at `paths`: not those that lie elsewhere and hold none of them.
+pub(crate) fn concerned(roots: &[PathBuf], paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mounts = platform::mounts();
+    let is_concerned =
+        |root: &&PathBuf| paths.iter().any(|path| path.starts_with(root)) || !is_remote(&mounts, root);
+    roots.iter().filter(is_concerned).cloned().collect()
+}
+
+/// Asks on a thread of its own, which hangs for as long as the root does.
+fn ask(root: &Path) -> Option<mpsc::Receiver<PathBuf>> {
+    let (send, answer) = mpsc::channel();
+    let root = root.to_path_buf();
+    let asking = std::thread::Builder::new().name("root".to_owned()).spawn(move || {
+        let real = crate::root::as_far_as_there(&root);
+        // Nobody may wait any more.
+        drop(send.send(real));
+    });
+    asking.is_ok().then_some(answer)
+}
+
+/// Each root comes with where it really is, if it said so.
+fn divide(mounts: &[Mount], roots: impl Iterator<Item = (PathBuf, Option<PathBuf>)>) -> Vec<Post> {
+    let mut own = Post::default();
+    let mut remote: Vec<Post> = Vec::new();
+    for (root, real) in roots {
+        if real.is_some_and(|real| !is_remote(mounts, &real)) {
+            own.roots.push(root);
+            continue;
+        }
+        let overlaps = |post: &&mut Post| {
+            post.roots.iter().any(|other| other.starts_with(&root) || root.starts_with(other))
+        };
+        match remote.iter_mut().find(overlaps) {
+            Some(post) => post.roots.push(root),
+            None => remote.push(Post { roots: vec![root], is_remote: true }),
+        }
+    }
+    std::iter::once(own).chain(remote).collect()
+}
+
+fn is_remote(mounts: &[Mount], path: &Path) -> bool {
+    let around = mounts.iter().filter(|mount| path.starts_with(&mount.point));
+    // Of two at one place the later one counts.
+    around.max_by_key(|mount| mount.point.as_os_str().len()).is_some_and(|mount| mount.is_remote)
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long an answer takes, a duration")]
+fn moment() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_elsewhere_or_does_not_answer_is_looked_after_by_itself() {
+        let mount = |point: &str, is_remote| Mount { point: PathBuf::from(point), is_remote };
+        let mounts = [
+            mount("/", false),
+            mount("/net", true),
+            mount("/net/disk", false),
+            mount("/twice", true),
+            mount("/twice", false),
+        ];
+        let roots = [
+            ("/home/u", Some("/home/u")),
+            ("/net/a", Some("/net/a")),
+            ("/link", Some("/net/b")),
+            ("/net/disk/x", Some("/net/disk/x")),
+            ("/hangs", None),
+            ("/hangs/below", None),
+            ("/twice/x", Some("/twice/x")),
+        ];
+        let roots = roots.map(|(root, real)| (PathBuf::from(root), real.map(PathBuf::from)));
+        let told: Vec<(Vec<String>, bool)> = divide(&mounts, roots.into_iter())
+            .into_iter()
+            .map(|post| (post.roots.iter().map(|root| root.display().to_string()).collect(), post.is_remote))
+            .collect();
+        let expected = [
+            (vec!["/home/u", "/net/disk/x", "/twice/x"], false),
+            (vec!["/net/a"], true),
+            (vec!["/link"], true),
+            (vec!["/hangs", "/hangs/below"], true),
+        ];
+        let expected =
+            expected.map(|(roots, remote)| (roots.into_iter().map(str::to_owned).collect(), remote));
+        assert_eq!(told, expected);
+    }
+}

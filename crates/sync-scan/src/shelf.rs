@@ -1,0 +1,338 @@
+//! Keeps what examinations found out from one to the next, and over restarts: one small private file for each project.
+//!
+//! Everything in it can be found out again, so whatever is wrong with a file is the same as there being none. It holds
+//! what was told of the project, and the ids of files for which git's index has no answer: those that differ from it,
+//! that are not tracked, and all of a folder outside git.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::hash::{DefaultHasher, Hasher};
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+const MAGIC: &[u8; 8] = b"cosshlf1";
+/// Longest file that is read; of what would be longer nothing is kept.
+const LONGEST: usize = 64 << 20;
+/// A file whose system counts whole seconds is trusted when it was last changed this long before it was read; where
+/// fractions are counted, the second it was changed in has to be over.
+const COARSE: Duration = Duration::from_secs(2);
+/// How long what belongs to no project any more is kept.
+const ORPHANED: Duration = Duration::from_hours(30 * 24);
+
+/// The folder of these files.
+#[derive(Clone, Debug)]
+pub(crate) struct Shelf {
+    folder: PathBuf,
+    /// Of the program: another one may tell other things of the same files.
+    program: u64,
+}
+
+/// What is kept of one project.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) told: Option<Told>,
+    files: BTreeMap<Vec<u8>, Known>,
+}
+
+/// What was told of a project with this content.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) content_hash: String,
+    pub(crate) name: String,
+    pub(crate) language: String,
+    pub(crate) framework: String,
+    pub(crate) kind: String,
+}
+
+/// A file as it was when it was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Known {
+    numbers: [u64; 7],
+    /// By which rules its content was converted.
+    rules: u64,
+    id: Box<[u8]>,
+    filtered: bool,
+}
+
+/// The files of one examination: those known before, and those to be known after it.
+#[derive(Debug)]
+pub(crate) struct Files {
+    before: BTreeMap<Vec<u8>, Known>,
+    after: BTreeMap<Vec<u8>, Known>,
+    is_kept: bool,
+    now: SystemTime,
+}
+
+impl Shelf {
+    /// The shelf in `folder`, which is made when something is put there.
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        let mut program = DefaultHasher::new();
+        program.write(env!("CARGO_PKG_VERSION").as_bytes());
+        // A program that was built anew may have other rules under the same version.
+        if let Ok(metadata) = std::env::current_exe().and_then(fs::metadata) {
+            for number in numbers(&metadata) {
+                program.write_u64(number);
+            }
+        }
+        Self { folder, program: program.finish() }
+    }
+
+    /// What is kept of the project at `root`; nothing where there is none or it cannot be believed.
+    pub(crate) fn open(&self, root: &Path) -> Kept {
+        let mut bytes = Vec::new();
+        let read = File::open(self.file(root))
+            .and_then(|file| file.take(LONGEST as u64 + 1).read_to_end(&mut bytes));
+        if read.is_err() || bytes.len() > LONGEST {
+            return Kept::default();
+        }
+        decode(&bytes, self.program, root).unwrap_or_default()
+    }
+
+    /// Keeps this of the project at `root`.
+    pub(crate) fn put(&self, root: &Path, kept: &Kept) {
+        let bytes = encode(kept, self.program, root);
+        if bytes.len() > LONGEST {
+            return;
+        }
+        let file = self.file(root);
+        let new = file.with_extension("new");
+        let written = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).and_then(|()| {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600).open(&new)?.write_all(&bytes)?;
+            fs::rename(&new, &file)
+        });
+        if let Err(error) = written {
+            tracing::debug!(root = %root.display(), %error, "what was found out is not kept");
+        }
+    }
+
+    /// Removes what is kept of projects that are not among `roots` and was not written for a month.
+    pub(crate) fn clear<'a>(&self, roots: impl Iterator<Item = &'a PathBuf>, now: SystemTime) {
+        let kept: std::collections::BTreeSet<_> = roots.map(|root| self.file(root)).collect();
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            let age = fs::symlink_metadata(&path)
+                .and_then(|metadata| metadata.modified())
+                .ok()
+                .and_then(|written| now.duration_since(written).ok());
+            if !kept.contains(&path)
+                && age.is_some_and(|age| age > ORPHANED)
+                && let Err(error) = fs::remove_file(&path)
+            {
+                tracing::debug!(file = %path.display(), %error, "cannot be removed");
+            }
+        }
+    }
+
+    fn file(&self, root: &Path) -> PathBuf {
+        let mut name = DefaultHasher::new();
+        name.write(root.as_os_str().as_bytes());
+        self.folder.join(format!("{:016x}", name.finish()))
+    }
+}
+
+impl Files {
+    /// For an examination that begins `now`. Those kept before; nothing is kept where there are none.
+    pub(crate) fn new(before: Option<&mut Kept>, now: SystemTime) -> Self {
+        let is_kept = before.is_some();
+        let before = before.map(|kept| std::mem::take(&mut kept.files)).unwrap_or_default();
+        Self { before, after: BTreeMap::new(), is_kept, now }
+    }
+
+    /// The id of the file `path` and whether it was filtered, if it is as it was.
+    pub(crate) fn find(&mut self, path: &[u8], metadata: &Metadata, rules: u64) -> Option<(Box<[u8]>, bool)> {
+        let known = self.before.get(path)?;
+        if known.numbers != numbers(metadata) || known.rules != rules {
+            return None;
+        }
+        let found = (known.id.clone(), known.filtered);
+        let known = known.clone();
+        self.after.insert(path.to_vec(), known);
+        Some(found)
+    }
+
+    /// Notes the file `path`, which was read, when nobody can have changed it since without its showing.
+    pub(crate) fn note(&mut self, path: &[u8], metadata: &Metadata, rules: u64, found: (&[u8], bool)) {
+        if self.is_kept && is_settled(metadata, self.now) {
+            let (id, filtered) = found;
+            let known = Known { numbers: numbers(metadata), rules, id: id.into(), filtered };
+            self.after.insert(path.to_vec(), known);
+        }
+    }
+
+    /// What is to be kept besides `told`; `None` when that is what is kept already.
+    pub(crate) fn kept(self, before: Option<&Told>, told: Option<Told>) -> Option<Kept> {
+        let is_same = before == told.as_ref() && self.before == self.after;
+        (self.is_kept && !is_same).then_some(Kept { told, files: self.after })
+    }
+}
+
+fn is_settled(metadata: &Metadata, now: SystemTime) -> bool {
+    let is_fine = metadata.mtime_nsec() != 0 && metadata.ctime_nsec() != 0;
+    let newest = metadata.mtime().max(metadata.ctime());
+    let newest = Duration::from_secs(u64::try_from(newest).unwrap_or(0) + 1);
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    newest + if is_fine { Duration::ZERO } else { COARSE } <= now
+}
+
+fn numbers(metadata: &Metadata) -> [u64; 7] {
+    [
+        metadata.size(),
+        metadata.mtime().cast_unsigned(),
+        metadata.mtime_nsec().cast_unsigned(),
+        metadata.ctime().cast_unsigned(),
+        metadata.ctime_nsec().cast_unsigned(),
+        metadata.ino(),
+        metadata.dev(),
+    ]
+}
+
+fn checksum(bytes: &[u8]) -> u64 {
+    let mut sum = DefaultHasher::new();
+    sum.write(bytes);
+    sum.finish()
+}
+
+fn encode(kept: &Kept, program: u64, root: &Path) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    number(&mut bytes, program);
+    text(&mut bytes, root.as_os_str().as_bytes());
+    number(&mut bytes, u64::from(kept.told.is_some()));
+    if let Some(told) = &kept.told {
+        for field in [&told.content_hash, &told.name, &told.language, &told.framework, &told.kind] {
+            text(&mut bytes, field.as_bytes());
+        }
+    }
+    number(&mut bytes, kept.files.len() as u64);
+    for (path, known) in &kept.files {
+        text(&mut bytes, path);
+        for field in known.numbers {
+            number(&mut bytes, field);
+        }
+        number(&mut bytes, known.rules);
+        number(&mut bytes, u64::from(known.filtered));
+        text(&mut bytes, &known.id);
+    }
+    let sum = checksum(&bytes);
+    number(&mut bytes, sum);
+    bytes
+}
+
+fn number(bytes: &mut Vec<u8>, number: u64) {
+    bytes.extend_from_slice(&number.to_le_bytes());
+}
+
+fn text(bytes: &mut Vec<u8>, text: &[u8]) {
+    number(bytes, text.len() as u64);
+    bytes.extend_from_slice(text);
+}
+
+fn decode(bytes: &[u8], program: u64, root: &Path) -> Option<Kept> {
+    let (content, sum) = bytes.split_at_checked(bytes.len().checked_sub(8)?)?;
+    if sum != checksum(content).to_le_bytes() {
+        return None;
+    }
+    let mut rest = content.strip_prefix(MAGIC)?;
+    if take_number(&mut rest)? != program || take_text(&mut rest)? != root.as_os_str().as_bytes() {
+        return None;
+    }
+    let told = if take_number(&mut rest)? == 1 {
+        let mut field = || Some(String::from_utf8_lossy(take_text(&mut rest)?).into_owned());
+        Some(Told {
+            content_hash: field()?,
+            name: field()?,
+            language: field()?,
+            framework: field()?,
+            kind: field()?,
+        })
+    } else {
+        None
+    };
+    let mut files = BTreeMap::new();
+    for _ in 0..take_number(&mut rest)? {
+        let path = take_text(&mut rest)?.to_vec();
+        let mut numbers = [0; 7];
+        for field in &mut numbers {
+            *field = take_number(&mut rest)?;
+        }
+        let rules = take_number(&mut rest)?;
+        let filtered = take_number(&mut rest)? == 1;
+        let id = take_text(&mut rest)?.into();
+        files.insert(path, Known { numbers, rules, id, filtered });
+    }
+    Some(Kept { told, files })
+}
+
+fn take_number(rest: &mut &[u8]) -> Option<u64> {
+    let (number, after) = rest.split_first_chunk::<8>()?;
+    *rest = after;
+    Some(u64::from_le_bytes(*number))
+}
+
+fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(take_number(rest)?).ok()?;
+    let (text, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept() -> Kept {
+        let known =
+            Known { numbers: [1, 2, 3, 4, 5, 6, 7], rules: 8, id: vec![9; 20].into(), filtered: true };
+        Kept {
+            told: Some(Told { content_hash: "aa".to_owned(), name: "name".to_owned(), ..Told::default() }),
+            files: BTreeMap::from([(b"a\nb".to_vec(), known)]),
+        }
+    }
+
+    #[test]
+    fn what_is_put_there_is_found_there_by_the_same_program_for_the_same_project() {
+        let home = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(home.path().join("shelf"));
+        let root = Path::new("/some/root");
+        assert_eq!(shelf.open(root), Kept::default());
+        shelf.put(root, &kept());
+        assert_eq!(shelf.open(root), kept());
+        assert_eq!(shelf.open(Path::new("/other")), Kept::default());
+        let another = Shelf { program: shelf.program + 1, ..shelf.clone() };
+        assert_eq!(another.open(root), Kept::default());
+        let modes: Vec<u32> = [shelf.folder.clone(), shelf.file(root)]
+            .map(|path| path.metadata().unwrap().mode() & 0o777)
+            .into();
+        assert_eq!(modes, [0o700, 0o600]);
+    }
+
+    #[test]
+    fn a_damaged_file_is_none() {
+        let whole = encode(&kept(), 5, Path::new("/r"));
+        assert_eq!(decode(&whole, 5, Path::new("/r")), Some(kept()));
+        for length in 0..whole.len() {
+            assert_eq!(decode(&whole[..length], 5, Path::new("/r")), None, "cut to {length}");
+            let mut flipped = whole.clone();
+            flipped[length] ^= 1;
+            assert_eq!(decode(&flipped, 5, Path::new("/r")), None, "flipped at {length}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_old_and_nobodys_is_cleared() {
+        let home = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(home.path().to_path_buf());
+        let (mine, gone) = (PathBuf::from("/mine"), PathBuf::from("/gone"));
+        for root in [&mine, &gone] {
+            shelf.put(root, &kept());
+        }
+        let written = shelf.file(&gone).metadata().unwrap().modified().unwrap();
+        shelf.clear([&mine].into_iter(), written + ORPHANED);
+        assert_eq!(shelf.open(&gone), kept());
+        shelf.clear([&mine].into_iter(), written + ORPHANED * 2);
+        assert_eq!((shelf.open(&gone), shelf.open(&mine)), (Kept::default(), kept()));
+    }
+}

@@ -1,0 +1,172 @@
+//! What discovery survives and leaves alone: storms, edits out of sight, mounts that hang, limits of the system.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use serde_json::{Value, json};
+use sync_tests::{Daemon, Home, until};
+
+use crate::{effects, world};
+
+fn hash_in_cloud(projects: &[Value], name: &str) -> Option<String> {
+    let project = projects.iter().find(|project| project["project_name"] == name)?;
+    Some(project["content_hash"].as_str()?.to_owned())
+}
+
+fn repository(home: &Home, name: &str) -> PathBuf {
+    let root = home.roots().join(name);
+    std::fs::create_dir_all(root.join("src/deep")).expect("the folders");
+    std::fs::write(root.join("src/deep/main.py"), "print(1)\n").expect("a file");
+    home.git(&root, &["init", "-q"]);
+    home.git(&root, &["add", "-A"]);
+    home.git(&root, &["commit", "-qm", "first"]);
+    root
+}
+
+/// The id that git gives to everything in the work tree.
+fn tree(home: &Home, root: &Path) -> String {
+    home.git(root, &["add", "-A"]);
+    let output = home.command("git").arg("-C").arg(root).arg("write-tree").output().expect("git");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[test]
+fn a_storm_in_a_project_is_one_registration_more() {
+    let (home, cloud) = world();
+    let root = repository(&home, "storm");
+    let daemon = Daemon::start(&home);
+    until("it is registered", || hash_in_cloud(&cloud.projects(), "storm"));
+    for number in 0..400 {
+        std::fs::create_dir_all(root.join(format!("lib/part{}", number % 20))).unwrap();
+        std::fs::write(root.join(format!("lib/part{}/{number}", number % 20)), number.to_string()).unwrap();
+    }
+    let last = tree(&home, &root);
+    until("its last state is known", || {
+        hash_in_cloud(&cloud.projects(), "storm").filter(|hash| *hash == last)
+    });
+    let effects = effects(&cloud.ledger()).len();
+    assert!((2..=3).contains(&effects), "{effects}: the machine may have paused in the middle once");
+    daemon.finish();
+}
+
+#[test]
+fn an_edit_deep_inside_reaches_the_cloud() {
+    let (home, cloud) = world();
+    let root = repository(&home, "deep");
+    let daemon = Daemon::start(&home);
+    let first = until("it is registered", || hash_in_cloud(&cloud.projects(), "deep"));
+    std::fs::write(root.join("src/deep/main.py"), "print(2)\n").unwrap();
+    let second =
+        until("the edit is known", || hash_in_cloud(&cloud.projects(), "deep").filter(|hash| *hash != first));
+    // Only now, because git writes to the index for this.
+    assert_eq!(second, tree(&home, &root));
+    daemon.finish();
+}
+
+#[test]
+fn what_cannot_be_read_is_in_the_status_and_hides_nothing_else() {
+    let (home, cloud) = world();
+    let patterns = json!({"roots": [home.roots()], "debounce": "200ms", "exclude": ["[z-a]"]});
+    let mut home = home;
+    home.set_daemon("discovery", patterns);
+    repository(&home, "seen");
+    std::fs::create_dir_all(home.roots().join("1/2/3/4/5/6/7/8/9")).unwrap();
+    let daemon = Daemon::start(&home);
+    until("it is registered", || hash_in_cloud(&cloud.projects(), "seen"));
+    let status = until("everything was looked at", || {
+        let status = home.json(&["status"]);
+        (!status["discovery"]["last_scan"].is_null()).then_some(status)
+    });
+    let problems = status["discovery"]["problems"].to_string();
+    assert!(problems.contains("[z-a]") && problems.contains("deeper than 8 levels"), "{problems}");
+    daemon.finish();
+}
+
+/// A mounted file system that never answers. Dropping it takes it away.
+struct Hung {
+    shell: Child,
+}
+
+impl Hung {
+    /// `None` where this may not be done.
+    fn at(folder: &Path) -> Option<Self> {
+        // Nobody reads what the kernel asks of this file system, so whoever touches it waits.
+        const SCRIPT: &str = "exec 9<>/dev/fuse || exit 1
+            mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 hung \"$1\" || exit 1
+            echo up; read -r over; umount -l \"$1\"";
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", SCRIPT, "sh"])
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut said = String::new();
+        let stdout = shell.stdout.take()?;
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut said).ok()?;
+        let hung = Self { shell };
+        (said.trim() == "up").then_some(hung)
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        if let Some(mut stdin) = self.shell.stdin.take() {
+            drop(stdin.write_all(b"\n"));
+        }
+        drop(self.shell.wait());
+    }
+}
+
+#[test]
+fn a_root_that_hangs_holds_up_nobody_else() {
+    let (mut home, cloud) = world();
+    let hung = home.path().join("hung");
+    std::fs::create_dir_all(&hung).unwrap();
+    home.set_daemon("discovery", json!({"roots": [hung.clone(), home.roots()], "debounce": "200ms"}));
+    let Some(mount) = Hung::at(&hung) else {
+        eprintln!("skipped: mounting needs root and /dev/fuse");
+        return;
+    };
+    repository(&home, "first");
+    let daemon = Daemon::start(&home).expecting("roots do not answer");
+    until("the other root's project is registered", || hash_in_cloud(&cloud.projects(), "first"));
+    repository(&home, "second");
+    until("events are heard", || hash_in_cloud(&cloud.projects(), "second"));
+    let outside = home.project("named");
+    assert_eq!(home.run(&["register", &outside.display().to_string(), "--wait"]).code, 0);
+    // The one that hangs is noticed after half a minute, which is longer than a test should take.
+    let status = home.json(&["status"]);
+    let roots = status["discovery"]["roots"].to_string();
+    assert!(roots.contains("watching"), "{roots}");
+    drop(mount);
+    daemon.finish();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_systems_limit_refuses_is_polled_and_said() {
+    const LIMIT: &str = "echo 7 > /proc/sys/user/max_inotify_watches && exec \"$@\"";
+    let (home, cloud) = world();
+    let possible = home.command("unshare").args(["-Ur", "sh", "-c", LIMIT, "sh", "true"]).output();
+    if !possible.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: user namespaces are not to be had here");
+        return;
+    }
+    for number in 0..10 {
+        repository(&home, &format!("p{number}"));
+    }
+    let daemon = Daemon::start_under(&home, &["unshare", "-Ur", "sh", "-c", LIMIT, "sh"])
+        .expecting("some folders cannot be watched");
+    until("all are registered", || (cloud.projects().len() == 10).then_some(()));
+    let status = until("it is said", || {
+        let status = home.json(&["status"]);
+        (status["discovery"]["roots"][0]["state"] == "polling").then_some(status)
+    });
+    let problems = status["discovery"]["problems"].to_string();
+    assert!(problems.contains("cannot be watched") && problems.contains("max_user_watches"), "{problems}");
+    assert!(status["discovery"]["watches"].as_u64().unwrap_or(0) <= 7, "{status}");
+    daemon.finish();
+}
