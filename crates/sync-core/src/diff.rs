@@ -126,13 +126,20 @@ fn by_root(known: &[Project]) -> BTreeMap<&Path, &Project> {
     roots
 }
 
-/// The same folders by device and inode: that of the root and, where it has one, of the version-control folder.
+/// The same folders by device and inode: that of the root and, where it has one, of the version-control folder. Not the
+/// same when they are known to have been made at different times.
 fn same_folders(project: &Project, sighting: &Sighting) -> bool {
-    project.place == Some(sighting.place) && project.vcs_place == sighting.vcs_place
+    project.place == Some(sighting.place)
+        && project.vcs_place == sighting.vcs_place
+        && (project.born.is_none() || sighting.born.is_none() || project.born == sighting.born)
 }
 
-/// File systems give the numbers of deleted folders to new ones, so something of what is in them has to be the same too.
+/// File systems give the numbers of deleted folders to new ones, so where they do not tell when a folder was made,
+/// something of what is in it has to be the same too.
 fn same_content(project: &Project, sighting: &Sighting) -> bool {
+    if project.born.is_some() && project.born == sighting.born {
+        return true;
+    }
     let told = !sighting.content_hash.is_empty() && !EMPTY_TREES.contains(&sighting.content_hash.as_str());
     project.name == sighting.name || (told && project.content_hash == sighting.content_hash)
 }
@@ -162,6 +169,7 @@ fn record(sighting: &Sighting, found: &Match<'_>, parent: Option<LocalId>, now: 
         local: found.local(),
         root: sighting.root.clone(),
         place: Some(sighting.place),
+        born: sighting.born,
         vcs_place: sighting.vcs_place,
         vcs: sighting.vcs,
         name: shortened(&sighting.name, LONGEST_NAME),
@@ -211,6 +219,7 @@ mod tests {
         Sighting {
             root: PathBuf::from(root),
             place: Place { device: 1, inode },
+            born: None,
             vcs_place: Some(Place { device: 1, inode: inode + 1_000 }),
             vcs: Vcs::Git,
             name: "name".to_owned(),
@@ -313,6 +322,26 @@ mod tests {
             assert_eq!(look(&mut known, &[new]), ["added /w/b", "missing /w/a"], "{hash}");
             assert_ne!(id_at(&known, "/w/b"), first);
         }
+    }
+
+    #[test]
+    fn when_a_folder_was_made_tells_it_from_one_that_got_its_numbers() {
+        let made = |root: &str, born| Sighting { born, ..sighting(root, 1) };
+        // The same name and content, but another folder.
+        let mut known = Vec::new();
+        look(&mut known, &[made("/w/a", Some(5))]);
+        assert_eq!(look(&mut known, &[made("/w/b", Some(6))]), ["added /w/b", "missing /w/a"]);
+        // Another name and content, but the same folder.
+        let mut known = Vec::new();
+        look(&mut known, &[made("/w/a", Some(5))]);
+        let renamed =
+            Sighting { name: "other".to_owned(), content_hash: "bb".to_owned(), ..made("/w/b", Some(5)) };
+        assert_eq!(look(&mut known, &[renamed]), ["moved /w/b"]);
+        // On record from before it was known; it is noted then.
+        let mut known = Vec::new();
+        look(&mut known, &[made("/w/a", None)]);
+        assert_eq!(look(&mut known, &[made("/w/a", Some(5))]), ["changed /w/a"]);
+        assert_eq!(look(&mut known, &[made("/w/a", Some(5))]), Vec::<String>::new());
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Project {
     pub root: PathBuf,
     /// Where its root folder is on the file system; `None` for one that was only ever told of.
     pub place: Option<Place>,
+    /// When its root folder was made, in nanoseconds since 1970, where the file system tells.
+    pub born: Option<i64>,
     /// Where its version-control folder is.
     pub vcs_place: Option<Place>,
     /// Its version control.

@@ -54,6 +54,9 @@ pub struct Sighting {
     pub root: PathBuf,
     /// Where the root folder is.
     pub place: Place,
+    /// When the root folder was made, in nanoseconds since 1970, where the file system tells: two folders that had the
+    /// same number one after the other differ in it.
+    pub born: Option<i64>,
     /// Where its own version-control folder is (`.git` and the like); the same after a move on one file system.
     pub vcs_place: Option<Place>,
     /// Its version control.

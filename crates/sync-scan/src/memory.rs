@@ -84,9 +84,11 @@ impl Memory {
     /// The project at the root of `tree`, if it is the one that is remembered there.
     pub(crate) fn recall(&self, tree: &Tree) -> Option<&Remembered> {
         let vcs_place = tree.control.as_ref().map(|control| control.place);
-        self.projects
-            .get(&tree.root)
-            .filter(|known| known.sighting.place == tree.place && known.sighting.vcs_place == vcs_place)
+        self.projects.get(&tree.root).filter(|known| {
+            known.sighting.place == tree.place
+                && known.sighting.born == tree.born
+                && known.sighting.vcs_place == vcs_place
+        })
     }
 
     /// Takes in what a survey saw at `now_ms`, and forgets what it would have seen and did not.

@@ -35,6 +35,12 @@ pub(crate) fn place(metadata: &Metadata) -> Place {
     Place { device: metadata.dev(), inode: metadata.ino() }
 }
 
+/// When what `metadata` is of was made, in nanoseconds since 1970, where the file system tells.
+pub(crate) fn born(metadata: &Metadata) -> Option<i64> {
+    let since = metadata.created().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_nanos()).ok().filter(|born| *born > 0)
+}
+
 /// The one path a folder is known by: absolute, no links, letters as they are on disk.
 pub(crate) fn true_path(path: &Path) -> io::Result<PathBuf> {
     let canonical = path.canonicalize()?;

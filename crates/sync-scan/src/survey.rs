@@ -413,6 +413,7 @@ fn sighting(tree: Tree, vcs: Vcs, examined: Examined) -> Sighting {
     Sighting {
         root: tree.root,
         place: tree.place,
+        born: tree.born,
         vcs_place: tree.control.map(|control| control.place),
         vcs,
         name: examined.name,

@@ -29,6 +29,8 @@ const INSIDE_BARE: &[&str] =
 pub(crate) struct Tree {
     pub(crate) root: PathBuf,
     pub(crate) place: Place,
+    /// When the root folder was made, in nanoseconds since 1970, where the file system tells.
+    pub(crate) born: Option<i64>,
     /// `None` for a folder with a manifest.
     pub(crate) control: Option<Control>,
 }
@@ -125,7 +127,9 @@ impl<'a> Walk<'a> {
 
     fn visit(&mut self, step: &Step, waiting: &mut Vec<Step>) -> io::Result<()> {
         let folder = platform::open_folder(&step.path)?;
-        let place = platform::place(&folder.metadata()?);
+        let metadata = folder.metadata()?;
+        let place = platform::place(&metadata);
+        let born = platform::born(&metadata);
         if step.device.is_some_and(|device| device != place.device) {
             self.blind.insert(step.path.clone());
             return Ok(());
@@ -144,13 +148,13 @@ impl<'a> Walk<'a> {
         let mut enclosed = if is_root { Enclosed::No } else { step.enclosed };
         let control = if listing.has_marker { vcs::detect(&step.path)? } else { None };
         if let Some(control) = control {
-            self.trees.push(Tree { root: step.path.clone(), place, control: Some(control) });
+            self.trees.push(Tree { root: step.path.clone(), place, born, control: Some(control) });
             if !is_root {
                 return Ok(());
             }
             enclosed = Enclosed::ByRoot;
         } else if listing.has_manifest && enclosed == Enclosed::No {
-            self.trees.push(Tree { root: step.path.clone(), place, control: None });
+            self.trees.push(Tree { root: step.path.clone(), place, born, control: None });
             enclosed = Enclosed::ByManifest;
         } else if enclosed != Enclosed::ByManifest {
             self.folders.insert(step.path.clone());
@@ -231,8 +235,9 @@ impl<'a> Walk<'a> {
 pub(crate) fn tree_at(root: &Path) -> io::Result<Option<Tree>> {
     let root = platform::true_path(root)?;
     let Some(control) = vcs::detect(&root)? else { return Ok(None) };
-    let place = platform::place(&std::fs::metadata(&root)?);
-    Ok(Some(Tree { root, place, control: Some(control) }))
+    let metadata = std::fs::metadata(&root)?;
+    let (place, born) = (platform::place(&metadata), platform::born(&metadata));
+    Ok(Some(Tree { root, place, born, control: Some(control) }))
 }
 
 /// The project that was at `root`: a work tree still, or a folder with a manifest.
@@ -240,9 +245,10 @@ pub(crate) fn known_tree(root: &Path) -> io::Result<Option<Tree>> {
     let found = match tree_at(root) {
         Ok(None) => {
             let folder = platform::open_folder(root)?;
-            let place = platform::place(&folder.metadata()?);
+            let metadata = folder.metadata()?;
+            let (place, born) = (platform::place(&metadata), platform::born(&metadata));
             let has_manifest = Listing::read(folder)?.has_manifest;
-            Ok(has_manifest.then(|| Tree { root: root.to_path_buf(), place, control: None }))
+            Ok(has_manifest.then(|| Tree { root: root.to_path_buf(), place, born, control: None }))
         }
         other => other,
     };

@@ -54,7 +54,7 @@ crate::sql::statements! {
         with w as materialized (select value from json_each(?1))
         insert into project (
             local, root, device, inode, vcs_device, vcs_inode, vcs, name, language, framework, content_hash, kind,
-            parent, presence, asked, first_seen_at, seen_at
+            parent, presence, asked, first_seen_at, seen_at, born
         )
         select
             unhex(w.value ->> 'local'), unhex(w.value ->> 'root'), w.value ->> 'device', w.value ->> 'inode',
@@ -62,7 +62,7 @@ crate::sql::statements! {
             cast(unhex(w.value ->> 'name') as text), cast(unhex(w.value ->> 'language') as text),
             cast(unhex(w.value ->> 'framework') as text), cast(unhex(w.value ->> 'content_hash') as text),
             w.value ->> 'kind', unhex(w.value ->> 'parent'), w.value ->> 'presence', w.value ->> 'asked',
-            w.value ->> 'first_seen_at', w.value ->> 'seen_at'
+            w.value ->> 'first_seen_at', w.value ->> 'seen_at', w.value ->> 'born'
         from w
         where true
         on conflict (local) do update set
@@ -70,7 +70,8 @@ crate::sql::statements! {
             vcs_device = excluded.vcs_device, vcs_inode = excluded.vcs_inode, vcs = excluded.vcs,
             name = excluded.name, language = excluded.language, framework = excluded.framework,
             content_hash = excluded.content_hash, kind = excluded.kind, parent = excluded.parent,
-            presence = excluded.presence, asked = excluded.asked, seen_at = excluded.seen_at";
+            presence = excluded.presence, asked = excluded.asked, seen_at = excluded.seen_at,
+            born = excluded.born";
     UNSENT = concat!("\
         select ", project_columns!(), ", m.sent
         from project p
@@ -301,6 +302,7 @@ struct NewRow {
     asked: i64,
     first_seen_at: i64,
     seen_at: i64,
+    born: Option<i64>,
 }
 
 impl NewRow {
@@ -328,6 +330,7 @@ impl NewRow {
             asked: row::asked_number(project.asked),
             first_seen_at: project.first_seen_at.0,
             seen_at: project.seen_at.0,
+            born: project.born,
         }
     }
 }

@@ -7,7 +7,8 @@ use sqlx::SqliteConnection;
 use crate::error::Error;
 
 /// The migrations, by the version they bring: the first makes version 1.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../migrations/0001_initial.sql"), include_str!("../migrations/0002_born.sql")];
 
 /// The number by which a file is known to be ours (`application_id`): "cosd".
 pub(crate) const APPLICATION_ID: i64 = 0x636f_7364;

@@ -35,7 +35,7 @@ pub(crate) use mapping_columns;
 macro_rules! project_columns {
     () => {
         "p.local, p.root, p.device, p.inode, p.vcs_device, p.vcs_inode, p.vcs, p.name, p.language, p.framework, \
-         p.content_hash, p.kind, p.parent, p.presence, p.asked, p.first_seen_at, p.seen_at"
+         p.content_hash, p.kind, p.parent, p.presence, p.asked, p.first_seen_at, p.seen_at, p.born"
     };
 }
 pub(crate) use project_columns;
@@ -43,7 +43,7 @@ pub(crate) use project_columns;
 /// How many columns [`entry_columns`] names.
 pub(crate) const ENTRY_WIDTH: usize = 21;
 /// How many columns [`project_columns`] names.
-pub(crate) const PROJECT_WIDTH: usize = 17;
+pub(crate) const PROJECT_WIDTH: usize = 18;
 /// How many columns [`mapping_columns`] names.
 pub(crate) const MAPPING_WIDTH: usize = 9;
 
@@ -229,6 +229,7 @@ pub(crate) fn project(row: &SqliteRow, from: usize) -> Result<Project, Error> {
         asked: columns.number("asked", asked_of)?,
         first_seen_at: columns.time("first_seen_at")?,
         seen_at: columns.time("seen_at")?,
+        born: columns.take("born")?,
     })
 }
 

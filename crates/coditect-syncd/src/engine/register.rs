@@ -275,6 +275,7 @@ fn complete(
             .or_else(|| recorded.map(|project| project.local))
             .unwrap_or_else(|| local_id(machine, &root)),
         place: meant.map(|sighting| sighting.place),
+        born: meant.and_then(|sighting| sighting.born),
         vcs_place: meant.and_then(|sighting| sighting.vcs_place),
         vcs: meant.map(|sighting| sighting.vcs).unwrap_or_default(),
         name: if name.is_empty() { folder_name(&root) } else { name },

@@ -70,6 +70,7 @@ fn recorded(decision: &Decision, record: Option<&Project>, has_root: bool, now: 
         local,
         root: root.clone(),
         place: None,
+        born: None,
         vcs_place: None,
         vcs: Vcs::default(),
         name: String::new(),
@@ -94,6 +95,7 @@ fn recorded(decision: &Decision, record: Option<&Project>, has_root: bool, now: 
     let project = Project {
         root,
         place: before.place.filter(|_| !moved),
+        born: before.born.filter(|_| !moved),
         vcs_place: before.vcs_place.filter(|_| !moved),
         name,
         language,

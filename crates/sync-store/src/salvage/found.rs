@@ -70,7 +70,10 @@ mod mapping {
     pub(super) const REFRESH_AT: usize = 9;
     pub(super) const SHAPE: &str = "ibb?tt?biiii";
 }
+/// As the first version wrote them; later columns may be missing.
 const PROJECT: &str = "bb?i?i?i?itttttt?biiii";
+/// How many columns a project has.
+const PROJECT_WIDTH: usize = 18;
 
 impl Found {
     /// Takes a row for what it looks like; what looks like nothing is left.
@@ -139,7 +142,10 @@ impl Found {
                 keep_higher(&mut self.mappings, key, values, mapping::REVISION);
             }
             [Value::Blob(local), ..] if is_project(&values) => {
-                self.projects.entry(local.clone()).or_insert(values);
+                let local = local.clone();
+                let mut values = values;
+                values.resize(PROJECT_WIDTH, Value::Null);
+                self.projects.entry(local).or_insert(values);
             }
             _ => {}
         }

@@ -17,6 +17,7 @@ fn project(number: u128, root: &str) -> Project {
         local: local(number),
         root: PathBuf::from(root),
         place: Some(Place { device: u64::MAX, inode: 3 }),
+        born: i64::try_from(number).ok(),
         vcs_place: None,
         vcs: Vcs::Git,
         name: format!("project {number}"),
