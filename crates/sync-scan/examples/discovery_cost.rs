@@ -17,7 +17,7 @@ use sync_scan::{Lookout, Options, Task, Turn};
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// Processor time is told in hundredths of a second, so short commands are run this often for one figure.
-const REPEATS: u32 = 20;
+const REPEATS: u32 = 5;
 const BIG: &str = "big";
 const BIG_FILES: usize = 13_000;
 const UNTRACKED: usize = 2_000;

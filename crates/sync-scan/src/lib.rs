@@ -23,6 +23,7 @@ mod problem;
 mod root;
 pub mod rules;
 mod shelf;
+mod stamps;
 mod survey;
 mod vcs;
 mod walk;

@@ -5,13 +5,15 @@
 //! that are not tracked, and all of a folder outside git.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+use crate::stamps::Stamps;
 
 const MAGIC: &[u8; 8] = b"cosshlf1";
 /// Longest file that is read; of what would be longer nothing is kept.
@@ -73,7 +75,7 @@ impl Shelf {
         program.write(env!("CARGO_PKG_VERSION").as_bytes());
         // A program that was built anew may have other rules under the same version.
         if let Ok(metadata) = std::env::current_exe().and_then(fs::metadata) {
-            for number in numbers(&metadata) {
+            for number in numbers(&Stamps::of(&metadata)) {
                 program.write_u64(number);
             }
         }
@@ -143,9 +145,9 @@ impl Files {
     }
 
     /// The id of the file `path` and whether it was filtered, if it is as it was.
-    pub(crate) fn find(&mut self, path: &[u8], metadata: &Metadata, rules: u64) -> Option<(Box<[u8]>, bool)> {
+    pub(crate) fn find(&mut self, path: &[u8], stamps: &Stamps, rules: u64) -> Option<(Box<[u8]>, bool)> {
         let known = self.before.get(path)?;
-        if known.numbers != numbers(metadata) || known.rules != rules {
+        if known.numbers != numbers(stamps) || known.rules != rules {
             return None;
         }
         let found = (known.id.clone(), known.filtered);
@@ -155,10 +157,10 @@ impl Files {
     }
 
     /// Notes the file `path`, which was read, when nobody can have changed it since without its showing.
-    pub(crate) fn note(&mut self, path: &[u8], metadata: &Metadata, rules: u64, found: (&[u8], bool)) {
-        if self.is_kept && is_settled(metadata, self.now) {
+    pub(crate) fn note(&mut self, path: &[u8], stamps: &Stamps, rules: u64, found: (&[u8], bool)) {
+        if self.is_kept && is_settled(stamps, self.now) {
             let (id, filtered) = found;
-            let known = Known { numbers: numbers(metadata), rules, id: id.into(), filtered };
+            let known = Known { numbers: numbers(stamps), rules, id: id.into(), filtered };
             self.after.insert(path.to_vec(), known);
         }
     }
@@ -170,23 +172,23 @@ impl Files {
     }
 }
 
-fn is_settled(metadata: &Metadata, now: SystemTime) -> bool {
-    let is_fine = metadata.mtime_nsec() != 0 && metadata.ctime_nsec() != 0;
-    let newest = metadata.mtime().max(metadata.ctime());
+fn is_settled(stamps: &Stamps, now: SystemTime) -> bool {
+    let is_fine = stamps.mtime_nsec != 0 && stamps.ctime_nsec != 0;
+    let newest = stamps.mtime.max(stamps.ctime);
     let newest = Duration::from_secs(u64::try_from(newest).unwrap_or(0) + 1);
     let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     newest + if is_fine { Duration::ZERO } else { COARSE } <= now
 }
 
-fn numbers(metadata: &Metadata) -> [u64; 7] {
+fn numbers(stamps: &Stamps) -> [u64; 7] {
     [
-        metadata.size(),
-        metadata.mtime().cast_unsigned(),
-        metadata.mtime_nsec().cast_unsigned(),
-        metadata.ctime().cast_unsigned(),
-        metadata.ctime_nsec().cast_unsigned(),
-        metadata.ino(),
-        metadata.dev(),
+        stamps.size,
+        stamps.mtime.cast_unsigned(),
+        stamps.mtime_nsec.cast_unsigned(),
+        stamps.ctime.cast_unsigned(),
+        stamps.ctime_nsec.cast_unsigned(),
+        stamps.ino,
+        stamps.dev,
     ]
 }
 
@@ -281,6 +283,8 @@ fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     fn kept() -> Kept {

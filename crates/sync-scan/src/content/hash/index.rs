@@ -1,8 +1,6 @@
 //! Reads a repository's index and tells what it says of one folder, and whether a file is as it was when it was added.
 
-use std::fs::Metadata;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use gix::bstr::ByteSlice;
@@ -11,6 +9,7 @@ use gix::index::entry::{Flags, Mode, Stage};
 use gix::index::{Entry, State};
 
 use super::open::Settings;
+use crate::stamps::Stamps;
 
 /// Longest index that is read: more than ten million entries.
 const LONGEST_INDEX: u64 = 2 << 30;
@@ -115,16 +114,16 @@ pub(super) fn stays_without_file(entry: &Entry) -> bool {
 ///
 /// Stricter than git where clocks are coarse: fractions of seconds are compared when both sides have them, and a
 /// file as young as the index itself is never certain.
-pub(super) fn is_unchanged(index: &State, entry: &Entry, metadata: &Metadata, settings: &Settings) -> bool {
+pub(super) fn is_unchanged(index: &State, entry: &Entry, stamps: &Stamps, settings: &Settings) -> bool {
     let stat = &entry.stat;
     let same_time = |recorded: gix::index::entry::stat::Time, seconds: i64, nanoseconds: i64| {
         i64::from(recorded.secs) == i64::from(low(seconds))
             && (recorded.nsecs == 0 || nanoseconds == 0 || i64::from(recorded.nsecs) == nanoseconds)
     };
     let same_mode = match entry.mode {
-        Mode::FILE => metadata.is_file() && !(settings.file_mode && metadata.mode() & 0o100 != 0),
-        Mode::FILE_EXECUTABLE => metadata.is_file() && !(settings.file_mode && metadata.mode() & 0o100 == 0),
-        Mode::SYMLINK => metadata.is_symlink() || (!settings.symlinks && metadata.is_file()),
+        Mode::FILE => stamps.is_file() && !(settings.file_mode && stamps.mode & 0o100 != 0),
+        Mode::FILE_EXECUTABLE => stamps.is_file() && !(settings.file_mode && stamps.mode & 0o100 == 0),
+        Mode::SYMLINK => stamps.is_symlink() || (!settings.symlinks && stamps.is_file()),
         _ => false,
     };
     let written = index.timestamp();
@@ -137,13 +136,11 @@ pub(super) fn is_unchanged(index: &State, entry: &Entry, metadata: &Metadata, se
     };
     same_mode
         && !racy
-        && stat.size == truncated(metadata.size())
-        && same_time(stat.mtime, metadata.mtime(), metadata.mtime_nsec())
-        && (!settings.trust_ctime || same_time(stat.ctime, metadata.ctime(), metadata.ctime_nsec()))
+        && stat.size == truncated(stamps.size)
+        && same_time(stat.mtime, stamps.mtime, stamps.mtime_nsec)
+        && (!settings.trust_ctime || same_time(stat.ctime, stamps.ctime, stamps.ctime_nsec))
         && (!settings.check_stat
-            || (stat.ino == truncated(metadata.ino())
-                && stat.uid == metadata.uid()
-                && stat.gid == metadata.gid()))
+            || (stat.ino == truncated(stamps.ino) && stat.uid == stamps.uid && stat.gid == stamps.gid))
 }
 
 fn is_name(name: &[u8]) -> bool {

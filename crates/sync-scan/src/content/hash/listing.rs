@@ -1,7 +1,11 @@
 //! What is in a folder on disk.
 
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::exclude::Exclude;
 
@@ -18,8 +22,8 @@ pub(super) enum Kind {
 /// A folder on disk.
 #[derive(Debug)]
 pub(super) enum Listing {
-    /// Its entries in byte order.
-    Of(Vec<(Vec<u8>, Kind)>),
+    /// Its entries in byte order, and the folder itself while it is held open.
+    Of(Vec<(Vec<u8>, Kind)>, Option<OwnedFd>),
     /// There is none.
     Absent,
     /// There is one and it cannot be read.
@@ -27,35 +31,55 @@ pub(super) enum Listing {
 }
 
 impl Listing {
-    /// Lists the folder at `path`.
-    pub(super) fn read(path: &Path) -> Self {
-        let entries = match std::fs::read_dir(path) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Self::Absent,
+    /// Lists the folder `name` of the folder `within`, or the one at the path `name`. It is held open if wanted.
+    pub(super) fn read(within: Option<BorrowedFd<'_>>, name: &[u8], hold: bool) -> Self {
+        let flags =
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let folder = match rustix::fs::openat(within.unwrap_or(rustix::fs::CWD), name, flags, Mode::empty()) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT) => return Self::Absent,
             Err(_) => return Self::Unreadable,
         };
+        let Ok(mut entries) = Dir::read_from(&folder) else { return Self::Unreadable };
         let mut listed = Vec::new();
-        for entry in entries {
-            let Ok(entry) = entry else { return Self::Unreadable };
-            let Ok(file_type) = entry.file_type() else { continue };
-            let kind = if file_type.is_file() {
-                Kind::File
-            } else if file_type.is_dir() {
-                Kind::Folder
-            } else if file_type.is_symlink() {
-                Kind::Link
-            } else {
-                Kind::Other
+        while let Some(entry) = entries.read() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(Errno::INTR) => continue,
+                Err(_) => return Self::Unreadable,
             };
-            listed.push((entry.file_name().into_vec(), kind));
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let mut told = entry.file_type();
+            if told == FileType::Unknown
+                && let Ok(stat) = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)
+            {
+                told = FileType::from_raw_mode(stat.st_mode);
+            }
+            let kind = match told {
+                FileType::RegularFile => Kind::File,
+                FileType::Directory => Kind::Folder,
+                FileType::Symlink => Kind::Link,
+                FileType::Fifo
+                | FileType::Socket
+                | FileType::CharacterDevice
+                | FileType::BlockDevice
+                | FileType::Unknown => Kind::Other,
+            };
+            listed.push((name.to_bytes().to_vec(), kind));
         }
         listed.sort_unstable_by(|left, right| left.0.cmp(&right.0));
-        Self::Of(listed)
+        Self::Of(listed, hold.then_some(folder))
     }
 
     /// Takes out what `exclude` says is never looked at in the folder at `path`.
     pub(super) fn without(self, exclude: &Exclude, path: &Path) -> Self {
-        let Self::Of(listed) = self else { return self };
+        let (listed, folder) = match self {
+            Self::Of(listed, folder) => (listed, folder),
+            Self::Absent | Self::Unreadable => return self,
+        };
         let has = |name: &str| position(&listed, name.as_bytes()).is_some();
         let keep = |name: &[u8], kind: Kind| {
             let name = std::ffi::OsStr::from_bytes(name);
@@ -68,13 +92,13 @@ impl Listing {
         let mut kept = kept.into_iter();
         let mut listed = listed;
         listed.retain(|_| kept.next().unwrap_or(true));
-        Self::Of(listed)
+        Self::Of(listed, folder)
     }
 
     /// What the entry `name` is.
     pub(super) fn kind_of(&self, name: &[u8]) -> Option<Kind> {
         match self {
-            Self::Of(listed) => position(listed, name).map(|at| listed[at].1),
+            Self::Of(listed, _) => position(listed, name).map(|at| listed[at].1),
             Self::Absent | Self::Unreadable => None,
         }
     }

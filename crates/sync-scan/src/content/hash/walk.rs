@@ -7,8 +7,8 @@
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,6 +27,10 @@ use super::{Entry, Found};
 use crate::content::read;
 use crate::exclude::Exclude;
 use crate::shelf::Files;
+use crate::stamps::Stamps;
+
+/// Most folders that are held open.
+const MOST_HELD: usize = 64;
 
 /// Most folders that are named; one more than is ever watched tells that there are too many.
 const MOST_FOLDERS: usize = 8_193;
@@ -50,7 +54,7 @@ pub(super) fn walk(ground: &Ground<'_>, files: &mut Files, found: &mut Found) ->
     let blobs = Blobs::new(ground.settings, ground.repository, ground.stop);
     let mut walk =
         Walk { ground, patterns, blobs, files, found, path: Vec::new(), frames: Vec::new(), finished: None };
-    let listing = walk.list();
+    let listing = walk.list_root();
     if matches!(listing, Listing::Absent | Listing::Unreadable) {
         walk.found.warnings.push("the project's folder cannot be read".to_owned());
         return None;
@@ -81,6 +85,8 @@ struct Walk<'a, 'g> {
 struct Frame<'g> {
     /// How much of the path is the folder's, its slash counted.
     depth: usize,
+    /// The folder itself, held open.
+    folder: Option<OwnedFd>,
     children: std::vec::IntoIter<Child>,
     entries: Vec<TreeEntry>,
     /// Nothing so far differs from the index.
@@ -117,12 +123,34 @@ impl<'g> Walk<'_, 'g> {
         self.ground.root.join(OsStr::from_bytes(&self.path))
     }
 
-    fn list(&self) -> Listing {
-        let path = self.absolute();
-        let listing = Listing::read(&path);
+    fn list_root(&self) -> Listing {
+        self.admitted(Listing::read(None, self.ground.root.as_os_str().as_bytes(), true))
+    }
+
+    /// Lists the folder at the current path, to which a slash is added.
+    fn list_below(&mut self) -> Listing {
+        // Descriptors are few, and folders may lie deep.
+        let hold = self.frames.len() < MOST_HELD;
+        let listing = match self.frames.last().and_then(|frame| Some((frame.folder.as_ref()?, frame.depth))) {
+            Some((folder, depth)) => Listing::read(Some(folder.as_fd()), &self.path[depth..], hold),
+            None => Listing::read(None, self.absolute().as_os_str().as_bytes(), hold),
+        };
+        self.path.push(b'/');
+        self.admitted(listing)
+    }
+
+    fn admitted(&self, listing: Listing) -> Listing {
         match self.ground.exclude {
-            Some(exclude) => listing.without(exclude, &path),
+            Some(exclude) => listing.without(exclude, &self.absolute()),
             None => listing,
+        }
+    }
+
+    /// The stamps of what is at the current path.
+    fn stamps(&self) -> std::io::Result<Stamps> {
+        match self.frames.last().and_then(|frame| Some((frame.folder.as_ref()?, frame.depth))) {
+            Some((folder, depth)) => Stamps::within(folder.as_fd(), &self.path[depth..]),
+            None => Stamps::at(&self.absolute()),
         }
     }
 
@@ -133,9 +161,15 @@ impl<'g> Walk<'_, 'g> {
     }
 
     /// Begins with the folder whose path, slash included, is the current one.
-    fn enter(&mut self, listing: Listing, range: Range<usize>, remembered: Option<&'g Tree>, ignored: bool) {
+    fn enter(
+        &mut self,
+        mut listing: Listing,
+        range: Range<usize>,
+        remembered: Option<&'g Tree>,
+        ignored: bool,
+    ) {
         let depth = self.path.len();
-        if matches!(listing, Listing::Of(_)) && !ignored && self.found.folders.len() < MOST_FOLDERS {
+        if matches!(listing, Listing::Of(..)) && !ignored && self.found.folders.len() < MOST_FOLDERS {
             self.found.folders.push(self.path.clone());
         }
         let indexed_below = range.len();
@@ -149,8 +183,13 @@ impl<'g> Walk<'_, 'g> {
         let mut remembered_below: Vec<&Tree> =
             remembered.map_or_else(Vec::new, |tree| tree.children.iter().collect());
         remembered_below.sort_by(|left, right| left.name.cmp(&right.name));
+        let folder = match &mut listing {
+            Listing::Of(_, folder) => folder.take(),
+            Listing::Absent | Listing::Unreadable => None,
+        };
         self.frames.push(Frame {
             depth,
+            folder,
             children: merge(listing, indexed).into_iter(),
             entries: Vec::new(),
             as_indexed: true,
@@ -293,12 +332,6 @@ impl<'g> Walk<'_, 'g> {
         }
     }
 
-    /// Lists the folder at the current path, to which a slash is added.
-    fn list_below(&mut self) -> Listing {
-        self.path.push(b'/');
-        self.list()
-    }
-
     fn enter_tracked(&mut self, listing: Listing, range: Range<usize>) {
         let Some(parent) = self.frames.last() else { return };
         let name = &self.path[parent.depth..];
@@ -340,8 +373,7 @@ impl<'g> Walk<'_, 'g> {
         if self.is_ignored(false) {
             return;
         }
-        let path = self.absolute();
-        match std::fs::symlink_metadata(&path).and_then(|metadata| self.read(&path, &metadata, None)) {
+        match self.stamps().and_then(|stamps| self.read(&stamps, None)) {
             Ok(Some((mode, id, size))) => {
                 self.differs();
                 self.add_file(mode, id, size);
@@ -359,9 +391,8 @@ impl<'g> Walk<'_, 'g> {
             self.keep(at);
             return;
         }
-        let path = self.absolute();
-        let metadata = match std::fs::symlink_metadata(&path) {
-            Ok(metadata) => metadata,
+        let stamps = match self.stamps() {
+            Ok(stamps) => stamps,
             Err(error) if error.kind() == ErrorKind::NotFound => return self.differs(),
             Err(_) => {
                 self.found.partial(&self.path);
@@ -369,12 +400,12 @@ impl<'g> Walk<'_, 'g> {
             }
         };
         if !index::is_open_question(entry)
-            && index::is_unchanged(ground.index, entry, &metadata, ground.settings)
+            && index::is_unchanged(ground.index, entry, &stamps, ground.settings)
         {
             let mode = mode_of(entry.mode);
-            return self.add_file(mode, entry.id, metadata.size());
+            return self.add_file(mode, entry.id, stamps.size);
         }
-        match self.read(&path, &metadata, Some(at)) {
+        match self.read(&stamps, Some(at)) {
             Ok(Some((mode, id, size))) => {
                 if id != entry.id || mode != mode_of(entry.mode) || index::is_open_question(entry) {
                     self.differs();
@@ -390,45 +421,44 @@ impl<'g> Walk<'_, 'g> {
         }
     }
 
-    /// Reads the file or link at `path`; nothing for what is neither.
+    /// Reads the file or link at the current path; nothing for what is neither.
     fn read(
         &mut self,
-        path: &Path,
-        metadata: &std::fs::Metadata,
+        stamps: &Stamps,
         indexed: Option<usize>,
     ) -> std::io::Result<Option<(Mode, ObjectId, u64)>> {
         let settings = self.ground.settings;
         let entry = indexed.map(|at| &self.ground.index.entries()[at]);
-        self.found.newest = self.found.newest.max(metadata.mtime());
-        if metadata.is_symlink() {
-            return Ok(Some((Mode::Link, self.blobs.of_link(path)?, metadata.size())));
+        self.found.newest = self.found.newest.max(stamps.mtime);
+        if stamps.is_symlink() {
+            return Ok(Some((Mode::Link, self.blobs.of_link(&self.absolute())?, stamps.size)));
         }
-        if !metadata.is_file() {
+        if !stamps.is_file() {
             return Ok(None);
         }
         let before = entry.map(|entry| mode_of(entry.mode));
         let mode = match before {
             Some(Mode::Link) if !settings.symlinks => Mode::Link,
             Some(mode @ (Mode::File | Mode::Executable)) if !settings.file_mode => mode,
-            _ if settings.file_mode && metadata.mode() & 0o100 != 0 => Mode::Executable,
+            _ if settings.file_mode && stamps.mode & 0o100 != 0 => Mode::Executable,
             _ => Mode::File,
         };
         let known = entry.filter(|entry| !entry.flags.contains(gix::index::entry::Flags::INTENT_TO_ADD));
         let known = known.map(|entry| entry.id);
         let rules = self.blobs.rules(&self.patterns, known);
-        let kept = self.files.find(&self.path, metadata, rules);
+        let kept = self.files.find(&self.path, stamps, rules);
         let kept = kept.and_then(|(id, filtered)| Some((ObjectId::try_from(&*id).ok()?, filtered)));
         let blob = if let Some((id, filtered)) = kept {
             Blob { id, filtered }
         } else {
-            let blob = self.blobs.of_file(path, &self.path, &mut self.patterns, known)?;
-            self.files.note(&self.path, metadata, rules, (blob.id.as_bytes(), blob.filtered));
+            let blob = self.blobs.of_file(&self.absolute(), &self.path, &mut self.patterns, known)?;
+            self.files.note(&self.path, stamps, rules, (blob.id.as_bytes(), blob.filtered));
             blob
         };
         if blob.filtered {
             self.found.filtered(&self.path);
         }
-        Ok(Some((mode, blob.id, metadata.size())))
+        Ok(Some((mode, blob.id, stamps.size)))
     }
 
     fn is_ignored(&self, is_folder: bool) -> bool {
@@ -512,7 +542,7 @@ fn mode_of(mode: gix::index::entry::Mode) -> Mode {
 /// Puts what is on disk and what the index has side by side, by name; both are in byte order.
 fn merge(listing: Listing, indexed: Vec<Indexed>) -> Vec<Child> {
     let listed = match listing {
-        Listing::Of(listed) => listed,
+        Listing::Of(listed, _) => listed,
         Listing::Absent | Listing::Unreadable => Vec::new(),
     };
     let mut children = Vec::with_capacity(listed.len().max(indexed.len()));
