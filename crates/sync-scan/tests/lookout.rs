@@ -46,6 +46,7 @@ impl Looking {
         looking
     }
 
+    #[expect(clippy::disallowed_methods, reason = "compared with the stamps of files")]
     fn turn(&mut self, task: Task) -> Seen {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let now_ms = u64::try_from(now.as_millis()).unwrap() + self.ahead_ms;
@@ -242,7 +243,7 @@ fn a_slow_copy_is_one_sighting_of_the_whole() {
             break;
         }
         // Woken by an event, or when the next question is due; either way it is asked again.
-        drop(looking.wakes.recv_timeout(Duration::from_millis(50)));
+        let _is_told: bool = looking.wakes.recv_timeout(Duration::from_millis(50)).is_ok();
     }
     copying.join().unwrap();
     sightings.dedup();

@@ -1,5 +1,6 @@
 //! Reads a repository's index and tells what it says of one folder, and whether a file is as it was when it was added.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
@@ -16,8 +17,8 @@ const LONGEST_INDEX: u64 = 2 << 30;
 
 /// What the index has under one name of a folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Indexed {
-    pub(super) name: Vec<u8>,
+pub(super) struct Indexed<'i> {
+    pub(super) name: Cow<'i, [u8]>,
     /// Where the file, link or gitlink of that name is among the entries.
     pub(super) entry: Option<usize>,
     /// Where the entries below the folder of that name are.
@@ -50,22 +51,22 @@ pub(super) fn read(path: &Path, kind: Kind) -> Result<State, String> {
 /// The names the entries of `range` have in the folder whose path is their first `depth` bytes, in byte order.
 ///
 /// Names that git never makes and that would lead elsewhere are left out.
-pub(super) fn children(index: &State, range: Range<usize>, depth: usize) -> Vec<Indexed> {
+pub(super) fn children(index: &State, range: Range<usize>, depth: usize) -> Vec<Indexed<'_>> {
     let entries = index.entries();
-    let mut children: Vec<Indexed> = Vec::new();
+    let mut children: Vec<Indexed<'_>> = Vec::new();
     let mut at = range.start;
     while at < range.end {
-        let path = entries[at].path(index);
+        let path: &[u8] = entries[at].path(index);
         let Some(rest) = path.get(depth..) else {
             at += 1;
             continue;
         };
         let Some(slash) = rest.find_byte(b'/') else {
-            match children.last_mut().filter(|last| last.entry.is_some() && last.name == rest) {
+            match children.last_mut().filter(|last| last.entry.is_some() && *last.name == *rest) {
                 // Of a conflict's stages git goes by its own side.
                 Some(last) if entries[at].stage() == Stage::Ours => last.entry = Some(at),
                 Some(_) => {}
-                None => children.push(Indexed { name: rest.to_vec(), entry: Some(at), below: None }),
+                None => children.push(Indexed { name: Cow::Borrowed(rest), entry: Some(at), below: None }),
             }
             at += 1;
             continue;
@@ -73,7 +74,11 @@ pub(super) fn children(index: &State, range: Range<usize>, depth: usize) -> Vec<
         let folder = &path[..=depth + slash];
         let length =
             entries[at..range.end].partition_point(|entry| entry.path(index).starts_with(folder)).max(1);
-        children.push(Indexed { name: rest[..slash].to_vec(), entry: None, below: Some(at..at + length) });
+        children.push(Indexed {
+            name: Cow::Borrowed(&rest[..slash]),
+            entry: None,
+            below: Some(at..at + length),
+        });
         at += length;
     }
     children.retain(|child| is_name(&child.name));

@@ -1,5 +1,6 @@
 //! What is in a folder on disk.
 
+use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -22,12 +23,45 @@ pub(super) enum Kind {
 /// A folder on disk.
 #[derive(Debug)]
 pub(super) enum Listing {
-    /// Its entries in byte order, and the folder itself while it is held open.
-    Of(Vec<(Vec<u8>, Kind)>, Option<OwnedFd>),
+    /// Its entries, and the folder itself while it is held open.
+    Of(Entries, Option<OwnedFd>),
     /// There is none.
     Absent,
     /// There is one and it cannot be read.
     Unreadable,
+}
+
+/// The entries of a folder in byte order, their names in one piece: folders are many and most of them small.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    names: Vec<u8>,
+    entries: Vec<(Range<usize>, Kind)>,
+}
+
+impl Entries {
+    fn push(&mut self, name: &[u8], kind: Kind) {
+        let from = self.names.len();
+        self.names.extend_from_slice(name);
+        self.entries.push((from..self.names.len(), kind));
+    }
+
+    fn sort(&mut self) {
+        let names = &self.names;
+        self.entries.sort_unstable_by(|left, right| names[left.0.clone()].cmp(&names[right.0.clone()]));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], Kind)> {
+        self.entries.iter().map(|(name, kind)| (&self.names[name.clone()], *kind))
+    }
+
+    fn kind_of(&self, name: &[u8]) -> Option<Kind> {
+        let found = self.entries.binary_search_by(|(other, _)| self.names[other.clone()].cmp(name));
+        found.ok().and_then(|at| self.entries.get(at)).map(|(_, kind)| *kind)
+    }
 }
 
 impl Listing {
@@ -41,7 +75,7 @@ impl Listing {
             Err(_) => return Self::Unreadable,
         };
         let Ok(mut entries) = Dir::read_from(&folder) else { return Self::Unreadable };
-        let mut listed = Vec::new();
+        let mut listed = Entries::default();
         while let Some(entry) = entries.read() {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -68,9 +102,9 @@ impl Listing {
                 | FileType::BlockDevice
                 | FileType::Unknown => Kind::Other,
             };
-            listed.push((name.to_bytes().to_vec(), kind));
+            listed.push(name.to_bytes(), kind);
         }
-        listed.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+        listed.sort();
         Self::Of(listed, hold.then_some(folder))
     }
 
@@ -80,7 +114,7 @@ impl Listing {
             Self::Of(listed, folder) => (listed, folder),
             Self::Absent | Self::Unreadable => return self,
         };
-        let has = |name: &str| position(&listed, name.as_bytes()).is_some();
+        let has = |name: &str| listed.kind_of(name.as_bytes()).is_some();
         let keep = |name: &[u8], kind: Kind| {
             let name = std::ffi::OsStr::from_bytes(name);
             match kind {
@@ -88,22 +122,18 @@ impl Listing {
                 Kind::File | Kind::Link | Kind::Other => !exclude.leaves_out_file(&path.join(name)),
             }
         };
-        let kept: Vec<bool> = listed.iter().map(|(name, kind)| keep(name, *kind)).collect();
+        let kept: Vec<bool> = listed.iter().map(|(name, kind)| keep(name, kind)).collect();
         let mut kept = kept.into_iter();
         let mut listed = listed;
-        listed.retain(|_| kept.next().unwrap_or(true));
+        listed.entries.retain(|_| kept.next().unwrap_or(true));
         Self::Of(listed, folder)
     }
 
     /// What the entry `name` is.
     pub(super) fn kind_of(&self, name: &[u8]) -> Option<Kind> {
         match self {
-            Self::Of(listed, _) => position(listed, name).map(|at| listed[at].1),
+            Self::Of(listed, _) => listed.kind_of(name),
             Self::Absent | Self::Unreadable => None,
         }
     }
-}
-
-fn position(listed: &[(Vec<u8>, Kind)], name: &[u8]) -> Option<usize> {
-    listed.binary_search_by(|(other, _)| other.as_slice().cmp(name)).ok()
 }

@@ -1,5 +1,6 @@
 //! Ids of blobs and trees, made in memory and never stored.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use gix::ObjectId;
@@ -34,14 +35,14 @@ impl Mode {
 
 /// One line of a tree.
 #[derive(Debug)]
-pub(super) struct TreeEntry {
-    pub(super) name: Vec<u8>,
+pub(super) struct TreeEntry<'n> {
+    pub(super) name: Cow<'n, [u8]>,
     pub(super) mode: Mode,
     pub(super) id: ObjectId,
 }
 
 /// The id of the tree with these entries, in whatever order they come.
-pub(super) fn tree_id(kind: Kind, entries: &mut [TreeEntry]) -> gix::Result<ObjectId> {
+pub(super) fn tree_id(kind: Kind, entries: &mut [TreeEntry<'_>]) -> gix::Result<ObjectId> {
     entries.sort_by(in_tree_order);
     let mut bytes = Vec::with_capacity(entries.len() * 48);
     for entry in entries.iter() {
@@ -67,9 +68,9 @@ fn object_id(kind: Kind, object: gix::objs::Kind, content: &[u8]) -> gix::Result
 }
 
 // Git sorts a folder as if its name ended in a slash.
-fn in_tree_order(left: &TreeEntry, right: &TreeEntry) -> Ordering {
+fn in_tree_order(left: &TreeEntry<'_>, right: &TreeEntry<'_>) -> Ordering {
     let shared = left.name.len().min(right.name.len());
-    let after = |entry: &TreeEntry| {
+    let after = |entry: &TreeEntry<'_>| {
         let ending = if entry.mode == Mode::Tree { b'/' } else { 0 };
         entry.name.get(shared).copied().unwrap_or(ending)
     };
@@ -88,7 +89,11 @@ mod tests {
 
     #[test]
     fn folders_sort_as_if_they_ended_in_a_slash() {
-        let entry = |name: &str, mode| TreeEntry { name: name.into(), mode, id: ObjectId::null(Kind::Sha1) };
+        let entry = |name: &str, mode| TreeEntry {
+            name: Cow::Owned(name.into()),
+            mode,
+            id: ObjectId::null(Kind::Sha1),
+        };
         let mut entries = [
             entry("a0", Mode::File),
             entry("a", Mode::Tree),

@@ -4,6 +4,7 @@
 //! and whose id the index remembers gets that id; any other is built from its entries, from the bottom up. Nothing
 //! recurses on the program's stack, however deep the folders are.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -19,7 +20,7 @@ use gix::index::extension::Tree;
 use super::blob::{Blob, Blobs, shown};
 use super::gitlink::{Nested, git_folder, nested};
 use super::index::{self, Indexed};
-use super::listing::{Kind, Listing};
+use super::listing::{Entries, Kind, Listing};
 use super::object::{Mode, TreeEntry, tree_id};
 use super::open::Settings;
 use super::patterns::{LONGEST_PATTERNS, Patterns};
@@ -87,8 +88,8 @@ struct Frame<'g> {
     depth: usize,
     /// The folder itself, held open.
     folder: Option<OwnedFd>,
-    children: std::vec::IntoIter<Child>,
-    entries: Vec<TreeEntry>,
+    children: std::vec::IntoIter<Child<'g>>,
+    entries: Vec<TreeEntry<'g>>,
     /// Nothing so far differs from the index.
     as_indexed: bool,
     /// How many entries the index has below.
@@ -102,8 +103,8 @@ struct Frame<'g> {
     pushed_attributes: bool,
 }
 
-struct Child {
-    indexed: Indexed,
+struct Child<'g> {
+    indexed: Indexed<'g>,
     on_disk: Option<Kind>,
 }
 
@@ -204,11 +205,11 @@ impl<'g> Walk<'_, 'g> {
     }
 
     /// Reads the folder's own rules: the file that is there, else the one of a sparse checkout's index.
-    fn enter_patterns(&mut self, listing: &Listing, indexed: &[Indexed], name: &[u8]) -> bool {
+    fn enter_patterns(&mut self, listing: &Listing, indexed: &[Indexed<'_>], name: &[u8]) -> bool {
         let content = if listing.kind_of(name) == Some(Kind::File) {
             read::whole(&self.absolute().join(OsStr::from_bytes(name)), LONGEST_PATTERNS).unwrap_or_default()
         } else {
-            let at = indexed.binary_search_by(|child| child.name.as_slice().cmp(name)).ok();
+            let at = indexed.binary_search_by(|child| child.name.as_ref().cmp(name)).ok();
             let entry = at.and_then(|at| indexed[at].entry).map(|at| &self.ground.index.entries()[at]);
             entry
                 .filter(|entry| index::stays_without_file(entry))
@@ -243,12 +244,12 @@ impl<'g> Walk<'_, 'g> {
         parent.as_indexed &= frame.as_indexed;
         let name = self.path[parent.depth..frame.depth - 1].to_vec();
         match id {
-            Some(id) => parent.entries.push(TreeEntry { name, mode: Mode::Tree, id }),
+            Some(id) => parent.entries.push(TreeEntry { name: Cow::Owned(name), mode: Mode::Tree, id }),
             None => self.found.partial(&self.path),
         }
     }
 
-    fn visit(&mut self, child: Child) {
+    fn visit(&mut self, child: Child<'g>) {
         let Child { indexed, on_disk } = child;
         self.path.extend_from_slice(&indexed.name);
         let unreadable = self.frames.last().is_some_and(|frame| frame.unreadable);
@@ -276,7 +277,7 @@ impl<'g> Walk<'_, 'g> {
         }
     }
 
-    fn visit_missing(&mut self, indexed: Indexed) {
+    fn visit_missing(&mut self, indexed: Indexed<'g>) {
         if let Some(at) = indexed.entry {
             if index::stays_without_file(&self.ground.index.entries()[at]) {
                 self.keep(at);
@@ -287,14 +288,14 @@ impl<'g> Walk<'_, 'g> {
         if let Some(range) = indexed.below {
             let first = &self.ground.index.entries()[range.start];
             if index::is_folder(first) {
-                self.add(Mode::Tree, first.id);
+                self.add(Mode::Tree, first.id, None);
             } else {
                 self.enter_tracked(Listing::Absent, range);
             }
         }
     }
 
-    fn visit_folder(&mut self, indexed: Indexed) {
+    fn visit_folder(&mut self, indexed: Indexed<'g>) {
         if let Some(at) = indexed.entry {
             let entry = &self.ground.index.entries()[at];
             if entry.mode == gix::index::entry::Mode::COMMIT {
@@ -309,7 +310,7 @@ impl<'g> Walk<'_, 'g> {
                 if id != entry.id || index::is_open_question(entry) {
                     self.differs();
                 }
-                self.add(Mode::Gitlink, id);
+                self.add(Mode::Gitlink, id, None);
                 return;
             }
             self.differs();
@@ -318,7 +319,7 @@ impl<'g> Walk<'_, 'g> {
             Some(range) => {
                 if index::is_folder(&self.ground.index.entries()[range.start]) {
                     self.found.partial(&self.path);
-                    self.add(Mode::Tree, self.ground.index.entries()[range.start].id);
+                    self.add(Mode::Tree, self.ground.index.entries()[range.start].id, None);
                     return;
                 }
                 let listing = self.list_below();
@@ -361,7 +362,7 @@ impl<'g> Walk<'_, 'g> {
                 self.path.pop();
                 if let Nested::At(id) = repository {
                     self.differs();
-                    self.add(Mode::Gitlink, id);
+                    self.add(Mode::Gitlink, id, None);
                 }
                 return;
             }
@@ -376,7 +377,7 @@ impl<'g> Walk<'_, 'g> {
         match self.stamps().and_then(|stamps| self.read(&stamps, None)) {
             Ok(Some((mode, id, size))) => {
                 self.differs();
-                self.add_file(mode, id, size);
+                self.add_file(mode, id, size, None);
             }
             Ok(None) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -403,14 +404,14 @@ impl<'g> Walk<'_, 'g> {
             && index::is_unchanged(ground.index, entry, &stamps, ground.settings)
         {
             let mode = mode_of(entry.mode);
-            return self.add_file(mode, entry.id, stamps.size);
+            return self.add_file(mode, entry.id, stamps.size, Some(at));
         }
         match self.read(&stamps, Some(at)) {
             Ok(Some((mode, id, size))) => {
                 if id != entry.id || mode != mode_of(entry.mode) || index::is_open_question(entry) {
                     self.differs();
                 }
-                self.add_file(mode, id, size);
+                self.add_file(mode, id, size, Some(at));
             }
             Ok(None) => self.differs(),
             Err(error) if error.kind() == ErrorKind::NotFound => self.differs(),
@@ -473,22 +474,28 @@ impl<'g> Walk<'_, 'g> {
         }
         match mode_of(entry.mode) {
             mode @ (Mode::File | Mode::Executable | Mode::Link) => {
-                self.add_file(mode, entry.id, u64::from(entry.stat.size));
+                self.add_file(mode, entry.id, u64::from(entry.stat.size), Some(at));
             }
-            mode @ (Mode::Gitlink | Mode::Tree) => self.add(mode, entry.id),
+            mode @ (Mode::Gitlink | Mode::Tree) => self.add(mode, entry.id, None),
         }
     }
 
-    fn add_file(&mut self, mode: Mode, id: ObjectId, size: u64) {
-        self.add(mode, id);
+    /// Adds the file or link at the current path; `at` is where the index has it, if it does.
+    fn add_file(&mut self, mode: Mode, id: ObjectId, size: u64, at: Option<usize>) {
+        self.add(mode, id, at);
         let marks = self.patterns.marks(&self.path);
         self.found.entries.push(Entry { path: self.path.clone(), mode, id, size, marks });
     }
 
-    fn add(&mut self, mode: Mode, id: ObjectId) {
-        if let Some(frame) = self.frames.last_mut() {
-            frame.entries.push(TreeEntry { name: self.path[frame.depth..].to_vec(), mode, id });
-        }
+    fn add(&mut self, mode: Mode, id: ObjectId, at: Option<usize>) {
+        let ground = self.ground;
+        let Some(frame) = self.frames.last_mut() else { return };
+        let indexed = at.and_then(|at| {
+            let path: &[u8] = ground.index.entries()[at].path(ground.index);
+            path.get(frame.depth..)
+        });
+        let name = indexed.map_or_else(|| Cow::Owned(self.path[frame.depth..].to_vec()), Cow::Borrowed);
+        frame.entries.push(TreeEntry { name, mode, id });
     }
 }
 
@@ -540,23 +547,23 @@ fn mode_of(mode: gix::index::entry::Mode) -> Mode {
 }
 
 /// Puts what is on disk and what the index has side by side, by name; both are in byte order.
-fn merge(listing: Listing, indexed: Vec<Indexed>) -> Vec<Child> {
+fn merge(listing: Listing, indexed: Vec<Indexed<'_>>) -> Vec<Child<'_>> {
     let listed = match listing {
         Listing::Of(listed, _) => listed,
-        Listing::Absent | Listing::Unreadable => Vec::new(),
+        Listing::Absent | Listing::Unreadable => Entries::default(),
     };
     let mut children = Vec::with_capacity(listed.len().max(indexed.len()));
     let mut indexed = indexed.into_iter().peekable();
-    for (name, kind) in listed {
-        while let Some(gone) = indexed.next_if(|other| other.name < name) {
+    for (name, kind) in listed.iter() {
+        while let Some(gone) = indexed.next_if(|other| *other.name < *name) {
             children.push(Child { indexed: gone, on_disk: None });
         }
         if name.eq_ignore_ascii_case(b".git") {
             continue;
         }
-        let indexed =
-            indexed.next_if(|other| other.name == name).unwrap_or(Indexed { name, entry: None, below: None });
-        children.push(Child { indexed, on_disk: Some(kind) });
+        let found = indexed.next_if(|other| *other.name == *name);
+        let untracked = || Indexed { name: Cow::Owned(name.to_vec()), entry: None, below: None };
+        children.push(Child { indexed: found.unwrap_or_else(untracked), on_disk: Some(kind) });
     }
     children.extend(indexed.map(|gone| Child { indexed: gone, on_disk: None }));
     children
