@@ -88,6 +88,8 @@ struct Eye {
     whole: Option<Whole>,
     /// Where projects are, to be counted by root.
     present: Vec<PathBuf>,
+    /// A sweep is over: what is mounted where may have changed since the last one.
+    mounts_in_doubt: bool,
 }
 
 /// A look at everything, by all stations.
@@ -111,6 +113,7 @@ impl Eye {
             told: Arc::default(),
             whole: None,
             present: Vec::new(),
+            mounts_in_doubt: false,
         };
         eye.man_stations().await?;
         Ok(eye)
@@ -118,13 +121,21 @@ impl Eye {
 
     /// Divides the configured roots among new stations, which look at everything first.
     async fn man_stations(&mut self) -> Result<(), DiscoverError> {
+        let posts = self.posts().await?;
+        self.man(posts);
+        Ok(())
+    }
+
+    async fn posts(&self) -> Result<Vec<Post>, DiscoverError> {
         let roots = self.settings.scan().roots;
         let posts = tokio::task::spawn_blocking(move || sync_scan::posts(&roots)).await;
-        let posts = posts.map_err(|error| DiscoverError::Look(crate::supervisor::panic_text(error)))?;
+        posts.map_err(|error| DiscoverError::Look(crate::supervisor::panic_text(error)))
+    }
+
+    fn man(&mut self, posts: Vec<Post>) {
         self.generation += 1;
         self.stations = posts.into_iter().map(|post| self.station(post)).collect();
         self.begin_whole(Vec::new());
-        Ok(())
     }
 
     fn station(&self, post: Post) -> Station {
@@ -167,6 +178,13 @@ impl Eye {
         let finished = std::mem::take(&mut *locked(&self.inbox));
         for turn in finished {
             self.take(turn).await?;
+        }
+        if std::mem::take(&mut self.mounts_in_doubt) {
+            let posts = self.posts().await?;
+            if !posts.iter().eq(self.stations.iter().map(|station| &station.post)) {
+                tracing::info!("roots were mounted or unmounted; looking at everything");
+                self.man(posts);
+            }
         }
         let now = self.engine.now();
         if self.told.swap(false, Ordering::Acquire) {
@@ -343,6 +361,7 @@ impl Eye {
             Task::Everything => station.agenda.surveyed(now, interval, strain(), self.engine.0.dice.throw()),
             Task::Sweep => {
                 station.agenda.sweeps_on(seen.sweeping, now, strain(), self.engine.0.dice.throw());
+                self.mounts_in_doubt |= !seen.sweeping;
             }
             Task::Glance => station.agenda.glanced(now, strain()),
             Task::Events | Task::Paths(_) => {}
