@@ -112,34 +112,13 @@ fn compare(folder: &Path, runs: usize) -> Outcome {
     let own = own.to_str().ok_or("this program's name has to be UTF-8")?;
     say("finding")?;
     let mut finders = vec![vec![own, "find", at]];
+    // With what is never a project's left out, and nothing read below what was found.
+    let fd = "-HI -t d --prune -E node_modules -E target -E .venv ^\\.git$";
     for name in ["fd", "fdfind"] {
-        finders.push(vec![
-            name,
-            "-HI",
-            "-t",
-            "d",
-            "-E",
-            "node_modules",
-            "-E",
-            "target",
-            "-E",
-            ".venv",
-            "^\\.git$",
-            at,
-        ]);
+        finders.push([name].into_iter().chain(fd.split(' ')).chain([at]).collect());
     }
-    finders.push(vec![
-        "find",
-        at,
-        "-name",
-        "node_modules",
-        "-prune",
-        "-o",
-        "-name",
-        ".git",
-        "-print",
-        "-prune",
-    ]);
+    let find = "-name node_modules -prune -o -name .git -print -prune";
+    finders.push(["find", at].into_iter().chain(find.split(' ')).collect());
     finders.push(vec!["ein", "tool", "find", at]);
     table(&finders, runs, 1)?;
 

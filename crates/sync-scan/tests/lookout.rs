@@ -84,6 +84,14 @@ impl Looking {
         }
     }
 
+    /// These were seen, and never more than one of them examined: a write may be told in more than one turn.
+    #[track_caller]
+    fn only(&mut self, expected: &[&str]) {
+        let examined = self.examined(expected);
+        assert!(examined.iter().all(|count| *count == 1), "{examined:?}");
+        self.settle();
+    }
+
     fn hash(&mut self, project: &str) -> String {
         let seen = self.turn(Task::Glance);
         let root = self.home.at(project);
@@ -99,18 +107,14 @@ fn after_an_event_only_the_project_concerned_is_examined() {
     }
     let mut looking = Looking::at(home);
     fs::write(looking.home.at("b/README"), "other\n").unwrap();
-    assert_eq!(looking.examined(&["b"]), [1]);
+    looking.only(&["b"]);
 
     committed(&looking.home.at("new"));
-    assert!(
-        looking.examined(&["new"]).len() <= 2,
-        "one for what was made, one for what came while it was looked at"
-    );
+    looking.only(&["new"]);
 
     // A manifest between projects makes the folder it is in a project, and walks it; the others are known.
     looking.home.file("group/package.json", "{}");
-    let seen = looking.examined(&["group", "group/c"]);
-    assert!(seen.iter().all(|count| *count == 1), "{seen:?}");
+    looking.only(&["group", "group/c"]);
 }
 
 #[test]

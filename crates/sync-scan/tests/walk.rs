@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use sync_core::Vcs;
 use sync_scan::{ProblemKind, RootState, Survey};
-use walk_support::{Home, sighting};
+use walk_support::{Home, committed, sighting};
 
 #[test]
 fn the_walk_finds_work_trees_and_stops_at_them() {
@@ -129,6 +129,47 @@ fn links_are_followed_only_when_asked_and_loops_are_survived() {
     let kinds: Vec<_> =
         survey.problems.iter().map(|problem| (home.name(&problem.path), problem.kind)).collect();
     assert_eq!(kinds, [("a/up".to_owned(), ProblemKind::Loop)]);
+}
+
+/// A folder bound to another place. Dropping it unbinds it.
+#[cfg(target_os = "linux")]
+struct Bound(PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let unbound = std::process::Command::new("umount").arg(&self.0).status();
+        assert!(unbound.is_ok_and(|status| status.success()), "{} stays bound", self.0.display());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_is_bound_inside_itself_is_walked_once() {
+    let home = Home::new();
+    home.repository("p");
+    let inside = home.folder("group/again");
+    let binding = std::process::Command::new("mount").arg("--bind").args([&home.path, &inside]).output();
+    if !binding.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: binding folders needs root");
+        return;
+    }
+    let bound = Bound(inside);
+    let survey = home.expect(&["p"]);
+    assert!(!survey.covered.has(&home.at("group/again/p")), "nothing is said of what is mounted there");
+    drop(bound);
+}
+
+#[test]
+fn finding_alone_meets_what_a_survey_finds_but_what_lies_inside_of_others() {
+    let home = Home::new();
+    committed(&home.at("a"));
+    committed(&home.at("a/nested"));
+    home.file("m/Cargo.toml", "");
+    home.repository("m/tool");
+    let found = sync_scan::find(&home.options, &std::sync::atomic::AtomicBool::new(false));
+    assert_eq!(found, ["a", "m", "m/tool"].map(|name| home.at(name)));
+    home.expect(&["a", "a/nested", "m", "m/tool"]);
 }
 
 #[test]

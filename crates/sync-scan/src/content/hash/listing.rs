@@ -1,7 +1,7 @@
 //! What is in a folder on disk.
 
 use std::ops::Range;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) enum Listing {
     /// Its entries, and the folder itself while it is held open.
-    Of(Entries, Option<OwnedFd>),
+    Of(Entries, Option<Dir>),
     /// There is none.
     Absent,
     /// There is one and it cannot be read.
@@ -74,7 +74,7 @@ impl Listing {
             Err(Errno::NOENT) => return Self::Absent,
             Err(_) => return Self::Unreadable,
         };
-        let Ok(mut entries) = Dir::read_from(&folder) else { return Self::Unreadable };
+        let Ok(mut entries) = Dir::new(folder) else { return Self::Unreadable };
         let mut listed = Entries::default();
         while let Some(entry) = entries.read() {
             let entry = match entry {
@@ -88,7 +88,8 @@ impl Listing {
             }
             let mut told = entry.file_type();
             if told == FileType::Unknown
-                && let Ok(stat) = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)
+                && let Ok(folder) = entries.fd()
+                && let Ok(stat) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
             {
                 told = FileType::from_raw_mode(stat.st_mode);
             }
@@ -105,7 +106,7 @@ impl Listing {
             listed.push(name.to_bytes(), kind);
         }
         listed.sort();
-        Self::Of(listed, hold.then_some(folder))
+        Self::Of(listed, hold.then_some(entries))
     }
 
     /// Takes out what `exclude` says is never looked at in the folder at `path`.

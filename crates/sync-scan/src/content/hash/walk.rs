@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gix::ObjectId;
 use gix::index::State;
 use gix::index::extension::Tree;
+use rustix::fs::Dir;
 
 use super::blob::{Blob, Blobs, shown};
 use super::gitlink::{Nested, git_folder, nested};
@@ -87,7 +87,7 @@ struct Frame<'g> {
     /// How much of the path is the folder's, its slash counted.
     depth: usize,
     /// The folder itself, held open.
-    folder: Option<OwnedFd>,
+    folder: Option<Dir>,
     children: std::vec::IntoIter<Child<'g>>,
     entries: Vec<TreeEntry<'g>>,
     /// Nothing so far differs from the index.
@@ -132,10 +132,12 @@ impl<'g> Walk<'_, 'g> {
     fn list_below(&mut self) -> Listing {
         // Descriptors are few, and folders may lie deep.
         let hold = self.frames.len() < MOST_HELD;
-        let listing = match self.frames.last().and_then(|frame| Some((frame.folder.as_ref()?, frame.depth))) {
-            Some((folder, depth)) => Listing::read(Some(folder.as_fd()), &self.path[depth..], hold),
-            None => Listing::read(None, self.absolute().as_os_str().as_bytes(), hold),
-        };
+        let listing =
+            match self.frames.last().and_then(|frame| Some((frame.folder.as_ref()?.fd().ok()?, frame.depth)))
+            {
+                Some((folder, depth)) => Listing::read(Some(folder), &self.path[depth..], hold),
+                None => Listing::read(None, self.absolute().as_os_str().as_bytes(), hold),
+            };
         self.path.push(b'/');
         self.admitted(listing)
     }
@@ -149,8 +151,8 @@ impl<'g> Walk<'_, 'g> {
 
     /// The stamps of what is at the current path.
     fn stamps(&self) -> std::io::Result<Stamps> {
-        match self.frames.last().and_then(|frame| Some((frame.folder.as_ref()?, frame.depth))) {
-            Some((folder, depth)) => Stamps::within(folder.as_fd(), &self.path[depth..]),
+        match self.frames.last().and_then(|frame| Some((frame.folder.as_ref()?.fd().ok()?, frame.depth))) {
+            Some((folder, depth)) => Stamps::within(folder, &self.path[depth..]),
             None => Stamps::at(&self.absolute()),
         }
     }
