@@ -127,7 +127,7 @@ fn check(left: Left, damage: impl Fn(&mut Vec<u8>, &mut Dice)) {
         match left {
             Left::All => assert_eq!((given, in_cloud), (before.given.len(), before.given.len()), "{what}"),
             Left::Most => assert!(
-                given * 2 >= before.given.len() && in_cloud * 4 >= before.given.len() * 3,
+                given * 4 >= before.given.len() && in_cloud * 4 >= before.given.len() * 3,
                 "{what}: {given} are known and {in_cloud} delivered of {}",
                 before.given.len()
             ),

@@ -3,10 +3,10 @@
 mod absent;
 mod appears;
 mod crash;
-mod examples;
 mod damage;
-mod disk;
 mod discovery;
+mod disk;
+mod examples;
 mod faults;
 mod follows;
 mod live;

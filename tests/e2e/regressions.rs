@@ -7,8 +7,9 @@ mod files;
 mod mappings;
 mod queue;
 
+use crate::drained;
 use serde_json::{Value, json};
-use sync_tests::{Cloud, Home, PATIENCE};
+use sync_tests::{Cloud, Home, PATIENCE, until};
 use sync_wire::{Client, SyncResult, SyncResults};
 use uuid::Uuid;
 
@@ -50,6 +51,14 @@ fn register_one(home: &Home, draft: &Value, wait_ms: u64) -> SyncResult {
     draft["wait_ms"] = wait_ms.into();
     let answer = client.request("POST", "/v1/projects", Some(&draft)).expect("an answer");
     serde_json::from_slice(&answer.body).expect("a result")
+}
+
+/// One project reaches the cloud: the next request is no probe but a batch.
+fn way_is_known(home: &Home, cloud: &Cloud) {
+    let before = cloud.projects().len();
+    register(home, &drafts(home, 900..901));
+    until("the way is known", || (cloud.projects().len() == before + 1).then_some(()));
+    drained(home);
 }
 
 /// The entries of the queue.

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::home::{Home, shown};
+use crate::home::{Home, program, shown};
 use crate::{Shown, until};
 
 /// A running daemon. Dropping it kills it.

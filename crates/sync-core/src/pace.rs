@@ -114,9 +114,10 @@ impl Tokens {
         Self::new(128.0, 1.0, 60.0, now)
     }
 
-    /// The bucket of changes of the network: five at once, one more every ten seconds.
+    /// The bucket of changes of the network, of which one makes several notices: twenty at once, one more every five
+    /// seconds.
     pub fn for_link_changes(now: Timestamp) -> Self {
-        Self::new(5.0, 1.0, 6.0, now)
+        Self::new(20.0, 1.0, 12.0, now)
     }
 
     fn new(most: f64, scarce_below: f64, per_minute: f64, now: Timestamp) -> Self {

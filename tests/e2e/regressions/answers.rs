@@ -4,7 +4,7 @@ use coditect_devcloud::{Canned, Fault, Rule};
 use serde_json::{Value, json};
 use sync_tests::{Cloud, Daemon, Home, until};
 
-use super::{draft, drafts, flush, items, local, posts, register, register_one};
+use super::{draft, drafts, flush, items, local, posts, register, register_one, way_is_known};
 use crate::{drained, effects, queue, world};
 
 #[test]
@@ -54,20 +54,22 @@ fn retry_parked(home: &Home) {
 fn a_201_a_202_and_a_207_are_good_answers_to_a_batch() {
     for code in [201, 202, 207] {
         let (home, cloud) = world();
-        cloud.faults().add(Rule::new(Fault::AnotherStatus { code }).on_path("/sync/")).unwrap();
         let daemon = Daemon::start(&home);
+        way_is_known(&home, &cloud);
+        let asked = posts(&cloud).len();
+        cloud.faults().add(Rule::new(Fault::AnotherStatus { code }).on_path("/sync/")).unwrap();
         register(&home, &drafts(&home, 0..3));
-        until("the cloud has taken them", || (cloud.projects().len() == 3).then_some(()));
+        until("the cloud has taken them", || (cloud.projects().len() == 4).then_some(()));
         if code == 202 {
             // Accepted is not yet done: the cloud is asked later, and not told again.
             until("they wait to be asked for", || (queue(&home, "delayed") == 3).then_some(()));
             assert!(items(&home).iter().all(|item| item["attempts"] == 0), "{:#?}", items(&home));
         } else {
             drained(&home);
-            assert_eq!(home.json(&["status"])["projects"]["registered"], 3, "{code}");
+            assert_eq!(home.json(&["status"])["projects"]["registered"], 4, "{code}");
         }
-        assert_eq!(effects(&cloud.ledger()), ["created"; 3], "{code}: nothing is sent again");
-        assert_eq!(posts(&cloud).len(), 1, "{code}");
+        assert_eq!(effects(&cloud.ledger()), ["created"; 4], "{code}: nothing is sent again");
+        assert_eq!(posts(&cloud).len(), asked + 1, "{code}");
         daemon.finish();
     }
 }

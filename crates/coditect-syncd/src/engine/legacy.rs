@@ -177,6 +177,11 @@ impl Engine {
             self.tell(&mut memory, &file, &taken);
             imported.add(&file, taken);
         }
+        let present = self.scope();
+        if present.id != heir.id {
+            // The tenant became known meanwhile, and what was taken since lies where that was adopted from.
+            super::adopt(&self.0.store, &present.scope, present.id, self.now()).await?;
+        }
         Ok(imported)
     }
 

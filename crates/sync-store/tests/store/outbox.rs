@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
 use sync_core::{Asked, EntryId, Failure, Fate, Revision, Settled, Standing, Timestamp};
 use sync_store::{EntryState, Error, How, Limits, SettleReport, Store};
 

@@ -100,6 +100,7 @@ pub(crate) async fn deliver(engine: Engine) -> Result<(), DeliverError> {
                 if nap == Nap::Slept {
                     let (now, dice) = (desk.engine.now(), desk.engine.0.dice.throw());
                     tracing::info!("the machine slept; what waits for the network is tried soon");
+                    desk.cloud.forget_connections();
                     desk.give_up_what_flies(now);
                     desk.delivery.woke(now, dice);
                 }
@@ -344,6 +345,8 @@ impl Desk {
         }
         self.delivery.pause(self.engine.0.paused.load(Ordering::Relaxed));
         if self.engine.0.network_changed.swap(false, Ordering::Relaxed) {
+            // A connection that was made over the old network may be dead without knowing it.
+            self.cloud.forget_connections();
             if self.give_ups.next(now) <= now {
                 self.give_ups.spend(now, self.engine.0.dice.throw());
                 self.give_up_what_flies(now);
@@ -423,9 +426,8 @@ impl Desk {
     }
 
     /// The network changed, or the machine slept: a request that has been in the air for a while may wait for an answer
-    /// that cannot come any more, and a connection may be dead without knowing it.
-    fn give_up_what_flies(&mut self, now: Timestamp) {
-        self.cloud.forget_connections();
+    /// that cannot come any more.
+    fn give_up_what_flies(&self, now: Timestamp) {
         let hangs = |sent: &&Sent| {
             !matches!(sent.errand, Errand::Credential(_)) && now.since(sent.at) >= GIVEN_UP_FROM
         };

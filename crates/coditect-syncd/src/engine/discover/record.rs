@@ -34,6 +34,8 @@ impl Eye {
 
     async fn apply(&self, survey: &Survey) -> Result<Option<Applied>, DiscoverError> {
         let store = &self.engine.0.store;
+        // Until it is committed, what is queued belongs to the scope of now.
+        let _gate = self.engine.0.scope_gate.read().await;
         let (machine, now, scope) = (self.engine.0.machine, self.engine.now(), self.engine.scope().id);
         let result = async {
             let known = store.project().all().await?;
