@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import sys
 import time
 import urllib.request
@@ -12,6 +13,11 @@ CONFIG = """\
 [[operations]]
 include-path = "/v1/projects/{{local_uuid}}"
 parameters = {{ "path.local_uuid" = "{local}" }}
+
+[[operations]]
+include-path-regex = "/v1/queue/items/[{{]id[}}].*"
+exclude-method = "DELETE"
+parameters = {{ "path.id" = {entry} }}
 
 # A project whose folder is not there is described rightly and refused all the same.
 [[operations]]
@@ -42,21 +48,32 @@ expected-statuses = ["2xx", "3xx", "4xx", 503]
 """
 
 
+def asked(url, path, document=None):
+    body = None if document is None else json.dumps(document).encode()
+    request = urllib.request.Request(url + path, body, {"Content-Type": "application/json"})
+    return json.load(urllib.request.urlopen(request, timeout=10))
+
+
 def registered(url, project):
-    body = json.dumps({"root_path": project, "wait_ms": 5_000}).encode()
-    request = urllib.request.Request(
-        url + "/v1/projects", body, {"Content-Type": "application/json"}, method="POST"
-    )
     for _ in range(50):
-        answer = json.load(urllib.request.urlopen(request, timeout=10))
+        answer = asked(url, "/v1/projects", {"root_path": project, "wait_ms": 5_000})
         if answer["cloud_uuid"]:
             return answer
         time.sleep(0.1)
     sys.exit(f"the dev cloud does not take a project: {answer}")
 
 
+def waiting(url, project):
+    """An entry that waits, until the tester makes the daemon send it or drops it."""
+    os.makedirs(project)
+    asked(url, "/v1/pause", {})
+    asked(url, "/v1/projects", {"root_path": project})
+    return asked(url, "/v1/queue/items")["items"][0]["id"]
+
+
 if __name__ == "__main__":
     url, project, file = sys.argv[1:]
     answer = registered(url, project)
+    entry = waiting(url, project + "-waiting")
     with open(file, "w", encoding="utf-8") as config:
-        config.write(CONFIG.format(local=answer["local_project_uuid"], cloud=answer["cloud_uuid"]))
+        config.write(CONFIG.format(local=answer["local_project_uuid"], cloud=answer["cloud_uuid"], entry=entry))
