@@ -50,7 +50,7 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
 fn show(screen: &mut Screen, board: &mut Board, daemon: &mut Daemon, context: &Context) -> io::Result<()> {
     let unicode = knows_unicode(context);
     let mut stream: Option<EventStream> = None;
-    let mut since = None;
+    let mut since = history(daemon, board);
     let mut tick = clock::moment() + SECOND;
     let mut drawn_at = None::<Instant>;
     loop {
@@ -101,6 +101,17 @@ fn show(screen: &mut Screen, board: &mut Board, daemon: &mut Daemon, context: &C
             drawn_at = None;
         }
     }
+}
+
+/// Where to begin, so that the last things that happened are seen at once.
+fn history(daemon: &Daemon, board: &mut Board) -> Option<i64> {
+    const SHOWN: i64 = 100;
+    let mut stream = daemon.follow(EventsQuery { since: None, follow: false }).ok()?;
+    // The first thing that is said is the number of the last event, and after it the stream ends.
+    while matches!(stream.next(SECOND), Ok(Heard::Event { .. })) {}
+    let last = stream.last_id()?;
+    board.begin_after(last);
+    Some(last.saturating_sub(SHOWN).max(0))
 }
 
 /// Takes in what has happened; a stream that ended is opened again later, after the last number.

@@ -29,6 +29,8 @@ pub(crate) struct Board {
     /// What came of the last key.
     pub(super) said: String,
     delivered_now: u64,
+    /// The last event that happened before anybody looked.
+    history: i64,
 }
 
 impl Board {
@@ -49,6 +51,11 @@ impl Board {
         remember(&mut self.delivered, std::mem::take(&mut self.delivered_now), REMEMBERED);
     }
 
+    /// What happened up to this number is shown and not counted.
+    pub(crate) fn begin_after(&mut self, last: i64) {
+        self.history = last;
+    }
+
     /// How it is in between.
     pub(crate) fn refresh(&mut self, status: Status) {
         self.status = Some(status);
@@ -56,7 +63,7 @@ impl Board {
 
     /// Something happened.
     pub(crate) fn happened(&mut self, event: Event) {
-        if event.kind == "registration.delivered" {
+        if event.kind == "registration.delivered" && event.id > self.history {
             self.delivered_now += 1;
         }
         if is_trouble(&event.kind) {

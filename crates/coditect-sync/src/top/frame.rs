@@ -314,6 +314,19 @@ mod tests {
     }
 
     #[test]
+    fn what_happened_before_anybody_looked_is_shown_and_not_counted() {
+        let mut board = Board::default();
+        board.begin_after(7);
+        board.happened(event(7, "registration.delivered", "before"));
+        board.tick(Ok(status()));
+        board.happened(event(8, "registration.delivered", "after"));
+        board.tick(Ok(status()));
+        assert_eq!(board.delivered, [0, 1]);
+        let shown = frame(&board, canvas(80, 26)).join("\n");
+        assert!(shown.contains("before") && shown.contains("after"), "{shown}");
+    }
+
+    #[test]
     fn a_daemon_that_has_gone_is_said_and_what_was_known_stays() {
         let mut board = board();
         board.tick(Err("there is no socket at `/s`".to_owned()));
