@@ -232,7 +232,7 @@ fn a_slow_copy_is_one_sighting_of_the_whole() {
     git(&source, &["add", "-A"]);
     git(&source, &["commit", "--quiet", "-m", "parts"]);
     let mut looking = Looking::at(home);
-    looking.quiet_ms = 400;
+    looking.quiet_ms = 1_500;
     let target = looking.home.at("copy");
     // Longer than it has to be quiet, with a git folder that looks whole from the beginning.
     let copying = std::thread::spawn(move || copy_slowly(&source, &target));
@@ -267,7 +267,7 @@ fn copy_slowly(from: &Path, to: &Path) {
         } else {
             fs::copy(&entry, &target).unwrap();
         }
-        std::thread::sleep(Duration::from_millis(15));
+        std::thread::sleep(Duration::from_millis(30));
     }
 }
 
