@@ -12,6 +12,7 @@ use sync_core::{Place, ProjectKind, Sighting, Vcs, folder_name};
 use crate::content::{Examined, examine};
 use crate::covered::Covered;
 use crate::events::Role;
+use crate::evidence::{Evidence, Proof};
 use crate::exclude::Exclude;
 use crate::memory::{Memory, Noted, Remembered, Stamp};
 use crate::problem::{Problem, ProblemKind};
@@ -28,6 +29,8 @@ const DEEPEST_NESTING: u32 = 16;
 pub struct Survey {
     /// The projects, by path; no place on disk twice.
     pub sightings: Vec<Sighting>,
+    /// What each was told by, by path.
+    pub evidence: BTreeMap<PathBuf, Evidence>,
     /// What could not be read, by path.
     pub problems: Vec<Problem>,
     /// How the configured roots stand, in the order of their paths; empty after a look.
@@ -235,6 +238,7 @@ impl Ground {
             taken: BTreeSet::new(),
             submodules: BTreeSet::new(),
             sightings: BTreeMap::new(),
+            evidence: BTreeMap::new(),
             worktrees: BTreeSet::new(),
             folders: walk.folders.into_iter().map(|folder| (folder, Role::Frontier)).collect(),
             noted: BTreeMap::new(),
@@ -274,6 +278,7 @@ struct Gathering<'a> {
     taken: BTreeSet<Place>,
     submodules: BTreeSet<Place>,
     sightings: BTreeMap<PathBuf, Sighting>,
+    evidence: BTreeMap<PathBuf, Evidence>,
     worktrees: BTreeSet<Worktree>,
     folders: BTreeMap<PathBuf, Role>,
     noted: BTreeMap<PathBuf, Noted>,
@@ -320,6 +325,9 @@ impl Gathering<'_> {
             folders: std::mem::take(&mut examined.folders),
         };
         self.noted.insert(tree.root.clone(), noted);
+        let mut evidence = std::mem::take(&mut examined.evidence);
+        evidence.root_path = root_proof(&tree);
+        self.evidence.insert(tree.root.clone(), evidence);
         self.sightings.insert(tree.root.clone(), sighting(tree, vcs, examined));
     }
 
@@ -390,14 +398,22 @@ impl Gathering<'_> {
         for sighting in self.sightings.values_mut() {
             sighting.parent_root =
                 sighting.root.ancestors().skip(1).find(|above| roots.contains(*above)).map(Path::to_path_buf);
+            let evidence = self.evidence.entry(sighting.root.clone()).or_default();
+            evidence.parent_root_path = Proof::by(match sighting.parent_root {
+                Some(_) => "the project it lies in",
+                None => "it lies in no project",
+            });
             if self.submodules.contains(&sighting.place) {
                 sighting.kind = ProjectKind::Submodule;
+                evidence.project_type = Proof::by("the project around it has it as a submodule");
+                evidence.members.clear();
             }
         }
         self.problems.sort();
         self.problems.dedup();
         Survey {
             sightings: self.sightings.into_values().collect(),
+            evidence: self.evidence,
             problems: self.problems,
             roots: Vec::new(),
             covered,
@@ -406,6 +422,14 @@ impl Gathering<'_> {
             noted: self.noted,
             worktrees: self.worktrees.into_iter().collect(),
         }
+    }
+}
+
+fn root_proof(tree: &Tree) -> Proof {
+    match &tree.control {
+        Some(control) => Proof::by(format!("a {} work tree", control.vcs.as_str()))
+            .in_file(format!(".{}", control.vcs.as_str())),
+        None => Proof::by("the outermost folder with a manifest, in no work tree"),
     }
 }
 

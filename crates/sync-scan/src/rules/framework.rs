@@ -9,8 +9,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::glob;
-use super::manifest::{Dependency, Ecosystem, Manifests};
+use super::manifest::{Dependency, Ecosystem, Manifests, Use};
 use super::name::name;
+
+#[cfg(test)]
+mod tests;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,8 +29,9 @@ pub struct Framework {
     pub slug: String,
     /// What people call it.
     pub name: String,
-    /// Where its packages come from.
-    pub ecosystem: Ecosystem,
+    /// Where its packages come from, if it has any.
+    #[serde(default)]
+    pub ecosystem: Option<Ecosystem>,
     /// The lower of two that both hold wins.
     pub rank: u32,
     /// Applications declare it as a dependency for development.
@@ -48,7 +52,9 @@ enum Condition {
     File(String),
     /// The ecosystem's manifest names this; a star at the end stands for anything.
     Dependency(String),
-    /// A manifest contains this text.
+    /// The same in another ecosystem than the rule's.
+    DependencyOf { ecosystem: Ecosystem, name: String },
+    /// A manifest, or one of the first few files of this pattern, contains this text.
     FileContains { file: String, text: String },
     /// A TOML manifest has a value under these keys, parted by dots.
     TomlKey { file: String, key: String },
@@ -63,131 +69,193 @@ static RULES: LazyLock<Vec<Framework>> = LazyLock::new(|| {
     rules
 });
 
-/// The framework of a folder with these manifests and files; paths are from the folder.
-pub fn framework(manifests: &Manifests, files: &[&str]) -> Option<&'static Framework> {
+/// Most mentions of what nearly held.
+const MOST_NEARLY: usize = 8;
+
+/// A rule that holds, and why.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The rule.
+    pub rule: &'static Framework,
+    /// What held, for people.
+    pub because: String,
+    /// The file that shows it; empty when none does by itself.
+    pub file: String,
+}
+
+/// What the rules say of a folder.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// The rule that wins.
+    pub first: Option<Held>,
+    /// Those that hold too, in the order of their ranks.
+    pub outranked: Vec<Held>,
+    /// Rules that nearly hold and why they do not, for people.
+    pub nearly: Vec<String>,
+}
+
+impl Answer {
+    /// The slug of the rule that wins, or nothing.
+    pub fn slug(&self) -> &'static str {
+        self.first.as_ref().map_or("", |held| held.rule.slug.as_str())
+    }
+}
+
+/// The patterns of files besides manifests whose beginnings the rules look into.
+pub fn looked_into() -> impl Iterator<Item = &'static str> {
+    let all = RULES.iter().flat_map(|rule| rule.any.iter().chain(&rule.all).chain(&rule.none));
+    all.filter_map(|condition| match condition {
+        Condition::FileContains { file, .. } if !Manifests::is_wanted(file) => Some(file.as_str()),
+        Condition::FileContains { .. }
+        | Condition::File(_)
+        | Condition::Dependency(_)
+        | Condition::DependencyOf { .. }
+        | Condition::TomlKey { .. }
+        | Condition::JsonKey { .. } => None,
+    })
+}
+
+/// What the rules say of a folder with these manifests and files; paths are from the folder and sorted.
+///
+/// `beginnings` are files that [`looked_into`] asked for, with how they begin.
+pub fn framework(manifests: &Manifests, files: &[&str], beginnings: &[(String, String)]) -> Answer {
     let dependencies = manifests.dependencies();
-    let own_name = name(manifests).unwrap_or_default();
-    let seen = Seen { manifests, files, dependencies: &dependencies, own_name: &own_name };
-    RULES.iter().find(|rule| seen.fulfils(rule))
+    let own_name = name(manifests).map(|(name, _)| name).unwrap_or_default();
+    let names = files.iter().copied().filter(|file| !file.contains('/')).collect();
+    let seen = Seen { manifests, files, names, beginnings, dependencies: &dependencies, own_name: &own_name };
+    let mut answer = Answer::default();
+    for rule in RULES.iter() {
+        match seen.judge(rule) {
+            Judgement::Holds(held) if answer.first.is_none() => answer.first = Some(held),
+            Judgement::Holds(held) => answer.outranked.push(held),
+            Judgement::Nearly(why) if answer.nearly.len() < MOST_NEARLY => answer.nearly.push(why),
+            Judgement::Nearly(_) | Judgement::Not => {}
+        }
+    }
+    answer
+}
+
+enum Judgement {
+    Holds(Held),
+    Nearly(String),
+    Not,
 }
 
 struct Seen<'a> {
     manifests: &'a Manifests,
     files: &'a [&'a str],
+    names: Vec<&'a str>,
+    beginnings: &'a [(String, String)],
+    /// Sorted, so that those of one name lie together.
     dependencies: &'a [Dependency],
     own_name: &'a str,
 }
 
 impl Seen<'_> {
-    fn fulfils(&self, rule: &Framework) -> bool {
-        let holds = |condition: &Condition| self.holds(rule, condition);
-        let is_itself = rule.any.iter().chain(&rule.all).any(
-            |condition| matches!(condition, Condition::Dependency(name) if !name.ends_with('*') && name == self.own_name),
-        );
-        !is_itself
-            && (rule.any.is_empty() || rule.any.iter().any(holds))
-            && rule.all.iter().all(holds)
-            && !rule.none.iter().any(holds)
+    fn judge(&self, rule: &'static Framework) -> Judgement {
+        let shown = |condition: &Condition| self.shown(rule, condition);
+        let any = rule.any.iter().find_map(shown);
+        let mut all = rule.all.iter().map(shown);
+        let first = any.clone().or_else(|| rule.all.first().and_then(shown));
+        let holds = (rule.any.is_empty() || any.is_some()) && all.all(|shown| shown.is_some());
+        let Some((because, file)) = first.filter(|_| holds) else { return self.nearly(rule) };
+        if rule.any.iter().chain(&rule.all).any(|condition| self.is_itself(rule, condition)) {
+            return Judgement::Nearly(format!("{}: the project is {} itself", rule.slug, rule.name));
+        }
+        match rule.none.iter().find_map(shown) {
+            Some((against, _)) => Judgement::Nearly(format!("{}: {because}, but {against}", rule.slug)),
+            None => Judgement::Holds(Held { rule, because, file }),
+        }
     }
 
-    fn holds(&self, rule: &Framework, condition: &Condition) -> bool {
+    /// A dependency that would have counted had it been one for running.
+    fn nearly(&self, rule: &Framework) -> Judgement {
+        let found = rule.any.iter().chain(&rule.all).find_map(|condition| {
+            let (ecosystem, name) = sought(rule, condition)?;
+            self.named(ecosystem, name).find(|found| !counts(rule, found))
+        });
+        found.map_or(Judgement::Not, |found| {
+            let kind = found.kind.words();
+            Judgement::Nearly(format!("{}: {} is only a {kind} of {}", rule.slug, found.name, found.file))
+        })
+    }
+
+    fn is_itself(&self, rule: &Framework, condition: &Condition) -> bool {
+        sought(rule, condition).is_some_and(|(ecosystem, name)| {
+            if ecosystem == Ecosystem::Pypi {
+                name == self.own_name.to_ascii_lowercase().replace(['_', '.'], "-")
+            } else {
+                name == self.own_name
+            }
+        })
+    }
+
+    /// What shows that the condition holds: words for people, and the file.
+    fn shown(&self, rule: &Framework, condition: &Condition) -> Option<(String, String)> {
         match condition {
             Condition::File(pattern) => {
-                self.files.iter().any(|file| *file == pattern || glob::matches(pattern, file))
+                let file = self.file(pattern)?;
+                Some((format!("there is {file}"), file.to_owned()))
             }
-            Condition::Dependency(name) => self.dependencies.iter().any(|found| {
-                found.ecosystem == rule.ecosystem
-                    && (rule.for_development || !found.for_development)
-                    && match name.strip_suffix('*') {
-                        Some(start) => found.name.starts_with(start),
-                        None => found.name == *name,
-                    }
-            }),
+            Condition::Dependency(_) | Condition::DependencyOf { .. } => {
+                let (ecosystem, name) = sought(rule, condition)?;
+                let found = self.named(ecosystem, name).find(|found| counts(rule, found))?;
+                Some((format!("{} {}", found.kind.words(), found.name), found.file.clone()))
+            }
             Condition::FileContains { file, text } => {
-                self.texts(file).any(|found| found.contains(text.as_str()))
+                let name = self.texts(file).find(|(_, found)| found.contains(text.as_str()))?.0;
+                Some((format!("{name} contains `{text}`"), name.to_owned()))
             }
             Condition::TomlKey { file, key } | Condition::JsonKey { file, key } => {
                 let start = self.manifests.tree(file);
-                key.split('.')
-                    .try_fold(start, |value, key| Some(value?.get(key)))
-                    .flatten()
-                    .is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
+                let value = key.split('.').try_fold(start, |value, key| Some(value?.get(key))).flatten();
+                value.filter(|value| !matches!(value, Value::Null | Value::Bool(false)))?;
+                Some((format!("{file} has `{key}`"), file.clone()))
             }
         }
     }
 
-    fn texts(&self, pattern: &str) -> impl Iterator<Item = &str> {
-        let names = self.manifests.names().filter(move |name| glob::matches(pattern, name));
-        names.filter_map(|name| self.manifests.text(name))
+    fn file(&self, pattern: &str) -> Option<&str> {
+        if !pattern.contains(['*', '?', '{']) {
+            return self.files.binary_search(&pattern).ok().map(|at| self.files[at]);
+        }
+        let among: &[&str] = if pattern.contains('/') { self.files } else { &self.names };
+        among.iter().copied().find(|file| glob::matches(pattern, file))
+    }
+
+    fn named(&self, ecosystem: Ecosystem, name: &str) -> impl Iterator<Item = &Dependency> {
+        let (start, is_whole) = name.strip_suffix('*').map_or((name, true), |start| (start, false));
+        let from = self
+            .dependencies
+            .partition_point(|found| (found.ecosystem, found.name.as_str()) < (ecosystem, start));
+        self.dependencies[from..].iter().take_while(move |found| {
+            found.ecosystem == ecosystem
+                && if is_whole { found.name == start } else { found.name.starts_with(start) }
+        })
+    }
+
+    fn texts(&self, pattern: &str) -> impl Iterator<Item = (&str, &str)> {
+        let manifests = self.manifests.names().filter_map(|name| Some((name, self.manifests.text(name)?)));
+        let others = self.beginnings.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        manifests.chain(others).filter(move |(name, _)| glob::matches(pattern, name))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Examples {
-        example: Vec<Example>,
+fn sought<'a>(rule: &Framework, condition: &'a Condition) -> Option<(Ecosystem, &'a str)> {
+    match condition {
+        Condition::Dependency(name) => Some((rule.ecosystem?, name)),
+        Condition::DependencyOf { ecosystem, name } => Some((*ecosystem, name)),
+        Condition::File(_)
+        | Condition::FileContains { .. }
+        | Condition::TomlKey { .. }
+        | Condition::JsonKey { .. } => None,
     }
+}
 
-    /// A folder, and whether the rule's framework is the answer for it.
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Example {
-        slug: String,
-        #[serde(default)]
-        yes: Option<BTreeMap<String, String>>,
-        #[serde(default)]
-        no: Option<BTreeMap<String, String>>,
-    }
-
-    fn answer(files: &BTreeMap<String, String>) -> &'static str {
-        let manifests = Manifests::read(
-            files
-                .iter()
-                .filter(|(name, _)| !name.contains('/'))
-                .map(|(name, text)| (name.clone(), text.clone().into_bytes())),
-        );
-        assert!(manifests.problems().is_empty(), "{:?}", manifests.problems());
-        let names: Vec<&str> = files.keys().map(String::as_str).collect();
-        framework(&manifests, &names).map_or("", |found| &found.slug)
-    }
-
-    #[test]
-    fn the_rules_are_read_and_each_slug_is_one_rule() {
-        toml::from_str::<Rules>(include_str!("frameworks.toml")).map(drop).unwrap();
-        let mut slugs: Vec<_> = RULES.iter().map(|rule| &rule.slug).collect();
-        slugs.sort();
-        slugs.dedup();
-        assert_eq!(slugs.len(), RULES.len());
-        for rule in RULES.iter() {
-            assert!(!rule.any.is_empty() || !rule.all.is_empty(), "{} holds for everything", rule.slug);
-            assert!(!rule.name.is_empty());
-        }
-    }
-
-    #[test]
-    fn every_rule_has_an_example_that_holds_and_one_that_nearly_does() {
-        let examples: Examples = toml::from_str(include_str!("frameworks.examples.toml")).unwrap();
-        let mut with_yes = Vec::new();
-        let mut with_no = Vec::new();
-        for example in &examples.example {
-            if let Some(files) = &example.yes {
-                assert_eq!(answer(files), example.slug, "{files:?}");
-                with_yes.push(&example.slug);
-            }
-            if let Some(files) = &example.no {
-                assert_ne!(answer(files), example.slug, "{files:?}");
-                with_no.push(&example.slug);
-            }
-        }
-        for rule in RULES.iter() {
-            assert!(with_yes.contains(&&rule.slug), "{} has no example that holds", rule.slug);
-            assert!(with_no.contains(&&rule.slug), "{} has no near miss", rule.slug);
-        }
+fn counts(rule: &Framework, found: &Dependency) -> bool {
+    match found.kind {
+        Use::Always => true,
+        Use::Development => rule.for_development,
+        Use::Test | Use::Optional | Use::Peer => false,
     }
 }

@@ -8,14 +8,28 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::{heuristic, paths};
+use super::{generated, heuristic, paths};
+
+#[cfg(test)]
+mod tests;
 
 /// How much of a file is looked at.
-pub const LONGEST_HEAD: u64 = 8 << 10;
+pub const LONGEST_HEAD: u64 = 16 << 10;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    #[default]
+    Programming,
+    Markup,
+    Data,
+    Prose,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Told {
+    #[serde(default)]
     ends: Vec<String>,
     #[serde(default)]
     names: Vec<String>,
@@ -24,18 +38,74 @@ struct Told {
     #[serde(default)]
     aliases: Vec<String>,
     #[serde(default)]
-    markup: bool,
+    kind: Kind,
     group: Option<String>,
 }
 
 struct Languages {
-    by_end: HashMap<&'static str, Vec<&'static str>>,
-    by_name: HashMap<&'static str, &'static str>,
+    /// Ends in lower case; those a language is best known by come first, then the widely used.
+    by_end: HashMap<String, Vec<&'static str>>,
+    by_name: HashMap<&'static str, Vec<&'static str>>,
     by_interpreter: HashMap<&'static str, &'static str>,
     /// Lower case, a dash for a space.
     by_word: HashMap<String, &'static str>,
     told: &'static BTreeMap<String, Told>,
 }
+
+/// Languages that are more likely than others that share an end with them.
+const WIDELY_USED: &[&str] = &[
+    "C",
+    "C#",
+    "C++",
+    "CSS",
+    "Dart",
+    "Elixir",
+    "Go",
+    "Groovy",
+    "HTML",
+    "Java",
+    "JavaScript",
+    "Kotlin",
+    "Lua",
+    "Objective-C",
+    "PHP",
+    "Perl",
+    "PowerShell",
+    "Python",
+    "R",
+    "Ruby",
+    "Rust",
+    "Scala",
+    "Shell",
+    "Swift",
+    "TypeScript",
+];
+
+/// Ends so many unrelated files have that they tell nothing by themselves.
+const TELL_NOTHING: &[&str] = &[
+    ".1",
+    ".2",
+    ".3",
+    ".4",
+    ".5",
+    ".6",
+    ".7",
+    ".8",
+    ".9",
+    ".action",
+    ".alg",
+    ".app",
+    ".cmp",
+    ".msg",
+    ".network",
+    ".resource",
+    ".sol",
+    ".srv",
+    ".stl",
+    ".tag",
+    ".target",
+    ".url",
+];
 
 static TOLD: LazyLock<BTreeMap<String, Told>> =
     LazyLock::new(|| toml::from_str(include_str!("languages.toml")).unwrap_or_default());
@@ -49,21 +119,33 @@ static LANGUAGES: LazyLock<Languages> = LazyLock::new(|| {
         by_word: HashMap::new(),
         told,
     };
+    let mut claims: BTreeMap<String, Vec<(bool, bool, &'static str)>> = BTreeMap::new();
     for (language, told) in told {
-        for end in &told.ends {
-            known.by_end.entry(end).or_default().push(language);
+        for (at, end) in told.ends.iter().enumerate() {
+            let claim = (!WIDELY_USED.contains(&language.as_str()), at > 0, language.as_str());
+            claims.entry(end.to_lowercase()).or_default().push(claim);
         }
         for name in &told.names {
-            known.by_name.entry(name).or_insert(language);
+            known.by_name.entry(name).or_default().push(language);
         }
         for interpreter in &told.interpreters {
             known.by_interpreter.entry(interpreter).or_insert(language);
         }
         let words = told.aliases.iter().chain(std::iter::once(language));
-        known.by_word.extend(words.map(|word| (word.to_lowercase().replace(' ', "-"), language.as_str())));
+        known.by_word.extend(words.map(|word| (word_of(word), language.as_str())));
+    }
+    for (end, mut claims) in claims {
+        claims.sort_unstable();
+        let mut languages: Vec<_> = claims.into_iter().map(|(_, _, language)| language).collect();
+        languages.dedup();
+        known.by_end.insert(end, languages);
     }
     known
 });
+
+fn word_of(words: &str) -> String {
+    words.to_lowercase().replace(' ', "-")
+}
 
 /// What a file's path alone tells of its language.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,40 +153,34 @@ pub enum Guess {
     /// This language.
     Certain(&'static str),
     /// One of these, or none; the beginning of the file tells.
-    Open(&'static str, Vec<&'static str>),
+    Open(String, Vec<&'static str>),
     /// The first line may name an interpreter.
     Nameless,
-    /// None that counts.
+    /// None.
     None,
 }
 
 /// What `path` tells; `executable` files without a known end are looked into.
 pub fn guess(path: &str, executable: bool) -> Guess {
     let name = path.rsplit('/').next().unwrap_or(path);
-    if let Some(language) = LANGUAGES.by_name.get(name) {
-        return Guess::Certain(language);
+    match LANGUAGES.by_name.get(name).map(Vec::as_slice) {
+        Some([one]) => return Guess::Certain(one),
+        Some(several) => return Guess::Open(String::new(), several.to_vec()),
+        None => {}
     }
     // The longest end first: `.blade.php` before `.php`.
-    let dots = name.match_indices('.').map(|(at, _)| &name[at..]);
-    for end in dots {
-        let known = &LANGUAGES.by_end;
-        let found = known.get_key_value(end).or_else(|| {
-            let has_upper = end.bytes().any(|byte| byte.is_ascii_uppercase());
-            has_upper.then(|| known.get_key_value(end.to_ascii_lowercase().as_str()))?
-        });
-        let Some((end, languages)) = found else { continue };
-        return match languages.as_slice() {
-            [one] if !heuristic::SUSPECT.contains(end) => Guess::Certain(one),
-            several => Guess::Open(end, several.to_vec()),
-        };
+    let lower = name.to_lowercase();
+    for (at, _) in lower.match_indices('.') {
+        let end = &lower[at..];
+        if let Some(languages) = LANGUAGES.by_end.get(end) {
+            return match languages.as_slice() {
+                [one] if !heuristic::is_open(end) && !TELL_NOTHING.contains(&end) => Guess::Certain(one),
+                several => Guess::Open(end.to_owned(), several.to_vec()),
+            };
+        }
     }
-    if name.starts_with("Dockerfile.") || name.ends_with(".Dockerfile") {
-        return Guess::Certain("Dockerfile");
-    }
-    if !name.trim_start_matches('.').contains('.') && (executable || !name.starts_with('.')) {
-        return Guess::Nameless;
-    }
-    Guess::None
+    let has_end = name.trim_start_matches('.').contains('.');
+    if executable || (!has_end && !name.starts_with('.')) { Guess::Nameless } else { Guess::None }
 }
 
 /// The language of a file that its path left open, from how it begins.
@@ -120,7 +196,10 @@ pub fn by_content(guess: &Guess, head: &[u8], others: &dyn Fn(&str) -> bool) -> 
                 return None;
             }
             let asked = by_interpreter(head).filter(|language| candidates.contains(language));
-            asked.or_else(|| heuristic::choose(end, &String::from_utf8_lossy(head), candidates, others))
+            asked.or_else(|| heuristic::told(end, &String::from_utf8_lossy(head))).or_else(|| {
+                let likely = candidates.iter().find(|candidate| others(candidate)).or(candidates.first());
+                likely.copied().filter(|_| !TELL_NOTHING.contains(&end.as_str()))
+            })
         }
     }
 }
@@ -140,7 +219,7 @@ fn by_interpreter(head: &[u8]) -> Option<&'static str> {
 
 /// The language that attributes name by any of its words.
 pub fn named(word: &str) -> Option<&'static str> {
-    LANGUAGES.by_word.get(&word.to_lowercase().replace(' ', "-")).copied()
+    LANGUAGES.by_word.get(&word_of(word)).copied()
 }
 
 /// What attributes say of a file, where they say something.
@@ -156,109 +235,67 @@ pub struct Overrides {
     pub detectable: Option<bool>,
 }
 
-/// Whether the file at `path` counts for the project.
-pub fn counts(path: &str, overrides: &Overrides) -> bool {
-    overrides.detectable != Some(false)
-        && !overrides.vendored.unwrap_or_else(|| paths::is_vendored(path))
-        && !overrides.generated.unwrap_or_else(|| paths::is_generated(path))
-        && !overrides.documentation.unwrap_or_else(|| paths::is_documentation(path))
+/// Why a file does not count.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LeftOut {
+    /// It is somebody else's.
+    Vendored,
+    /// A tool made it.
+    Generated,
+    /// It is documentation or an example.
+    Documentation,
+    /// It is data or prose.
+    Data,
+    /// The attributes say so.
+    Attributes,
 }
 
-/// Bytes by language.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Split(BTreeMap<&'static str, u64>);
-
-impl Split {
-    /// Counts a file of `language`, for the language its group goes by.
-    pub fn add(&mut self, language: &'static str, bytes: u64) {
-        let group = LANGUAGES.told.get(language).and_then(|told| told.group.as_deref());
-        *self.0.entry(group.unwrap_or(language)).or_default() += bytes;
-    }
-
-    /// Whether anything was counted for `language`.
-    pub fn has(&self, language: &str) -> bool {
-        self.0.contains_key(language)
-    }
-
-    /// The language with the most bytes.
-    pub fn first(&self) -> Option<&'static str> {
-        let most = self.0.iter().filter(|(_, bytes)| **bytes > 0);
-        most.max_by(|left, right| left.1.cmp(right.1).then_with(|| right.0.cmp(left.0)))
-            .map(|(language, _)| *language)
-    }
-}
-
-/// Whether `language` is markup and no programming language.
-pub fn is_markup(language: &str) -> bool {
-    LANGUAGES.told.get(language).is_some_and(|told| told.markup)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_data_is_read_whole_and_names_only_groups_that_exist() {
-        assert!(TOLD.len() > 180, "{} languages", TOLD.len());
-        for (language, told) in TOLD.iter() {
-            assert!(!told.ends.is_empty() || !told.names.is_empty(), "nothing tells {language}");
-            for end in &told.ends {
-                assert!(end.starts_with('.'), "{language}: {end}");
-            }
-            if let Some(group) = &told.group {
-                assert!(TOLD.contains_key(group), "{language} is counted for {group}");
-            }
+impl LeftOut {
+    /// Words for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Vendored => "vendored",
+            Self::Generated => "generated",
+            Self::Documentation => "documentation",
+            Self::Data => "data or prose",
+            Self::Attributes => "not detectable by .gitattributes",
         }
     }
+}
 
-    #[test]
-    fn ends_that_several_languages_share_are_told_apart() {
-        let mut ends: Vec<_> = LANGUAGES.by_end.iter().collect();
-        ends.sort();
-        for (end, languages) in ends {
-            if languages.len() > 1 {
-                let seen: Vec<_> = ["", "#import\n", "use v6\n", "<?php"]
-                    .iter()
-                    .map(|head| heuristic::choose(end, head, languages, &|_| false))
-                    .collect();
-                assert!(seen.iter().flatten().all(|found| languages.contains(found)), "{end}");
-            }
-        }
+/// Why the file at `path` does not count, whatever language it is in.
+pub fn left_out(path: &str, overrides: &Overrides) -> Option<LeftOut> {
+    let told = |given: Option<bool>, by_path: fn(&str) -> bool| given.unwrap_or_else(|| by_path(path));
+    if overrides.detectable == Some(false) {
+        Some(LeftOut::Attributes)
+    } else if told(overrides.vendored, paths::is_vendored) {
+        Some(LeftOut::Vendored)
+    } else if told(overrides.generated, paths::is_generated) {
+        Some(LeftOut::Generated)
+    } else if told(overrides.documentation, paths::is_documentation) {
+        Some(LeftOut::Documentation)
+    } else {
+        None
     }
+}
 
-    fn check(path: &str, head: &str, expected: Option<&str>) {
-        assert_eq!(by_content(&guess(path, false), head.as_bytes(), &|_| false), expected, "{path}");
-    }
+/// Whether files of `language` count where nothing else is said.
+pub fn is_detectable(language: &str) -> bool {
+    let kind = LANGUAGES.told.get(language).map_or(Kind::Data, |told| told.kind);
+    matches!(kind, Kind::Programming | Kind::Markup)
+}
 
-    #[test]
-    fn names_ends_and_first_lines_tell_the_language() {
-        check("src/main.rs", "", Some("Rust"));
-        check("a/CMakeLists.txt", "", Some("CMake"));
-        check("Dockerfile", "", Some("Dockerfile"));
-        check("Dockerfile.dev", "", Some("Dockerfile"));
-        check("views/a.blade.php", "", Some("Blade"));
-        check("a.PY", "", Some("Python"));
-        check("a.b.tsx", "", Some("TSX"));
-        check("script", "#!/usr/bin/env -S python3.11 -u\n", Some("Python"));
-        check("script", "#!/bin/bash\n", Some("Shell"));
-        check("script", "no first line\n", None);
-        check("build.gradle.kts", "", Some("Kotlin"));
-        check("notes.txt", "", None);
-        check("data.json", "", None);
-        check("README.md", "", None);
-        check(".gitignore", "", None);
-    }
+/// The language the bytes of `language` are counted for.
+pub fn group(language: &'static str) -> &'static str {
+    LANGUAGES.told.get(language).and_then(|told| told.group.as_deref()).unwrap_or(language)
+}
 
-    #[test]
-    fn groups_are_folded_and_the_most_bytes_win() {
-        let mut split = Split::default();
-        split.add("TSX", 60);
-        split.add("TypeScript", 50);
-        split.add("CSS", 100);
-        assert_eq!(split.first(), Some("TypeScript"));
-        assert_eq!(Split::default().first(), None);
-        assert_eq!(named("golang"), Some("Go"));
-        assert_eq!(named("c++"), Some("C++"));
-        assert_eq!(named("emacs-lisp"), Some("Emacs Lisp"));
-    }
+/// Whether the beginning of the file at `path` can show that a tool made it.
+pub fn may_be_generated(path: &str) -> bool {
+    generated::may_be(path)
+}
+
+/// Whether a tool made the file at `path`, as its beginning shows.
+pub fn is_generated(path: &str, head: &[u8]) -> bool {
+    generated::is(path, &String::from_utf8_lossy(head))
 }

@@ -3,6 +3,7 @@
 //! What is known of languages and frameworks is data beside the code, compiled in.
 
 pub mod framework;
+mod generated;
 pub mod glob;
 mod heuristic;
 pub mod kind;

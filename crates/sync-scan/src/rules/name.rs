@@ -2,31 +2,74 @@
 
 use super::manifest::{Manifests, dependency_words};
 
-/// The name the first manifest that gives one gives.
-pub fn name(manifests: &Manifests) -> Option<String> {
+/// The name the first manifest that gives one gives, and which that is.
+pub fn name(manifests: &Manifests) -> Option<(String, String)> {
     let words = |file: &str, keys: &[&str]| manifests.words(file, keys).map(str::to_owned);
-    words("package.json", &["name"])
-        .or_else(|| words("Cargo.toml", &["package", "name"]))
-        .or_else(|| words("pyproject.toml", &["project", "name"]))
-        .or_else(|| words("pyproject.toml", &["tool", "poetry", "name"]))
-        .or_else(|| manifests.text("go.mod").and_then(go))
-        .or_else(|| words("composer.json", &["name"]))
-        .or_else(|| {
-            manifests
-                .xml("pom.xml")?
-                .words("artifactId")
-                .filter(|name| !name.contains("${"))
-                .map(str::to_owned)
-        })
-        .or_else(|| words("pubspec.yaml", &["name"]))
-        .or_else(|| manifests.text("mix.exs").and_then(mix))
-        .or_else(|| manifests.text("setup.cfg").and_then(setup))
-        .or_else(|| {
-            gradle(manifests.text("settings.gradle").or_else(|| manifests.text("settings.gradle.kts"))?)
-        })
-        .or_else(|| words("Project.toml", &["name"]))
-        .map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty() && !name.chars().any(char::is_control))
+    let text = |file: &str, read: fn(&str) -> Option<String>| manifests.text(file).and_then(read);
+    let artifact = || {
+        let name = manifests.xml("pom.xml")?.words("artifactId")?;
+        (!name.contains("${")).then(|| name.to_owned())
+    };
+    let found = [
+        ("package.json", words("package.json", &["name"])),
+        ("Cargo.toml", words("Cargo.toml", &["package", "name"])),
+        ("pyproject.toml", words("pyproject.toml", &["project", "name"])),
+        ("pyproject.toml", words("pyproject.toml", &["tool", "poetry", "name"])),
+        ("go.mod", text("go.mod", go)),
+        ("composer.json", words("composer.json", &["name"])),
+        ("pom.xml", artifact()),
+        ("pubspec.yaml", words("pubspec.yaml", &["name"])),
+        ("mix.exs", text("mix.exs", mix)),
+        ("setup.cfg", text("setup.cfg", setup)),
+        ("settings.gradle", text("settings.gradle", gradle)),
+        ("settings.gradle.kts", text("settings.gradle.kts", gradle)),
+        ("Project.toml", words("Project.toml", &["name"])),
+        ("package.yaml", words("package.yaml", &["name"])),
+        ("DESCRIPTION", text("DESCRIPTION", description)),
+        ("setup.py", text("setup.py", |text| assigned(text, "name"))),
+        ("Package.swift", text("Package.swift", swift)),
+    ];
+    let by_end = manifests.names().filter_map(|file| {
+        let text = manifests.text(file)?;
+        match file.rsplit_once('.')?.1 {
+            "gemspec" => Some((assigned(text, ".name")?, file.to_owned())),
+            "cabal" => Some((cabal(text)?, file.to_owned())),
+            _ => None,
+        }
+    });
+    let usable = |name: &str| !name.is_empty() && !name.chars().any(char::is_control);
+    found
+        .into_iter()
+        .filter_map(|(file, name)| Some((name?.trim().to_owned(), file.to_owned())))
+        .chain(by_end)
+        .find(|(name, _)| usable(name))
+}
+
+fn description(text: &str) -> Option<String> {
+    text.lines().find_map(|line| line.strip_prefix("Package:")).map(str::to_owned)
+}
+
+fn cabal(text: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        Some(line.split_once(':').filter(|(key, _)| key.eq_ignore_ascii_case("name"))?.1.trim().to_owned())
+    })
+}
+
+fn swift(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("Package(")?;
+    let rest = rest.trim_start().strip_prefix("name:")?;
+    dependency_words::quoted(rest.lines().next()?).next().map(str::to_owned)
+}
+
+/// The words in quotes that code gives to something whose name ends in `name`.
+fn assigned(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find(|line| {
+        let before = line.split_once('=').map_or("", |(before, _)| before.trim());
+        before == name || (before.ends_with(name) && name.starts_with('.'))
+    })?;
+    let value = line.split_once('=')?.1.trim_start();
+    let is_plain = value.starts_with(['"', '\'']);
+    is_plain.then(|| dependency_words::quoted(value).next().map(str::to_owned)).flatten()
 }
 
 fn go(text: &str) -> Option<String> {
@@ -59,7 +102,7 @@ mod tests {
 
     fn check(files: &[(&str, &str)], expected: Option<&str>) {
         let files = files.iter().map(|(name, content)| ((*name).to_owned(), content.as_bytes().to_vec()));
-        assert_eq!(name(&Manifests::read(files)).as_deref(), expected);
+        assert_eq!(name(&Manifests::read(files)).as_ref().map(|(name, _)| name.as_str()), expected);
     }
 
     #[test]
@@ -75,6 +118,12 @@ mod tests {
         check(&[("pubspec.yaml", "name: thing\n")], Some("thing"));
         check(&[("mix.exs", "  def project do\n    [\n      app: :thing,\n")], Some("thing"));
         check(&[("setup.cfg", "[metadata]\nname = thing\n[options]\nname = other\n")], Some("thing"));
+        check(&[("setup.py", "setup(\n    name='thing',\n    version='1',\n)\n")], Some("thing"));
+        check(&[("setup.py", "setup(\n    name=NAME,\n)\n")], None);
+        check(&[("x.gemspec", "  spec.name          = \"thing\"\n")], Some("thing"));
+        check(&[("x.cabal", "Name:           thing\nversion: 1\n")], Some("thing"));
+        check(&[("Package.swift", "let package = Package(\n    name: \"thing\",\n)\n")], Some("thing"));
+        check(&[("DESCRIPTION", "Package: thing\nTitle: x\n")], Some("thing"));
         check(&[("settings.gradle.kts", "rootProject.name = \"thing\"\n")], Some("thing"));
     }
 
