@@ -82,6 +82,8 @@ pub(crate) enum Command {
     Queue(Queue),
     /// Look for projects now
     Scan(Scan),
+    /// Show what is or would be registered for a path, and what every field is told by
+    Inspect(Inspect),
     /// Take over the Python client's databases now
     Import(Import),
     /// Send nothing until `resume`
@@ -266,6 +268,14 @@ pub(crate) struct Scan {
     /// Wait for the end of it, at most this long [default with the flag alone: 5m]
     #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "5m", value_parser = wait)]
     pub(crate) wait: Option<Duration>,
+}
+
+/// `inspect`
+#[derive(Args, Debug)]
+pub(crate) struct Inspect {
+    /// A project, a path in one, or a folder of projects
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
 }
 
 /// `import`

@@ -4,51 +4,26 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use serde::Serialize;
 use sync_config::Config;
-use sync_core::Sighting;
+use sync_core::{ProjectKind, Sighting};
+use sync_scan::Survey;
+use sync_wire::{Evidence, Inspection, LanguageShare, ProjectType, Proof};
 
 use crate::fatal::Fatal;
 
-/// One project as it would be registered, and what is known of how it was told.
-#[derive(Serialize)]
-struct Line<'a> {
-    root_path: String,
-    project_name: &'a str,
-    primary_language: &'a str,
-    framework: &'a str,
-    content_hash: &'a str,
-    project_type: &'a str,
-    parent_root_path: Option<String>,
-    evidence: Evidence<'a>,
-    warnings: &'a [String],
-}
-
-/// What a field was told by.
-#[derive(Serialize)]
-struct Evidence<'a> {
-    version_control: &'a str,
-}
-
-/// Prints one JSON line for each project at or below the paths.
+/// Prints one JSON line for each project at or below the paths; for a path inside a project, that of the project.
 ///
 /// # Errors
 /// When a path cannot be read, or the lines cannot be written.
 pub(crate) fn run(config: &Config, paths: &[PathBuf]) -> Result<(), Fatal> {
     let mut stdout = io::stdout().lock();
     for path in paths {
-        let root = std::fs::canonicalize(path)
+        let path = std::fs::canonicalize(path)
             .map_err(|error| Fatal::Failed(format!("failed to read `{}`: {error}", path.display())))?;
-        let discovery = &config.sync_daemon.discovery;
-        let options = sync_scan::Options {
-            roots: vec![root],
-            exclude: discovery.exclude.clone(),
-            max_depth: discovery.max_depth,
-            follow_symlinks: discovery.follow_symlinks,
-        };
-        let survey = sync_scan::survey(&options, &AtomicBool::new(false));
-        for sighting in &survey.sightings {
-            match print(&mut stdout, sighting) {
+        let survey = sync_scan::look(&options(config), std::slice::from_ref(&path), &AtomicBool::new(false));
+        for sighting in told(&survey, &path) {
+            let evidence = survey.evidence.get(&sighting.root).cloned().unwrap_or_default();
+            match print(&mut stdout, &inspection(sighting, &evidence)) {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
                 printed => printed.map_err(|error| Fatal::Failed(format!("failed to print: {error}")))?,
             }
@@ -62,19 +37,78 @@ pub(crate) fn run(config: &Config, paths: &[PathBuf]) -> Result<(), Fatal> {
     Ok(())
 }
 
-fn print(out: &mut impl Write, sighting: &Sighting) -> io::Result<()> {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    let line = Line {
-        root_path: text(&sighting.root),
-        project_name: &sighting.name,
-        primary_language: &sighting.language,
-        framework: &sighting.framework,
-        content_hash: &sighting.content_hash,
-        project_type: sighting.kind.as_str(),
-        parent_root_path: sighting.parent_root.as_deref().map(text),
-        evidence: Evidence { version_control: sighting.vcs.as_str() },
-        warnings: &sighting.warnings,
-    };
-    serde_json::to_writer(&mut *out, &line).map_err(io::Error::other)?;
+fn options(config: &Config) -> sync_scan::Options {
+    let discovery = &config.sync_daemon.discovery;
+    sync_scan::Options {
+        roots: if discovery.enabled { discovery.roots.clone() } else { Vec::new() },
+        exclude: discovery.exclude.clone(),
+        max_depth: discovery.max_depth,
+        follow_symlinks: discovery.follow_symlinks,
+    }
+}
+
+/// The projects at or below the path, else the innermost one that holds it.
+fn told<'a>(survey: &'a Survey, path: &Path) -> Vec<&'a Sighting> {
+    let below: Vec<_> = survey.sightings.iter().filter(|sighting| sighting.root.starts_with(path)).collect();
+    if below.is_empty() { innermost(survey, path).into_iter().collect() } else { below }
+}
+
+/// The innermost project that holds the path.
+pub(crate) fn innermost<'a>(survey: &'a Survey, path: &Path) -> Option<&'a Sighting> {
+    let around = survey.sightings.iter().filter(|sighting| path.starts_with(&sighting.root));
+    around.max_by_key(|sighting| sighting.root.components().count())
+}
+
+fn print(out: &mut impl Write, line: &Inspection) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, line).map_err(io::Error::other)?;
     out.write_all(b"\n")
+}
+
+/// A sighting and its evidence as they are told to others.
+pub(crate) fn inspection(sighting: &Sighting, evidence: &sync_scan::Evidence) -> Inspection {
+    let (root_path, root_path_exact) = sync_wire::path::to_fields(&sighting.root);
+    Inspection {
+        root_path,
+        root_path_exact,
+        project_name: sighting.name.clone(),
+        primary_language: sighting.language.clone(),
+        framework: sighting.framework.clone(),
+        content_hash: sighting.content_hash.clone(),
+        project_type: match sighting.kind {
+            ProjectKind::Standalone => ProjectType::Standalone,
+            ProjectKind::Submodule => ProjectType::Submodule,
+            ProjectKind::Monorepo => ProjectType::Monorepo,
+        },
+        parent_root_path: sighting.parent_root.as_deref().map(|path| path.to_string_lossy().into_owned()),
+        evidence: Evidence {
+            version_control: sighting.vcs.as_str().to_owned(),
+            root_path: proof(&evidence.root_path),
+            project_name: proof(&evidence.project_name),
+            primary_language: proof(&evidence.primary_language),
+            languages: evidence
+                .languages
+                .iter()
+                .map(|share| LanguageShare {
+                    language: share.language.clone(),
+                    bytes: share.bytes,
+                    files: u64::try_from(share.files).unwrap_or(u64::MAX),
+                })
+                .collect(),
+            framework: proof(&evidence.framework),
+            content_hash: proof(&evidence.content_hash),
+            project_type: proof(&evidence.project_type),
+            members: evidence.members.clone(),
+            parent_root_path: proof(&evidence.parent_root_path),
+        },
+        warnings: sighting.warnings.clone(),
+    }
+}
+
+fn proof(proof: &sync_scan::Proof) -> Proof {
+    Proof {
+        rule: proof.rule.clone(),
+        files: proof.files.clone(),
+        found: proof.found.clone(),
+        left_out: proof.left_out.clone(),
+    }
 }

@@ -50,6 +50,59 @@ fn every_question_is_answered_with_a_document() {
 }
 
 #[test]
+fn a_look_at_a_path_says_what_each_field_is_told_by_with_and_without_a_daemon() {
+    let daemon = Daemon::start();
+    let inside = daemon.home.path().join("projects/shop/src");
+    fs::create_dir_all(&inside).expect("a folder");
+    let inside = inside.canonicalize().expect("it is there");
+    let root = inside.parent().expect("a project");
+    let manifest =
+        r#"{"name": "the-shop", "dependencies": {"express": "5"}, "devDependencies": {"react": "19"}}"#;
+    fs::write(root.join("package.json"), manifest).expect("written");
+    fs::write(inside.join("a.js"), "let a = 1;\n").expect("written");
+    let look = |path: &str| get(daemon.socket(), &format!("/v1/discovery/inspect?path={path}"));
+    let mut answer = Value::Null;
+    until("the project is on record", || {
+        let reply = look(&inside.display().to_string());
+        answer = reply.json();
+        reply.status == 200 && !answer["projects"][0]["on_record"].is_null()
+    });
+    let project = &answer["projects"][0];
+    let seen = &project["seen"];
+    assert_eq!(
+        (&seen["project_name"], &seen["primary_language"]),
+        (&json!("the-shop"), &json!("JavaScript"))
+    );
+    assert_eq!((&seen["framework"], &seen["root_path"]), (&json!("express"), &json!(root)));
+    let framework = &seen["evidence"]["framework"];
+    assert_eq!(
+        (&framework["files"], &framework["found"]),
+        (&json!(["package.json"]), &json!(["dependency express"]))
+    );
+    let left_out = "react: react is only a development dependency of package.json";
+    assert_eq!(framework["left_out"], json!([left_out]));
+    assert_eq!(
+        (&project["on_record"]["project_name"], &project["differs"]),
+        (&json!("the-shop"), &json!([]))
+    );
+
+    let above = look(&root.parent().expect("a folder").display().to_string()).json();
+    assert_eq!(above["projects"].as_array().map(Vec::len), Some(1));
+    assert_eq!(look("/dev").status, 404);
+    assert_eq!(get(daemon.socket(), "/v1/discovery/inspect").status, 400);
+
+    let alone = Command::new(env!("CARGO_BIN_EXE_coditect-syncd"))
+        .arg("inspect")
+        .arg(&inside)
+        .env("HOME", daemon.home.path())
+        .env("CODITECT_CONFIG", daemon.home.path().join("config.json"))
+        .output()
+        .expect("it runs");
+    let line: Value = serde_json::from_slice(&alone.stdout).expect("one line");
+    assert_eq!(&line, seen);
+}
+
+#[test]
 fn what_is_asked_for_without_a_body_is_done() {
     let daemon = Daemon::start();
     let check = |path: &str, status: u16, expected: Value| {

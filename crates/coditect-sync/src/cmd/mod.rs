@@ -7,6 +7,7 @@ mod config;
 mod doctor;
 mod events;
 mod import;
+mod inspect;
 mod logs;
 mod man;
 mod project;
@@ -75,6 +76,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Answer, Failur
         Command::Queue(queue) => queue::run(queue, context),
         Command::Import(import) => import::run(import, context),
         Command::Scan(scan) => scan::run(scan, context),
+        Command::Inspect(inspect) => inspect::run(inspect, context),
         Command::Pause => admin::pause(context),
         Command::Resume => admin::resume(context),
         Command::Reload => admin::reload(context),

@@ -275,3 +275,49 @@ fn a_picture_needs_a_terminal_and_says_what_does_without() {
     let run = home.run(&["top", "--json"]);
     assert!(run.exit == 2 && run.stdout.contains("coditect-sync events --json"), "{run}");
 }
+
+/// The program in a folder of its own, beside what stands for the daemon's program.
+fn beside(home: &Home, daemon: &str) -> std::path::PathBuf {
+    let folder = home.path().join("bin");
+    std::fs::create_dir(&folder).expect("made");
+    std::fs::copy(env!("CARGO_BIN_EXE_coditect-sync"), folder.join("coditect-sync")).expect("copied");
+    let script = folder.join("coditect-syncd");
+    std::fs::write(&script, format!("#!/bin/sh\n{daemon}")).expect("written");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("made a program");
+    folder.join("coditect-sync")
+}
+
+fn inspect_alone(daemon: &str) -> (i32, String, String) {
+    let home = Home::new();
+    let program = beside(&home, daemon);
+    let ended = std::process::Command::new(program)
+        .args(["inspect", "--socket", "/nowhere/sync.sock", "/home/ada"])
+        .env("HOME", home.path())
+        .output()
+        .expect("it runs");
+    let text =
+        |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&home.path().display().to_string(), "HOME");
+    (ended.status.code().expect("an exit status"), text(&ended.stdout), text(&ended.stderr))
+}
+
+#[test]
+fn inspecting_without_a_daemon_has_its_program_look() {
+    let proof = r#"{"rule":"x","files":[],"found":[],"left_out":[]}"#;
+    let line = format!(
+        r#"{{"root_path":"/home/ada/api","project_name":"$4","primary_language":"Rust","framework":"","content_hash":"","project_type":"standalone","parent_root_path":null,"evidence":{{"version_control":"git","root_path":{proof},"project_name":{proof},"primary_language":{proof},"languages":[],"framework":{proof},"content_hash":{proof},"project_type":{proof},"members":[],"parent_root_path":{proof}}},"warnings":[]}}"#
+    );
+    let (exit, stdout, stderr) =
+        inspect_alone(&format!("[ \"$*\" = 'inspect -- /home/ada' ] && cat <<'end'\n{line}\nend\n"));
+    assert_eq!((exit, stderr.as_str()), (0, "no daemon answers: what is on record is not known\n"));
+    assert!(stdout.contains("/home/ada/api") && stdout.contains("Rust"), "{stdout}");
+    let (exit, _, stderr) = inspect_alone("echo 'error: failed to read it' >&2; exit 1\n");
+    assert_eq!(exit, 1);
+    assert!(
+        stderr.contains("error: `HOME/bin/coditect-syncd inspect` failed: error: failed to read it"),
+        "{stderr}"
+    );
+    let (exit, _, stderr) = inspect_alone("echo nonsense\n");
+    assert!(exit == 1 && stderr.contains("what this program does not read"), "{stderr}");
+    let (exit, ..) = inspect_alone("exit 0\n");
+    assert_eq!(exit, 3);
+}

@@ -183,6 +183,57 @@ fn registering_passes_on_what_it_is_told() {
     insta::assert_snapshot!("register-all-flags", asked);
 }
 
+/// A project as the daemon's look tells it.
+fn inspection(root: &str, framework: &str, members: &str) -> String {
+    let proof = |rule: &str, files: &str, found: &str, left_out: &str| {
+        format!(r#"{{"rule":"{rule}","files":[{files}],"found":[{found}],"left_out":[{left_out}]}}"#)
+    };
+    let framework_proof = proof(
+        "Next.js: the rule of rank 20",
+        r#""package.json""#,
+        r#""dependency next""#,
+        r#""react: dependency react, but its rank is 48","vue: vue is only a peer dependency of package.json""#,
+    );
+    format!(
+        r#"{{"root_path":"{root}","project_name":"shop","primary_language":"TypeScript","framework":"{framework}",
+        "content_hash":"abc124","project_type":"monorepo","parent_root_path":null,"evidence":{{"version_control":"git",
+        "root_path":{},"project_name":{},"primary_language":{},
+        "languages":[{{"language":"TypeScript","bytes":900,"files":3}}],"framework":{framework_proof},"content_hash":{},
+        "project_type":{},"members":[{members}],"parent_root_path":{}}},"warnings":["pom.xml cannot be understood: no"]}}"#,
+        proof("a git work tree", r#"".git""#, "", ""),
+        proof("the name the manifest gives", r#""package.json""#, "", ""),
+        proof(
+            "the language with the most bytes of programming and markup",
+            "",
+            r#""TypeScript 90.0 %, 900 bytes in 3 files","CSS 10.0 %, 100 bytes in 1 file""#,
+            r#""vendored: 5000 bytes in 2 files, the largest is vendor/\u001b[31m.js""#
+        ),
+        proof("the tree `git add -A && git write-tree` would make from a copy of the index", "", r#""4 files""#, ""),
+        proof("npm workspace of 8 packages", r#""package.json""#, "", ""),
+        proof("it lies in no project", "", "", ""),
+    )
+    .replace('\n', " ")
+}
+
+#[test]
+fn inspecting_shows_every_field_with_what_it_was_told_by() {
+    let members: Vec<String> = (1..=8).map(|at| format!("\"packages/p{at}\"")).collect();
+    let answer = |more: u32| {
+        let seen = inspection("/home/ada/shop", "nextjs", &members.join(","));
+        let record = project("shop", "/home/ada/shop", "registered");
+        let api = inspection("/home/ada/api", "", "");
+        ok(format!(
+            r#"{{"projects":[{{"seen":{seen},"on_record":{record},"differs":["primary_language","content_hash"]}},
+            {{"seen":{api},"on_record":null,"differs":[]}}],"more":{more},"problems":["/home/ada/x: permission denied"]}}"#
+        ))
+    };
+    let asked = check_verbatim("inspect", &["inspect", "/home/ada/no such"], &[answer(3)]);
+    assert_eq!(asked, ["GET /v1/discovery/inspect?path=/home/ada/no%20such"]);
+    check("inspect verbosely", &["inspect", "-v", "/home/ada"], &[answer(0)]);
+    let none = problem("404 Not Found", "not_found", "");
+    check("inspect nothing", &["inspect", "/home/ada/none"], &[none]);
+}
+
 #[test]
 fn resolving_prints_the_uuid_alone() {
     let answer = |stale: bool| {

@@ -4,9 +4,9 @@
 
 use sync_core::{Asked, CloudId, Entry, Failure, ProjectKind, Timestamp, Vcs};
 use sync_wire::{
-    AskedBy, CacheCounts, CloudStatus, DiscoveryStatus, Event, FlushAnswer, ItemState, LastError, LastScan,
-    Problem, Project, ProjectCounts, ProjectState, ProjectType, QueueCounts, QueueItem, QueueItemBrief,
-    ResolveAnswer, RootState, RootStatus, ScanAnswer, Source, Status, SyncResult,
+    AskedBy, CacheCounts, CloudStatus, DiscoveryStatus, Event, FlushAnswer, InspectAnswer, ItemState,
+    LastError, LastScan, Problem, Project, ProjectCounts, ProjectState, ProjectType, QueueCounts, QueueItem,
+    QueueItemBrief, ResolveAnswer, RootState, RootStatus, ScanAnswer, Source, Status, SyncResult,
 };
 use uuid::Uuid;
 
@@ -79,6 +79,28 @@ pub(super) fn queue_counts(counts: &api::QueueCounts) -> QueueCounts {
         dead: counts.dead,
         oldest_enqueued_at: counts.oldest_enqueued_at.map(Timestamp::to_rfc3339),
     }
+}
+
+/// What a look at a path found, beside what is on record.
+pub(super) fn inspected(found: api::Inspected) -> InspectAnswer {
+    let projects = found.projects.into_iter().map(|(seen, on_record)| {
+        let seen = crate::inspect::inspection(&seen.sighting, &seen.evidence);
+        let on_record = on_record.map(project);
+        let differs = on_record.as_ref().map(|known| differs(&seen, known)).unwrap_or_default();
+        sync_wire::Inspected { seen, on_record, differs }
+    });
+    InspectAnswer { projects: projects.collect(), more: found.more, problems: found.problems }
+}
+
+fn differs(seen: &sync_wire::Inspection, known: &Project) -> Vec<String> {
+    let pairs = [
+        ("project_name", seen.project_name == known.project_name),
+        ("primary_language", seen.primary_language == known.primary_language),
+        ("framework", seen.framework == known.framework),
+        ("content_hash", seen.content_hash == known.content_hash),
+        ("project_type", seen.project_type == known.project_type),
+    ];
+    pairs.into_iter().filter(|(_, is_same)| !is_same).map(|(field, _)| field.to_owned()).collect()
 }
 
 fn root(root: &api::RootView) -> RootStatus {

@@ -1,4 +1,4 @@
-//! Looking for projects now.
+//! Looking for projects now, and at what they are told by.
 
 use std::path::PathBuf;
 
@@ -21,4 +21,12 @@ pub(super) async fn scan(question: Question) -> Result<Reply, Box<Problem>> {
     let scanned = question.unless_stopped(question.engine.scan(paths, wait)).await?;
     let status = if scanned.done { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(Reply::json_with(status, &convert::scanned(scanned)))
+}
+
+/// `GET /v1/discovery/inspect`.
+pub(super) async fn inspect(question: Question) -> Result<Reply, Box<Problem>> {
+    let path =
+        question.query.path("path").ok_or_else(|| bad_request("the query has no `path`"))?.to_path_buf();
+    let answer = question.unless_stopped(question.engine.inspect(path)).await?;
+    Ok(Reply::json(&convert::inspected(answer)))
 }

@@ -269,6 +269,20 @@ pub(super) static ROUTES: &[Route] = &[
         ..PLAIN
     },
     Route {
+        path: "/v1/discovery/inspect",
+        operation: "inspect",
+        summary: "What is or would be registered for a path, and what every field is told by.",
+        query: &[Parameter {
+            name: "path",
+            kind: Kind::Path,
+            description: "An absolute path; the innermost project that holds it counts, else all below it.",
+        }],
+        answers: &[ok(of::<sync_wire::InspectAnswer>)],
+        problems: &[ProblemCode::NotFound],
+        call: |question| Box::pin(discovery::inspect(question)),
+        ..PLAIN
+    },
+    Route {
         method: "POST",
         path: "/v1/import",
         operation: "import",

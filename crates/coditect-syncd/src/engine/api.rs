@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sync_core::{
-    CloudId, Entry, EntryId, Failure as EntryFailure, LocalId, Mapping, Project, ProjectKind, TenantId,
-    Timestamp,
+    CloudId, Entry, EntryId, Failure as EntryFailure, LocalId, Mapping, Project, ProjectKind, Sighting,
+    TenantId, Timestamp,
 };
 use sync_wire::ProblemCode;
 
@@ -243,6 +243,26 @@ impl CloudState {
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// A project as a look saw it, and what it was told by.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// The project.
+    pub sighting: Sighting,
+    /// What its fields were told by.
+    pub evidence: sync_scan::Evidence,
+}
+
+/// What a look at a path found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inspected {
+    /// Each project with what is on record of it.
+    pub projects: Vec<(Seen, Option<ProjectView>)>,
+    /// How many more there are than are told.
+    pub more: u64,
+    /// Places that could not be read, for people.
+    pub problems: Vec<String>,
 }
 
 /// One root of discovery as it stands.

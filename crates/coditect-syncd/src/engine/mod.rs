@@ -12,6 +12,7 @@ mod discover;
 mod events;
 mod flight;
 mod index;
+mod inspect;
 mod legacy;
 mod queue;
 mod register;

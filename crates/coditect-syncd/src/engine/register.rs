@@ -17,7 +17,7 @@ use super::api::{Draft, Refusal, RegisterOutcome, Registered};
 use super::{Engine, Settings, refusal, store_refusal};
 
 /// How long a look at given paths may take.
-const LONGEST_LOOK: Duration = Duration::from_secs(30);
+pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(30);
 
 impl Engine {
     /// Registers projects: what a draft leaves out is found out by looking. Answers when every one is durable, or

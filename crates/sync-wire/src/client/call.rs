@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -147,6 +148,15 @@ impl Call {
     /// `POST /v1/queue/flush`.
     pub fn flush(request: &FlushRequest) -> Self {
         Self::new("POST", "/v1/queue/flush", Some(request)).waiting(request.wait_ms)
+    }
+
+    /// `GET /v1/discovery/inspect`.
+    pub fn inspect(path: &Path) -> Self {
+        // How long the daemon looks at most.
+        const LONGEST_LOOK: u64 = 30_000;
+        let mut target = Target::new("/v1/discovery/inspect");
+        target.add_bytes("path", path.as_os_str().as_bytes());
+        Self::plain("GET", &target.text).waiting(Some(LONGEST_LOOK))
     }
 
     /// `POST /v1/discovery/scan`.

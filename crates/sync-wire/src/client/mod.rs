@@ -24,6 +24,7 @@ pub use stream::{EventStream, Heard};
 
 use crate::discovery::{ScanAnswer, ScanRequest};
 use crate::import::{ImportAnswer, ImportRequest};
+use crate::inspect::InspectAnswer;
 use crate::problem::Problem;
 use crate::projects::{Project, ProjectsPage, ProjectsQuery};
 use crate::queue::{FlushAnswer, FlushRequest, QueueItem, QueueItemsPage, QueueItemsQuery};
@@ -273,6 +274,11 @@ impl Client {
     /// `POST /v1/queue/flush`.
     pub fn flush(&mut self, request: &FlushRequest) -> Result<FlushAnswer, ClientError> {
         self.accomplish(&Call::flush(request))?.json()
+    }
+
+    /// `GET /v1/discovery/inspect`.
+    pub fn inspect(&mut self, path: &Path) -> Result<InspectAnswer, ClientError> {
+        self.accomplish(&Call::inspect(path))?.json()
     }
 
     /// `POST /v1/discovery/scan`.
