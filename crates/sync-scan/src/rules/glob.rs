@@ -5,6 +5,11 @@ pub fn matches(pattern: &str, path: &str) -> bool {
     if !pattern.contains(['*', '?', '{']) {
         return parts(pattern).eq(parts(path));
     }
+    // Most paths differ in how they end, which is seen without taking anything apart.
+    let end = pattern.trim_end_matches('/').rsplit(['/', '*', '?', '}']).next().unwrap_or_default();
+    if end != "." && !path.trim_end_matches('/').ends_with(end) {
+        return false;
+    }
     alternatives(pattern).iter().any(|pattern| {
         let pattern: Vec<&str> = parts(pattern).collect();
         let path: Vec<&str> = parts(path).collect();
@@ -98,6 +103,11 @@ mod tests {
             ("{apps,libs}/*", "other/a", false),
             ("a*b*c", "axxbyyc", true),
             ("a*b*c", "axxbyy", false),
+            ("**/b", "b", true),
+            ("**/*.swift", "a/b.swift", true),
+            ("**/*.swift", "a/b.c", false),
+            ("*/.", "a", true),
+            ("{a,b}", "b", true),
             ("exact", "exact", true),
             ("*", "", false),
         ] {
