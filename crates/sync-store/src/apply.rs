@@ -89,7 +89,7 @@ crate::sql::statements! {
                 )
             )
         order by p.local
-        limit ?2");
+        limit +?2");
 }
 
 /// What looking for projects of which the cloud has not the newest came to.

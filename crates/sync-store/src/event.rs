@@ -38,7 +38,7 @@ crate::sql::statements! {
         from event
         where id > ?1
         order by id
-        limit ?2";
+        limit +?2";
     LATEST = "select coalesce(max(id), 0) from event";
     pub(crate) APPEND = "\
         with w as materialized (select key, value from json_each(?1))

@@ -101,7 +101,7 @@ crate::sql::statements! {
         select id, file, operation, payload, reason, at
         from legacy_aside
         order by id desc
-        limit ?1";
+        limit +?1";
 }
 
 /// Every statement of the take-over by file and name.

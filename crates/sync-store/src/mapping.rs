@@ -43,7 +43,7 @@ crate::sql::statements! {
         from mapping m
         where m.scope = ?1 and m.refresh_at <= ?2
         order by m.refresh_at
-        limit ?3");
+        limit +?3");
     COUNTS = "\
         select count(*), coalesce(sum(expires_at > ?2), 0)
         from mapping

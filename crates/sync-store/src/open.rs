@@ -242,6 +242,9 @@ async fn find(path: &Path, beside: Option<Uuid>) -> Result<Found, Error> {
     }
 }
 
+/// A whole flight's rows come from SQLite's thread without a stop in the middle.
+const ROW_BUFFER: usize = 256;
+
 /// The pragmas, in the order that matters on a new file.
 fn writing(path: &Path, durability: Durability) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new()
@@ -256,6 +259,7 @@ fn writing(path: &Path, durability: Durability) -> SqliteConnectOptions {
         })
         .busy_timeout(BUSY)
         .foreign_keys(true)
+        .row_buffer_size(ROW_BUFFER)
         .pragma("journal_size_limit", "4194304")
         .disable_statement_logging();
     let options = careful(options);
@@ -270,6 +274,7 @@ fn reading(path: &Path) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)
+        .row_buffer_size(ROW_BUFFER)
         .busy_timeout(BUSY)
         .disable_statement_logging();
     careful(options)

@@ -76,27 +76,27 @@ crate::sql::statements! {
                 select id, asked, due from outbox
                 where scope = ?1 and standing = 0 and asked = 0 and due <= ?2
                     and id not in (select value from json_each(?4))
-                order by due, id limit ?3)
+                order by due, id limit +?3)
             union all
             select id, asked, due from (
                 select id, asked, due from outbox
                 where scope = ?1 and standing = 1 and asked = 0 and due <= ?2
                     and id not in (select value from json_each(?4))
-                order by due, id limit ?3)
+                order by due, id limit +?3)
             union all
             select id, asked, due from (
                 select id, asked, due from outbox
                 where scope = ?1 and standing = 0 and asked = 1 and due <= ?2
                     and id not in (select value from json_each(?4))
-                order by due, id limit ?3)
+                order by due, id limit +?3)
             union all
             select id, asked, due from (
                 select id, asked, due from outbox
                 where scope = ?1 and standing = 1 and asked = 1 and due <= ?2
                     and id not in (select value from json_each(?4))
-                order by due, id limit ?3)
+                order by due, id limit +?3)
             order by asked, due, id
-            limit ?3
+            limit +?3
         )
         select ", entry_columns!(), "
         from head
@@ -146,13 +146,13 @@ crate::sql::statements! {
         where o.scope = ?1 and o.id > ?2
             and (?3 is null or (o.standing = 0 and (o.due > ?4) = ?3))
         order by o.id
-        limit ?5");
+        limit +?5");
     LIST_ASIDE = concat!("\
         select ", entry_columns!(), "
         from outbox o
         where o.scope = ?1 and o.standing = ?2 and o.id > ?3
         order by o.id
-        limit ?4");
+        limit +?4");
     RETRY = "\
         update outbox
         set
@@ -186,7 +186,7 @@ crate::sql::statements! {
         select id from outbox
         where scope = ?1 and standing = 2
         order by due desc, id desc
-        limit -1 offset ?2";
+        limit -1 offset +?2";
 }
 
 impl Outbox<'_> {

@@ -108,7 +108,7 @@ crate::sql::statements! {
             and (?4 is null or p.language = ?4)
             and (?5 is null or ", state_number!(), " = ?5)
         order by p.local
-        limit ?6");
+        limit +?6");
     COUNTS = concat!("\
         select ", state_number!(), ", count(*)
         ", in_scope!(), "

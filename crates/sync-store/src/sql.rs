@@ -4,6 +4,8 @@
 //! list, so that the test of query plans cannot miss one. Many rows go as one JSON text through `json_each`, with
 //! blobs in hexadecimal. Where many columns are taken from a row it is `materialized` first: `json_each` would write
 //! the row's text anew for each of them.
+//!
+//! A limit is written `+?1`: SQLite looks into a bare parameter when it prepares, and prepares anew for each value.
 
 use std::path::{Path, PathBuf};
 

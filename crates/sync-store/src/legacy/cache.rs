@@ -27,7 +27,7 @@ crate::sql::statements! {
         from cloud_project_cache c
         where c.rowid > ?1
         order by c.rowid
-        limit ?2";
+        limit +?2";
 }
 
 /// The old client's cache, open.

@@ -25,7 +25,7 @@ crate::sql::statements! {
         from project_sync_queue q
         where q.rowid > ?1
         order by q.rowid
-        limit ?2";
+        limit +?2";
     BATCH_WITHOUT_TIMES = "\
         select
             q.rowid, substr(cast(q.operation as blob), 1, 100), length(cast(q.payload as blob)),
@@ -33,7 +33,7 @@ crate::sql::statements! {
         from project_sync_queue q
         where q.rowid > ?1
         order by q.rowid
-        limit ?2";
+        limit +?2";
     BEGIN = "begin immediate";
     DELETE = "\
         delete from project_sync_queue

@@ -169,6 +169,8 @@ struct Desk {
     suspects: Vec<Entry>,
     /// After which project the search for unsent ones goes on.
     unsent_after: Option<LocalId>,
+    /// What was seen to wait while the way is closed: it matters only that something does.
+    waits: Option<Entry>,
     /// Rows of the queue that had been found damaged when they were looked at last.
     damaged_rows: u64,
     /// Bounds how often what is in the air is given up because the network changed.
@@ -204,6 +206,7 @@ impl Desk {
             refused: None,
             suspects: Vec::new(),
             unsent_after: None,
+            waits: None,
             damaged_rows: 0,
             give_ups: Tokens::for_link_changes(now),
             next_upkeep: Timestamp::default(),
@@ -369,11 +372,21 @@ impl Desk {
             // The machine answers only what lands.
             return Ok(Heads::default());
         }
+        if !self.is_shut(now) {
+            self.waits = None;
+        } else if let Some(entry) = self.waits.as_ref().filter(|entry| entry.scope == scope.id) {
+            // What is queued meanwhile is seen when the way opens.
+            return Ok(Heads { entries: vec![entry.clone()], next_due: None });
+        }
         let store = self.engine.0.store.clone();
         let outbox = store.outbox();
         let entries = match self.delivery.wants() {
             // While the way is closed it matters only whether anything waits.
-            Wants::Heads { .. } if self.is_shut(now) => outbox.heads(scope.id, now, 1, &[]).await?,
+            Wants::Heads { .. } if self.is_shut(now) => {
+                let entries = outbox.heads(scope.id, now, 1, &[]).await?;
+                self.waits = entries.first().cloned();
+                entries
+            }
             Wants::Heads { limit } => {
                 outbox.heads(scope.id, now, u32::try_from(limit).unwrap_or(u32::MAX), &[]).await?
             }
