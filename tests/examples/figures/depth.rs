@@ -1,0 +1,22 @@
+//! What an entry costs by how many wait: as little at a million as at a thousand.
+
+use crate::measure::{Row, short};
+use crate::store;
+
+pub(crate) fn measure() -> Vec<Row> {
+    let lines = store::measured(&["--depth", "1000", "--depth", "100000", "--depth", "1000000"]);
+    let first = lines.first().expect("a line of the store");
+    let mut rows = Vec::new();
+    for (figure, name) in [
+        ("choose_us", "choosing the next 100 entries"),
+        ("enqueue_us", "storing one more, 1 caller"),
+        ("settle_us", "settling a flight of 100 in one commit"),
+    ] {
+        for line in &lines {
+            let what = format!("{name}, {} waiting", short(line.number("depth")));
+            let beside = "at 1000";
+            rows.push(Row::beside(what, (line.number(figure), "µs"), beside, (first.number(figure), "µs")));
+        }
+    }
+    rows
+}

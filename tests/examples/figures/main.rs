@@ -1,0 +1,74 @@
+//! Measures what delivery and the queue cost beside the limits of this machine, and prints a table of ratios.
+//!
+//! `cargo run --release -p sync-tests --example figures -- [--rounds N] [--only SECTION]… [--python-client FOLDER]
+//! [--offline-minutes N]`. Starts the built programs in scratch homes, speaks to loopback only, and repeats what it
+//! compares in turns, because a figure of a shared machine means something only beside another of the same minutes.
+//! Not a test: nothing fails for being slow. `docs/performance.md` says how each row is taken.
+
+mod cloud;
+mod depth;
+mod drafts;
+mod drain;
+mod enqueue;
+mod idle;
+mod measure;
+mod offline;
+mod python;
+mod resolve;
+mod store;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use drafts::Folders;
+use measure::Row;
+
+type Failed = Box<dyn std::error::Error>;
+
+struct Given {
+    rounds: usize,
+    only: Vec<String>,
+    python: Option<PathBuf>,
+    offline: Duration,
+}
+
+fn main() -> Result<(), Failed> {
+    let given = given()?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "| what | measured | beside | ratio |\n|---|---|---|---|")?;
+    let wanted = |name: &str| given.only.is_empty() || given.only.iter().any(|only| only == name);
+    let mut show = |name: &str, measure: &dyn Fn() -> Vec<Row>| -> std::io::Result<()> {
+        if wanted(name) {
+            for row in measure() {
+                writeln!(out, "{row}")?;
+            }
+        }
+        out.flush()
+    };
+    let python = given.python.as_deref();
+    let folders = Folders::new();
+    show("drain", &|| drain::measure(&folders, given.rounds, python))?;
+    show("enqueue", &|| enqueue::measure(&folders, given.rounds, python))?;
+    show("depth", &depth::measure)?;
+    show("offline", &|| offline::measure(&folders, given.offline))?;
+    show("resolve", &|| resolve::measure(&folders, given.rounds))?;
+    show("idle", &idle::measure)?;
+    Ok(())
+}
+
+fn given() -> Result<Given, Failed> {
+    let mut given = Given { rounds: 3, only: Vec::new(), python: None, offline: Duration::from_mins(3) };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let value = arguments.next().ok_or("every option has a value")?;
+        match &*name {
+            "--rounds" => given.rounds = value.parse()?,
+            "--only" => given.only.push(value),
+            "--python-client" => given.python = Some(std::fs::canonicalize(value)?),
+            "--offline-minutes" => given.offline = Duration::from_mins(value.parse()?),
+            _ => return Err(format!("there is no option {name}").into()),
+        }
+    }
+    Ok(given)
+}
