@@ -213,11 +213,12 @@ impl Names {
         if let Some(known) = self.0.get(&who) {
             return if *known == id { Ok(()) } else { Err(format!("{who} was {known:?} and is {id:?}")) };
         }
-        if let Some((other, _)) = self.0.iter().find(|(_, known)| **known == id) {
-            let may_be = world.same_as.get(&who).is_some_and(|same| same.contains(other));
-            if !may_be {
-                return Err(format!("{who} has the UUID of {other}"));
-            }
+        let others: BTreeSet<Who> =
+            self.0.iter().filter(|(_, known)| **known == id).map(|(other, _)| *other).collect();
+        // Whoever was taken for another before counts for that one too.
+        let may_be = world.same_as.get(&who).is_some_and(|same| !same.is_disjoint(&others));
+        if !others.is_empty() && !may_be {
+            return Err(format!("{who} has the UUID of {others:?}"));
         }
         self.0.insert(who, id);
         Ok(())

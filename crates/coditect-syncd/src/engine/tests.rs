@@ -352,9 +352,8 @@ async fn a_registration_that_is_pending_is_asked_for_until_it_is_final() {
     world
         .until("its status is final", async || {
             world.engine.0.deliver_wake.wake();
-            let resolved =
-                world.engine.resolve(Which::Path(root.clone()), false, Duration::ZERO).await.unwrap();
-            sync_core::is_final(&resolved.mapping.status)
+            let known = world.engine.0.store.mapping().get(scope, pending.local).await.unwrap().unwrap();
+            sync_core::is_final(&known.status)
         })
         .await;
     let asked = world.cloud.requests(0).await.unwrap();

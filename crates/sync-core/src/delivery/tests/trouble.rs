@@ -17,10 +17,10 @@ fn a_project_over_which_a_gateway_breaks_does_not_keep_the_others_waiting() {
         });
         assert_eq!(world.delivered.len(), 59, "{answer:?}: {:?}", world.requests);
         assert_eq!(world.attempts(), 0, "{answer:?}: the way is at fault until somebody shows otherwise");
-        // Afterwards it costs the cloud next to nothing.
+        // Afterwards it costs the cloud no more than any that is down.
         world.requests.clear();
         world.run(Duration::from_hours(24), |_, _| answer.clone());
-        assert!(world.requests.len() < 400, "{answer:?}: {} in a day", world.requests.len());
+        assert!(world.requests.len() < 600, "{answer:?}: {} in a day", world.requests.len());
         world.run(Duration::from_hours(7), |flight, _| taken(flight));
         assert_eq!(world.delivered.len(), 60, "{answer:?}");
     }
