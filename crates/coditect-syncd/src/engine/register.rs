@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sync_core::{
@@ -174,9 +174,12 @@ impl Engine {
     /// Looks at those of the paths about which not everything is given.
     async fn look_at(&self, paths: Vec<(PathBuf, bool)>) -> Result<Seen, Refusal> {
         let options = self.settings().scan();
-        let stop = self.0.stop.flag();
-        let busy =
-            || refusal(ProblemCode::Internal, "the folder does not answer; is it on a mount that hangs?");
+        let given_up = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&given_up);
+        let busy = || {
+            let message = "looking at the folder took too long; is it very large, or on a mount that hangs?";
+            refusal(ProblemCode::Internal, message)
+        };
         let permit = tokio::time::timeout(LONGEST_LOOK, Arc::clone(&self.0.looks).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return Err(busy()) };
         let looking = tokio::task::spawn_blocking(move || {
@@ -200,8 +203,18 @@ impl Engine {
             };
             Seen { sightings, roots }
         });
-        let looked = tokio::time::timeout(LONGEST_LOOK, looking).await;
-        let Ok(looked) = looked else { return Err(busy()) };
+        let looked = tokio::select! {
+            looked = tokio::time::timeout(LONGEST_LOOK, looking) => looked,
+            () = self.0.stop.finishing() => {
+                given_up.store(true, Ordering::Relaxed);
+                return Err(super::shutting_down());
+            }
+        };
+        let Ok(looked) = looked else {
+            // Nobody waits for it any more.
+            given_up.store(true, Ordering::Relaxed);
+            return Err(busy());
+        };
         looked.map_err(|error| {
             tracing::error!(%error, "a look at paths ended badly");
             refusal(ProblemCode::Internal, "looking at the path ended badly; see the daemon's log")
