@@ -282,6 +282,7 @@ fn record(registration: &Registration) -> Change {
         local: registration.local,
         root: registration.root.clone(),
         place: None,
+        born: None,
         vcs_place: None,
         vcs: Vcs::default(),
         name: registration.name.clone(),
