@@ -280,10 +280,18 @@ fn a_picture_needs_a_terminal_and_says_what_does_without() {
 fn beside(home: &Home, daemon: &str) -> std::path::PathBuf {
     let folder = home.path().join("bin");
     std::fs::create_dir(&folder).expect("made");
-    std::fs::copy(env!("CARGO_BIN_EXE_coditect-sync"), folder.join("coditect-sync")).expect("copied");
-    let script = folder.join("coditect-syncd");
-    std::fs::write(&script, format!("#!/bin/sh\n{daemon}")).expect("written");
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("made a program");
+    let written = home.path().join("script");
+    std::fs::write(&written, format!("#!/bin/sh\n{daemon}")).expect("written");
+    // By another process: a child that a test beside this one makes meanwhile would hold a program that this one writes
+    // open, and what is open for writing cannot be started.
+    for (from, name) in [
+        (std::path::Path::new(env!("CARGO_BIN_EXE_coditect-sync")), "coditect-sync"),
+        (written.as_path(), "coditect-syncd"),
+    ] {
+        let to = folder.join(name);
+        let ended = std::process::Command::new("install").args(["-m", "755"]).arg(from).arg(to).status();
+        assert!(ended.expect("`install` runs").success());
+    }
     folder.join("coditect-sync")
 }
 
