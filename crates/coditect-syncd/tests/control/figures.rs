@@ -75,6 +75,8 @@ fn figures_are_as_prometheus_reads_them_and_count_what_happened() {
     };
     assert_eq!(figures()["coditect_sync_registrations_delivered_total"], 0);
     registered(&daemon);
+    // What became of the way is told after what became of the registration.
+    until("the cloud is online", || figures()["coditect_sync_cloud_state{state=\"online\"}"] == 1);
     let now = figures();
     for (sample, expected) in [
         ("coditect_sync_registrations_delivered_total", 1),
