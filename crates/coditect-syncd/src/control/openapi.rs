@@ -54,9 +54,12 @@ fn operation(route: &Route, asked: &mut SchemaGenerator, answered: &mut SchemaGe
     let mut operation = Map::new();
     operation.insert("operationId".to_owned(), json!(route.operation));
     operation.insert("summary".to_owned(), json!(route.summary));
-    let segment = route.segment.iter().map(|segment| parameter(segment, "path"));
-    let query = route.query.iter().map(|parameter| self::parameter(parameter, "query"));
-    let headers = route.headers.iter().map(|parameter| self::parameter(parameter, "header"));
+    let segment = route.segment.iter().map(|segment| parameter(segment, "path", true));
+    let query = route
+        .query
+        .iter()
+        .map(|parameter| self::parameter(parameter, "query", route.needs.contains(&parameter.name)));
+    let headers = route.headers.iter().map(|parameter| self::parameter(parameter, "header", false));
     let parameters: Vec<Value> = segment.chain(query).chain(headers).collect();
     if !parameters.is_empty() {
         operation.insert("parameters".to_owned(), parameters.into());
@@ -120,11 +123,11 @@ fn answer(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
     }
 }
 
-fn parameter(parameter: &Parameter, place: &str) -> Value {
+fn parameter(parameter: &Parameter, place: &str, required: bool) -> Value {
     json!({
         "name": parameter.name,
         "in": place,
-        "required": place == "path",
+        "required": required,
         "description": parameter.description,
         "schema": schema(parameter.kind),
     })

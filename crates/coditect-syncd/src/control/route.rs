@@ -68,6 +68,8 @@ pub(super) struct Route {
     pub(super) segment: Option<Parameter>,
     /// What the query can hold.
     pub(super) query: &'static [Parameter],
+    /// Which of these it cannot do without.
+    pub(super) needs: &'static [&'static str],
     /// Which headers are looked at.
     pub(super) headers: &'static [Parameter],
     /// What the body is.
