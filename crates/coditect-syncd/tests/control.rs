@@ -538,3 +538,19 @@ fn another_user_is_closed_on_before_a_byte_is_read() {
     assert!(daemon.log().contains("65534"), "{}", daemon.log());
     assert_eq!(get(daemon.socket(), "/v1/queue").status, 200);
 }
+
+#[test]
+fn a_folder_that_a_tool_gave_is_no_missing_project_as_long_as_it_is_there() {
+    let daemon = Daemon::start();
+    let root = daemon.home.path().canonicalize().expect("a home").join("projects").join("sketch");
+    fs::create_dir_all(&root).expect("a folder");
+    let reply = post(daemon.socket(), "/v1/projects", &json!({"root_path": root}).to_string()).json();
+    let local = reply["local_project_uuid"].as_str().expect("a UUID").to_owned();
+    let state_after_a_scan = || {
+        post(daemon.socket(), "/v1/discovery/scan", r#"{"wait_ms": 20000}"#);
+        get(daemon.socket(), &format!("/v1/projects/{local}")).json()["state"].clone()
+    };
+    assert_eq!(state_after_a_scan(), "pending");
+    fs::remove_dir(&root).expect("a folder of ours");
+    assert_eq!(state_after_a_scan(), "missing");
+}

@@ -1,10 +1,11 @@
 //! Writes down what a survey says: compares it with what is on record and queues what the cloud does not know.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sync_core::diff;
+use sync_core::{Asked, Presence, Project, diff};
 use sync_scan::Survey;
 use sync_store::Applied;
 
@@ -39,8 +40,9 @@ impl Eye {
         let (machine, now, scope) = (self.engine.0.machine, self.engine.now(), self.engine.scope().id);
         let result = async {
             let known = store.project().all().await?;
-            let changes =
-                diff(&known, &survey.sightings, &|path: &Path| survey.covered.has(path), machine, now);
+            let standing = standing(&known, survey).await;
+            let covered = |path: &Path| survey.covered.has(path) && !standing.contains(path);
+            let changes = diff(&known, &survey.sightings, &covered, machine, now);
             store.project().apply(scope, machine, changes, now).await
         };
         match result.await {
@@ -91,4 +93,22 @@ impl Eye {
         }
         self.engine.progressed();
     }
+}
+
+/// The folders that somebody gave and that are there. They need not look like projects, and one that was given while
+/// the survey ran was not seen by it.
+async fn standing(known: &[Project], survey: &Survey) -> BTreeSet<PathBuf> {
+    let given = |project: &&Project| {
+        project.asked == Asked::ByUser
+            && project.presence == Presence::Present
+            && survey.covered.has(&project.root)
+    };
+    let roots: Vec<PathBuf> = known.iter().filter(given).map(|project| project.root.clone()).collect();
+    if roots.is_empty() {
+        return BTreeSet::new();
+    }
+    let all: BTreeSet<PathBuf> = roots.iter().cloned().collect();
+    // A look that fails or is cut off by the end of the daemon calls nothing missing.
+    let look = move || roots.into_iter().filter(|root| root.is_dir()).collect();
+    tokio::task::spawn_blocking(look).await.unwrap_or(all)
 }
