@@ -51,6 +51,28 @@ pub(crate) fn true_path(path: &Path) -> io::Result<PathBuf> {
     Ok(canonical)
 }
 
+/// Whether the path is a folder's [`true_path`], as far as the system can tell without waiting for a disk or a mount.
+/// "No" may as well mean that it could not tell. Never blocks.
+#[cfg(target_os = "linux")]
+pub fn is_true_folder_at_hand(path: &Path) -> bool {
+    use std::path::Component;
+
+    use rustix::fs::{CWD, ResolveFlags, openat2};
+    let as_understood: PathBuf = path.components().collect();
+    let is_plain = path.is_absolute()
+        && as_understood.as_os_str() == path.as_os_str()
+        && path.components().all(|part| part != Component::ParentDir);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    is_plain
+        && openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS).is_ok()
+}
+
+/// The system cannot be asked without the risk to wait, so it is not.
+#[cfg(not(target_os = "linux"))]
+pub fn is_true_folder_at_hand(_path: &Path) -> bool {
+    false
+}
+
 /// The path with the letters' case that the file system keeps, which resolving alone leaves as typed.
 #[cfg(target_os = "macos")]
 fn spelled_on_disk(path: &Path) -> Option<PathBuf> {
@@ -258,5 +280,24 @@ mod tests {
             .map(|(point, is_remote)| Mount { point: PathBuf::from(point), is_remote });
         assert_eq!(mounts_in(table), expected);
         assert_eq!(without_escapes(b"\\04"), b"\\04");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn only_the_true_path_of_a_folder_is_at_hand() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path().canonicalize().unwrap();
+        let folder = root.join("api");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(root.join("file"), "").unwrap();
+        std::os::unix::fs::symlink(&folder, root.join("link")).unwrap();
+        if !is_true_folder_at_hand(&folder) {
+            // Not on an old kernel, and not where the file system does not keep names at hand.
+            return;
+        }
+        for other in ["file", "link", "absent", "api/", "./api", "api/.", "api/../api", "link/.."] {
+            assert!(!is_true_folder_at_hand(&root.join(other)), "{other}");
+        }
+        assert!(!is_true_folder_at_hand(Path::new("api")));
     }
 }

@@ -244,13 +244,13 @@ async fn enqueue_each(
     limit: u64,
     now: Timestamp,
 ) -> Result<(u64, u64), Error> {
-    let calls: Vec<Call> =
+    let mut calls: Vec<Call> =
         wanted.into_iter().map(|wish| Call { scope, wishes: vec![wish], records: Vec::new(), now }).collect();
     if calls.is_empty() {
         return Ok((0, 0));
     }
     let (mut enqueued, mut refused) = (0, 0);
-    for answer in enqueue::place(connection, &calls.iter().collect::<Vec<_>>(), limit).await? {
+    for answer in enqueue::place(connection, &mut calls.iter_mut().collect::<Vec<_>>(), limit).await? {
         match answer {
             Ok(taken) => {
                 enqueued +=

@@ -4,15 +4,17 @@
 //! thread: on a quick disk those cost more than the statements. The rules are in [`book`].
 
 mod book;
+mod record;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Serialize;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
 use sync_core::{
-    Asked, Change, EntryId, LocalId, Mapping, PayloadHash, Registration, Revision, ScopeId, Timestamp,
+    Asked, Change, EntryId, LocalId, Mapping, PayloadHash, Project, Registration, Revision, ScopeId,
+    Timestamp,
 };
 use uuid::Uuid;
 
@@ -39,6 +41,8 @@ pub struct Wish {
 pub struct Enqueued {
     /// Which project.
     pub local: LocalId,
+    /// The hash of what is wanted now, with what was on record.
+    pub hash: PayloadHash,
     /// What became of it.
     pub how: How,
 }
@@ -74,30 +78,29 @@ pub(crate) type OneAnswer = Result<Vec<Enqueued>, Error>;
 /// The outer one concerns everybody and nothing is to be kept; the inner ones are each caller's own.
 pub(crate) async fn place(
     connection: &mut SqliteConnection,
-    calls: &[&Call],
+    calls: &mut [&mut Call],
     limit: u64,
 ) -> Result<Vec<OneAnswer>, Error> {
-    let mut book = read_book(connection, calls, limit).await?;
-    let taken: Vec<Result<Vec<Taken>, Error>> =
-        calls.iter().enumerate().map(|(number, call)| book.take(number, call)).collect();
+    let (mut book, mut recorded) = read_book(connection, calls, limit).await?;
+    let mut all_taken: Vec<Result<Vec<Taken>, Error>> = Vec::with_capacity(calls.len());
     let mut events = Vec::new();
     let mut recording = Recording::default();
-    for (call, taken) in calls.iter().zip(&taken) {
-        let Ok(taken) = taken else { continue };
-        events.extend(
-            taken.iter().zip(&call.wishes).filter_map(|(taken, wish)| event_of(taken, wish, call.now)),
-        );
-        recording.add(&call.records, call.now);
+    for (number, call) in calls.iter_mut().enumerate() {
+        record::complete(call, &recorded);
+        let taken = book.take(number, call);
+        if let Ok(taken) = &taken {
+            let each = taken.iter().zip(&call.wishes);
+            events.extend(each.filter_map(|(taken, wish)| event_of(taken, wish, call.now)));
+            recording.add(&call.records, call.now);
+            recorded.extend(call.records.iter().map(|change| (change.project.local, change.project.clone())));
+        }
+        all_taken.push(taken);
     }
     let now = calls.iter().map(|call| call.now).max().unwrap_or_default();
     let ids = write(connection, &book, calls, recording, events, now).await?;
-    let answers = calls.iter().zip(taken).map(|(call, taken)| {
-        let wishes = call.wishes.iter();
-        taken?
-            .into_iter()
-            .zip(wishes)
-            .map(|(taken, wish)| answer(taken, wish.registration.local, &ids))
-            .collect()
+    let answers = calls.iter().zip(all_taken).map(|(call, taken)| {
+        let each = taken?.into_iter().zip(&call.wishes);
+        each.map(|(taken, wish)| answer(taken, &wish.registration, &ids)).collect()
     });
     Ok(answers.collect())
 }
@@ -114,7 +117,12 @@ fn event_of(taken: &Taken, wish: &Wish, now: Timestamp) -> Option<NewEvent> {
     Some(NewEvent::new("registration.queued", Some(registration.local), message, now))
 }
 
-fn answer(taken: Taken, local: LocalId, ids: &BTreeMap<Key, EntryId>) -> Result<Enqueued, Error> {
+fn answer(
+    taken: Taken,
+    registration: &Registration,
+    ids: &BTreeMap<Key, EntryId>,
+) -> Result<Enqueued, Error> {
+    let local = registration.local;
     let how = match taken {
         Taken::Known(mapping) => How::Known(mapping),
         Taken::Row { key, verb, revision } => {
@@ -130,16 +138,23 @@ fn answer(taken: Taken, local: LocalId, ids: &BTreeMap<Key, EntryId>) -> Result<
             }
         }
     };
-    Ok(Enqueued { local, how })
+    Ok(Enqueued { local, hash: registration.payload_hash(), how })
 }
 
-async fn read_book(connection: &mut SqliteConnection, calls: &[&Call], limit: u64) -> Result<Book, Error> {
+/// Reads what is there of the wanted projects, and their records where there is something to be recorded.
+async fn read_book(
+    connection: &mut SqliteConnection,
+    calls: &[&mut Call],
+    limit: u64,
+) -> Result<(Book, BTreeMap<LocalId, Project>), Error> {
     let keys: Vec<(i64, Hex)> = calls
         .iter()
         .flat_map(|call| call.wishes.iter().map(|wish| (call.scope.0, Hex::of(wish.registration.local.0))))
         .collect();
+    let statement = if calls.iter().all(|call| call.records.is_empty()) { BOOK } else { BOOK_AND_RECORDS };
+    let mut recorded = BTreeMap::new();
     let mut book = Book { places: BTreeMap::new(), rows: 0, bytes: 0, limit };
-    for found in sqlx::query(BOOK).bind(json(&keys)?).fetch_all(connection).await? {
+    for found in sqlx::query(statement).bind(json(&keys)?).fetch_all(connection).await? {
         let mut columns = Columns::new(&found, 0, "tally", "sum".to_owned());
         let mut total = |column| columns.number(column, |number| Some(u64::try_from(number).unwrap_or(0)));
         (book.rows, book.bytes) = (total("rows")?, total("bytes")?);
@@ -148,13 +163,19 @@ async fn read_book(connection: &mut SqliteConnection, calls: &[&Call], limit: u6
         let is_known = !row::is_null(&found, WAITING + WAITING_WIDTH);
         let mapping = is_known.then(|| row::or_warn(row::mapping(&found, WAITING + WAITING_WIDTH))).flatten();
         book.places.insert(key, Place { row, mapping, ..Place::default() });
+        if found.len() > RECORD && !row::is_null(&found, RECORD) {
+            let record = row::or_warn(row::project(&found, RECORD));
+            recorded.extend(record.map(|record| (record.local, record)));
+        }
     }
-    Ok(book)
+    Ok((book, recorded))
 }
 
 /// Where the outbox's columns begin in [`BOOK`], and how many there are.
 const WAITING: usize = 4;
 const WAITING_WIDTH: usize = 6;
+/// Where the project's columns begin in [`BOOK_AND_RECORDS`].
+const RECORD: usize = WAITING + WAITING_WIDTH + row::MAPPING_WIDTH;
 
 fn waiting(found: &SqliteRow) -> Result<Row, Error> {
     let mut columns = Columns::new(found, WAITING, "outbox", row::number(found, WAITING).to_string());
@@ -173,7 +194,7 @@ fn waiting(found: &SqliteRow) -> Result<Row, Error> {
 async fn write(
     connection: &mut SqliteConnection,
     book: &Book,
-    calls: &[&Call],
+    calls: &[&mut Call],
     recording: Recording,
     events: Vec<NewEvent>,
     now: Timestamp,
@@ -284,17 +305,35 @@ struct TouchedRow {
     now: i64,
 }
 
-crate::sql::statements! {
-    BOOK = concat!("\
-        select
+macro_rules! book_columns {
+    () => {
+        concat!(
+            "\
             (select coalesce(sum(rows), 0) from tally where standing < 2),
             (select coalesce(sum(bytes), 0) from tally where standing < 2),
             w.value ->> 0, unhex(w.value ->> 1),
             o.id, o.hash, o.revision, o.asked, o.standing, o.bytes,
-            ", row::mapping_columns!(), "
+            ",
+            row::mapping_columns!()
+        )
+    };
+}
+
+macro_rules! book_tables {
+    () => {
+        "\
         from json_each(?1) as w
         left join outbox o on o.scope = w.value ->> 0 and o.operation = 0 and o.local = unhex(w.value ->> 1)
-        left join mapping m on m.scope = w.value ->> 0 and m.local = unhex(w.value ->> 1)");
+        left join mapping m on m.scope = w.value ->> 0 and m.local = unhex(w.value ->> 1)"
+    };
+}
+
+crate::sql::statements! {
+    BOOK = concat!("select ", book_columns!(), " ", book_tables!());
+    BOOK_AND_RECORDS = concat!("\
+        select ", book_columns!(), ", ", row::project_columns!(), "
+        ", book_tables!(), "
+        left join project p on p.local = unhex(w.value ->> 1)");
     // Text goes as hexadecimal too: a zero byte inside a name would end it otherwise.
     PUT = "\
         with w as materialized (select value from json_each(?1))

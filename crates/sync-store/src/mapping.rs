@@ -48,11 +48,11 @@ crate::sql::statements! {
         select count(*), coalesce(sum(expires_at > ?2), 0)
         from mapping
         where scope = ?1";
-    PUT = "\
-        with w as materialized (select value from json_each(?2))
+    pub(crate) PUT = "\
+        with w as materialized (select value from json_each(?1))
         insert into mapping (scope, local, cloud, tenant, status, sent, revision, cached_at, expires_at, refresh_at)
         select
-            ?1, unhex(w.value ->> 'local'), unhex(w.value ->> 'cloud'), cast(unhex(w.value ->> 'tenant') as text),
+            w.value ->> 'scope', unhex(w.value ->> 'local'), unhex(w.value ->> 'cloud'), cast(unhex(w.value ->> 'tenant') as text),
             cast(unhex(w.value ->> 'status') as text), unhex(w.value ->> 'sent'), w.value ->> 'revision',
             w.value ->> 'cached_at', w.value ->> 'expires_at', w.value ->> 'refresh_at'
         from w
@@ -133,7 +133,8 @@ fn bytes(local: LocalId) -> Vec<u8> {
 
 /// A mapping as it travels to [`PUT`].
 #[derive(Serialize)]
-struct NewRow {
+pub(crate) struct NewRow {
+    scope: i64,
     local: Hex,
     cloud: Hex,
     tenant: Option<Hex>,
@@ -143,6 +144,31 @@ struct NewRow {
     cached_at: i64,
     expires_at: i64,
     refresh_at: i64,
+}
+
+impl NewRow {
+    pub(crate) fn new(scope: ScopeId, mapping: &Mapping) -> Self {
+        Self {
+            scope: scope.0,
+            local: Hex::of(mapping.local.0),
+            cloud: Hex::of(mapping.cloud.0),
+            tenant: mapping.tenant.as_ref().map(TenantId::as_str).map(Hex::of),
+            status: Hex::of(&mapping.status),
+            sent: mapping.sent.map(|hash| Hex::of(hash.0)),
+            revision: mapping.revision.0,
+            cached_at: mapping.cached_at.0,
+            expires_at: mapping.expires_at.0,
+            refresh_at: mapping.refresh_at.0,
+        }
+    }
+}
+
+/// The kind of the event that a project's UUID in the cloud is another.
+pub(crate) const REPLACED: &str = "mapping.replaced";
+
+/// What is told when it is.
+pub(crate) fn replaced(now: CloudId, before: CloudId) -> String {
+    format!("the cloud's UUID is {now} instead of {before}")
 }
 
 /// Keeps mappings, and writes an event for each whose UUID in the cloud is another than before.
@@ -163,25 +189,12 @@ pub(crate) async fn put_all(
         .filter_map(|mapping| {
             let before = known.iter().find(|known| known.local == mapping.local)?;
             (before.cloud != mapping.cloud).then(|| {
-                let message = format!("the cloud's UUID is {} instead of {}", mapping.cloud, before.cloud);
-                NewEvent::new("mapping.replaced", Some(mapping.local), message, now)
+                let message = replaced(mapping.cloud, before.cloud);
+                NewEvent::new(REPLACED, Some(mapping.local), message, now)
             })
         })
         .collect();
-    let rows: Vec<NewRow> = mappings
-        .iter()
-        .map(|mapping| NewRow {
-            local: Hex::of(mapping.local.0),
-            cloud: Hex::of(mapping.cloud.0),
-            tenant: mapping.tenant.as_ref().map(TenantId::as_str).map(Hex::of),
-            status: Hex::of(&mapping.status),
-            sent: mapping.sent.map(|hash| Hex::of(hash.0)),
-            revision: mapping.revision.0,
-            cached_at: mapping.cached_at.0,
-            expires_at: mapping.expires_at.0,
-            refresh_at: mapping.refresh_at.0,
-        })
-        .collect();
-    sqlx::query(PUT).bind(scope.0).bind(json(&rows)?).execute(&mut *connection).await?;
+    let rows: Vec<NewRow> = mappings.iter().map(|mapping| NewRow::new(scope, mapping)).collect();
+    sqlx::query(PUT).bind(json(&rows)?).execute(&mut *connection).await?;
     event::append(connection, &events).await
 }

@@ -1,20 +1,21 @@
 //! How a flight ends in the database: rows out or changed, mappings in, events, in one commit.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::SqliteConnection;
 use sync_core::{
-    CloudId, CloudProject, EntryId, Failure, Fate, LocalId, Mapping, Revision, ScopeId, Settled, Standing,
-    Timestamp, is_final, lifetime,
+    CloudId, CloudProject, Failure, Fate, LocalId, Mapping, Revision, ScopeId, Settled, Standing, Timestamp,
+    is_final, lifetime,
 };
+use uuid::Uuid;
 
 use crate::error::Error;
-use crate::event::{self, NewEvent};
 use crate::mapping;
 use crate::row::{self, Columns};
-use crate::sql::{Hex, json};
+use crate::sql::{Hex, json, together};
 
 /// When a status that is not final is asked for the first time.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
@@ -37,10 +38,31 @@ pub struct SettleReport {
 }
 
 crate::sql::statements! {
-    FLOWN = "\
-        select o.id, o.revision, o.name
+    // Mostly nothing: rows that cross to the caller cost more than finding them.
+    ODD = "\
+        select w.key, o.id is not null, o.revision, m.cloud
         from json_each(?2) as w
-        cross join outbox o on o.id = w.value and o.scope = ?1";
+        left join outbox o on o.id = w.value ->> 0 and o.scope = ?1
+        left join mapping m on m.scope = ?1 and m.local = unhex(w.value ->> 2)
+        where o.id is null or o.revision <> w.value ->> 1 or m.cloud <> unhex(w.value ->> 3)";
+    // Before the rows go, since they hold the names.
+    TELL = "\
+        with w as materialized (select key, value from json_each(?1))
+        insert into event (at, kind, local, message)
+        select
+            w.value ->> 'at', w.value ->> 'kind', unhex(w.value ->> 'local'),
+            case
+                when w.value ->> 'entry' is null then ''
+                else coalesce(
+                    (
+                        select cast(name as text) from outbox
+                        where id = w.value ->> 'entry' and scope = w.value ->> 'scope'
+                    ),
+                    'left the queue'
+                ) || ': '
+            end || cast(unhex(w.value ->> 'message') as text)
+        from w
+        order by w.key";
     REMOVE = "\
         delete from outbox
         where (id, revision) in (select w.value ->> 0, w.value ->> 1 from json_each(?1) as w)";
@@ -61,10 +83,24 @@ crate::sql::statements! {
         where outbox.id = w.value ->> 'id' and outbox.revision = w.value ->> 'revision'";
 }
 
-/// What is known of a row when its flight ends.
-struct Flown {
-    revision: Revision,
-    name: String,
+/// Everything in one trip to SQLite's thread.
+static WRITE: LazyLock<String> = LazyLock::new(|| together(&[TELL, REMOVE, CHANGE, mapping::PUT]));
+
+/// In what the database is not as it was when the flight went.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Odd {
+    row: Row,
+    /// The project's UUID in the cloud, where it is another than the cloud says now.
+    cloud_before: Option<CloudId>,
+}
+
+/// What became of the row while it flew.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Row {
+    #[default]
+    AsSent,
+    Replaced,
+    Gone,
 }
 
 /// A row as it is to stand from now on, as it travels to [`CHANGE`].
@@ -100,13 +136,25 @@ impl Changed {
     }
 }
 
+/// An event as it travels to [`TELL`], which puts the name of the entry's project before the message.
+#[derive(Serialize)]
+struct Told {
+    at: i64,
+    kind: &'static str,
+    local: Hex,
+    scope: i64,
+    entry: Option<i64>,
+    message: Hex,
+}
+
 /// Everything there is to write.
-#[derive(Default)]
 struct Effects {
+    scope: ScopeId,
+    now: Timestamp,
     removed: Vec<(i64, i64)>,
     changed: Vec<Changed>,
-    mappings: Vec<Mapping>,
-    events: Vec<NewEvent>,
+    mappings: Vec<mapping::NewRow>,
+    events: Vec<Told>,
     report: SettleReport,
 }
 
@@ -119,42 +167,56 @@ pub(crate) async fn settle(
     dice: u64,
     now: Timestamp,
 ) -> Result<SettleReport, Error> {
-    let flown = read_flown(connection, scope, settled).await?;
-    let mut effects = Effects::default();
-    for (number, one) in (0_u64..).zip(settled) {
-        let refresh = lifetime(now, life, scatter(dice.wrapping_add(number)));
-        if let Some(row) = flown.get(&one.entry) {
-            effects.add(one, row, refresh, now);
-        } else {
-            effects.add_gone(one, refresh, now);
-        }
+    let odd = read_odd(connection, scope, settled).await?;
+    let mut effects = Effects::new(scope, now);
+    for (number, one) in settled.iter().enumerate() {
+        let scattered = scatter(dice.wrapping_add(number as u64));
+        effects.add(one, odd.get(&number).copied().unwrap_or_default(), lifetime(now, life, scattered));
     }
-    if !effects.removed.is_empty() {
-        sqlx::query(REMOVE).bind(json(&effects.removed)?).execute(&mut *connection).await?;
+    if effects.removed.is_empty() && effects.changed.is_empty() && effects.mappings.is_empty() {
+        return Ok(effects.report);
     }
-    if !effects.changed.is_empty() {
-        sqlx::query(CHANGE).bind(json(&effects.changed)?).execute(&mut *connection).await?;
-    }
-    mapping::put_all(connection, scope, &effects.mappings, now).await?;
-    event::append(connection, &effects.events).await?;
+    sqlx::query(WRITE.as_str())
+        .bind(json(&effects.events)?)
+        .bind(json(&effects.removed)?)
+        .bind(json(&effects.changed)?)
+        .bind(json(&effects.mappings)?)
+        .execute(connection)
+        .await?;
     Ok(effects.report)
 }
 
 impl Effects {
-    fn add(&mut self, settled: &Settled, row: &Flown, refresh: (Timestamp, Timestamp), now: Timestamp) {
-        let replaced = row.revision != settled.revision;
-        if replaced {
-            self.report.superseded += 1;
+    fn new(scope: ScopeId, now: Timestamp) -> Self {
+        Self {
+            scope,
+            now,
+            removed: Vec::new(),
+            changed: Vec::new(),
+            mappings: Vec::new(),
+            events: Vec::new(),
+            report: SettleReport::default(),
         }
+    }
+
+    fn add(&mut self, settled: &Settled, odd: Odd, refresh: (Timestamp, Timestamp)) {
+        match odd.row {
+            Row::AsSent => {}
+            Row::Replaced => self.report.superseded += 1,
+            Row::Gone => self.report.gone += 1,
+        }
+        let now = self.now;
         match &settled.fate {
+            // What the cloud took is kept even when the row is not there any more.
             Fate::Delivered(cloud) => {
-                self.delivered(settled, cloud, &row.name, refresh, now);
-                if !replaced {
+                self.delivered(settled, cloud, odd.cloud_before, refresh);
+                if odd.row == Row::AsSent {
                     self.removed.push((settled.entry.0, settled.revision.0));
                 }
             }
             // What failed was older content; the newer has not been tried.
-            Fate::Back { .. } | Fate::Retry { .. } | Fate::Park { .. } | Fate::Bury(_) if replaced => {}
+            Fate::Back { .. } | Fate::Retry { .. } | Fate::Park { .. } | Fate::Bury(_)
+                if odd.row != Row::AsSent => {}
             Fate::Back { due, failure } => {
                 self.report.back += 1;
                 self.changed.push(Changed::new(settled, None, *due, failure.as_ref()));
@@ -166,23 +228,14 @@ impl Effects {
             }
             Fate::Park { due, failure } => {
                 self.report.parked += 1;
-                self.event("registration.parked", settled.local, &row.name, &failure.message, now);
+                self.tell("registration.parked", settled, &failure.message);
                 self.changed.push(Changed::new(settled, Some(Standing::Parked), *due, Some(failure)));
             }
             Fate::Bury(failure) => {
                 self.report.buried += 1;
-                self.event("registration.dead", settled.local, &row.name, &failure.message, now);
+                self.tell("registration.dead", settled, &failure.message);
                 self.changed.push(Changed::new(settled, Some(Standing::Dead), now, Some(failure)).counted());
             }
-        }
-    }
-
-    /// The row is not there any more: only what the cloud has now is worth keeping.
-    fn add_gone(&mut self, settled: &Settled, refresh: (Timestamp, Timestamp), now: Timestamp) {
-        self.report.gone += 1;
-        match &settled.fate {
-            Fate::Delivered(cloud) => self.delivered(settled, cloud, "left the queue", refresh, now),
-            Fate::Back { .. } | Fate::Retry { .. } | Fate::Park { .. } | Fate::Bury(_) => {}
         }
     }
 
@@ -190,18 +243,34 @@ impl Effects {
         &mut self,
         settled: &Settled,
         cloud: &CloudProject,
-        name: &str,
+        before: Option<CloudId>,
         refresh: (Timestamp, Timestamp),
-        now: Timestamp,
     ) {
-        self.mappings.push(told(settled, cloud, refresh, now));
+        if let Some(before) = before {
+            let message = mapping::replaced(cloud.cloud, before);
+            let told = self.told(mapping::REPLACED, settled, &message);
+            self.events.push(Told { entry: None, ..told });
+        }
+        let mapping = told(settled, cloud, refresh, self.now);
+        self.mappings.push(mapping::NewRow::new(self.scope, &mapping));
         self.report.delivered.push((settled.local, cloud.cloud));
-        let message = format!("is {} in the cloud", cloud.cloud);
-        self.event("registration.delivered", settled.local, name, &message, now);
+        self.tell("registration.delivered", settled, &format!("is {} in the cloud", cloud.cloud));
     }
 
-    fn event(&mut self, kind: &'static str, local: LocalId, name: &str, message: &str, now: Timestamp) {
-        self.events.push(NewEvent::new(kind, Some(local), format!("{name}: {message}"), now));
+    fn tell(&mut self, kind: &'static str, settled: &Settled, message: &str) {
+        let told = self.told(kind, settled, message);
+        self.events.push(told);
+    }
+
+    fn told(&self, kind: &'static str, settled: &Settled, message: &str) -> Told {
+        Told {
+            at: self.now.0,
+            kind,
+            local: Hex::of(settled.local.0),
+            scope: self.scope.0,
+            entry: Some(settled.entry.0),
+            message: Hex::of(message),
+        }
     }
 }
 
@@ -224,20 +293,45 @@ fn told(
     }
 }
 
-async fn read_flown(
+/// What is not as it was, by the place among `settled`.
+async fn read_odd(
     connection: &mut SqliteConnection,
     scope: ScopeId,
     settled: &[Settled],
-) -> Result<BTreeMap<EntryId, Flown>, Error> {
-    let ids: Vec<i64> = settled.iter().map(|one| one.entry.0).collect();
-    let rows = sqlx::query(FLOWN).bind(scope.0).bind(json(&ids)?).fetch_all(connection).await?;
-    let read = rows.iter().map(|found| {
-        let mut columns = Columns::new(found, 0, "outbox", row::number(found, 0).to_string());
-        let id = EntryId(columns.take("id")?);
-        let flown = Flown { revision: Revision(columns.take("revision")?), name: columns.take("name")? };
-        Ok((id, flown))
+) -> Result<BTreeMap<usize, Odd>, Error> {
+    let rows: Vec<(i64, i64, Hex, Option<Hex>)> = settled
+        .iter()
+        .map(|one| {
+            let cloud = match &one.fate {
+                Fate::Delivered(project) => Some(Hex::of(project.cloud.0)),
+                Fate::Back { .. } | Fate::Retry { .. } | Fate::Park { .. } | Fate::Bury(_) => None,
+            };
+            (one.entry.0, one.revision.0, Hex::of(one.local.0), cloud)
+        })
+        .collect();
+    let found = sqlx::query(ODD).bind(scope.0).bind(json(&rows)?).fetch_all(connection).await?;
+    let read = found.iter().filter_map(|found| {
+        let number = usize::try_from(row::number(found, 0)).ok()?;
+        let one = settled.get(number)?;
+        let mut columns = Columns::new(found, 1, "outbox", one.entry.0.to_string());
+        let there: bool = row::or_warn(columns.take("id"))?;
+        let revision = there.then(|| row::or_warn(columns.take("revision"))).flatten().map(Revision);
+        let row = match revision {
+            // A row that cannot be read is as good as gone; it is dropped when it is chosen.
+            None => Row::Gone,
+            Some(revision) if revision == one.revision => Row::AsSent,
+            Some(_) => Row::Replaced,
+        };
+        let mut columns = Columns::new(found, 3, "mapping", one.local.to_string());
+        let before: Option<Vec<u8>> = row::or_warn(columns.take("cloud")).flatten();
+        let before = before.and_then(|bytes| Uuid::from_slice(&bytes).ok()).map(CloudId);
+        let cloud_before = match &one.fate {
+            Fate::Delivered(project) => before.filter(|before| *before != project.cloud),
+            Fate::Back { .. } | Fate::Retry { .. } | Fate::Park { .. } | Fate::Bury(_) => None,
+        };
+        Some((number, Odd { row, cloud_before }))
     });
-    Ok(read.filter_map(row::or_warn).collect())
+    Ok(read.collect())
 }
 
 /// Another random number from each input (`SplitMix64`'s finishing steps).

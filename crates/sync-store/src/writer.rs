@@ -474,8 +474,8 @@ async fn take(
             }
         }
         Step::Enqueues(mut calls) => {
-            let wanted: Vec<&Call> = calls.iter().map(|(call, _)| call).collect();
-            match enqueue::place(connection, &wanted, limit).await {
+            let mut wanted: Vec<&mut Call> = calls.iter_mut().map(|(call, _)| call).collect();
+            match enqueue::place(connection, &mut wanted, limit).await {
                 Ok(results) => {
                     replies.extend(reply_each(calls, results));
                     fence.keep(connection).await

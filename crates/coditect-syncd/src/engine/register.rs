@@ -10,7 +10,7 @@ use sync_core::{
     Asked, Change, ChangeKind, Failure, LocalId, PayloadHash, Presence, Project, Registration, Sighting,
     Standing, folder_name, local_id,
 };
-use sync_store::{How, Wish};
+use sync_store::{Enqueued, How, Wish};
 use sync_wire::ProblemCode;
 
 use super::api::{Draft, Refusal, RegisterOutcome, Registered};
@@ -62,9 +62,8 @@ impl Engine {
             }
             match project.registration(self.0.machine).checked() {
                 Ok(registration) => {
-                    let is_known = known.iter().any(|before| before.local == project.local);
-                    let kind = if is_known { ChangeKind::Changed } else { ChangeKind::Added };
-                    changes.push(Change { kind, project });
+                    // The store knows whether it is.
+                    changes.push(Change { kind: ChangeKind::Added, project });
                     outcomes.push(Ok(registration));
                 }
                 Err(invalid) => outcomes.push(Err(failed(project.local, "invalid", invalid.to_string()))),
@@ -93,29 +92,33 @@ impl Engine {
             registered.push(match outcome {
                 Err(failed) => failed,
                 Ok(registration) => {
-                    let how = taken.next().map(|taken| taken.how);
                     let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-                    self.outcome(registration, how, left).await?
+                    match taken.next() {
+                        Some(taken) => self.outcome(taken, left).await?,
+                        None => {
+                            Registered { local: registration.local, outcome: RegisterOutcome::Queued(None) }
+                        }
+                    }
                 }
             });
         }
         Ok(registered)
     }
 
-    /// The records that a draft may be about: that of its UUID, that of its place, and those around it.
+    /// The records that a draft may be about: that of its UUID, that of its place, and those around it. A whole draft
+    /// needs none: whoever is on record at its place is displaced by it.
     async fn known(
         &self,
         draft: &Draft,
         root: Option<&Path>,
         sightings: &[Sighting],
     ) -> Result<Vec<Project>, Refusal> {
+        let Some(root) = root.filter(|_| !draft.is_whole()) else { return Ok(Vec::new()) };
         let projects = self.0.store.project();
         let mut known = Vec::new();
         if let Some(local) = draft.local {
             known.extend(projects.get(local).await.map_err(store_refusal)?);
         }
-        // A whole draft needs no more; whoever is on record at its place is displaced by it.
-        let Some(root) = root.filter(|_| !draft.is_whole()) else { return Ok(known) };
         known.extend(projects.at_or_above(root).await.map_err(store_refusal)?);
         // One that is missing is found by the UUID it would have had.
         known.extend(projects.get(local_id(self.0.machine, root)).await.map_err(store_refusal)?);
@@ -126,20 +129,14 @@ impl Engine {
         Ok(known)
     }
 
-    async fn outcome(
-        &self,
-        registration: Registration,
-        how: Option<How>,
-        wait: Duration,
-    ) -> Result<Registered, Refusal> {
-        let local = registration.local;
-        if let Some(How::Known(mapping)) = how {
+    async fn outcome(&self, taken: Enqueued, wait: Duration) -> Result<Registered, Refusal> {
+        let Enqueued { local, hash, how } = taken;
+        if let How::Known(mapping) = how {
             return Ok(Registered { local, outcome: RegisterOutcome::Cached(mapping) });
         }
         if wait.is_zero() {
             return Ok(Registered { local, outcome: RegisterOutcome::Queued(None) });
         }
-        let hash = registration.payload_hash();
         let settled = match self.wait_for(wait, || self.settled(local, hash)).await {
             // It is durable; that the daemon ends while somebody waits changes nothing about that.
             Err(ended) if ended.code == ProblemCode::ShuttingDown => None,
@@ -173,6 +170,11 @@ impl Engine {
 
     /// Looks at those of the paths about which not everything is given.
     async fn look_at(&self, paths: Vec<(PathBuf, bool)>) -> Result<Seen, Refusal> {
+        // Nothing is left to be found out, and the system has the folders at hand: no thread is needed that may hang.
+        if paths.iter().all(|(path, is_whole)| *is_whole && sync_scan::is_true_folder_at_hand(path)) {
+            let roots = paths.into_iter().map(|(path, _)| Some(path)).collect();
+            return Ok(Seen { sightings: Vec::new(), roots });
+        }
         let options = self.settings().scan();
         let given_up = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&given_up);
@@ -241,6 +243,7 @@ impl Draft {
 }
 
 /// Fills in what the tool left out: from what is seen at the path, else from what is on record, else by its name.
+/// What every record keeps (its age, its parent) is filled in by the store.
 fn complete(
     draft: Draft,
     root: PathBuf,
@@ -275,13 +278,10 @@ fn complete(
             .unwrap_or_default()
     };
     let name = text(draft.name, |sighting| &sighting.name, |project| &project.name);
-    let parent = draft
-        .parent
-        .or_else(|| {
-            let parent = meant?.parent_root.as_deref()?;
-            known.iter().find(|project| project.root == parent).map(|project| project.local)
-        })
-        .or_else(|| recorded.and_then(|project| project.parent));
+    let parent = draft.parent.or_else(|| {
+        let parent = meant?.parent_root.as_deref()?;
+        known.iter().find(|project| project.root == parent).map(|project| project.local)
+    });
     Project {
         local: draft
             .local
@@ -306,8 +306,8 @@ fn complete(
             .unwrap_or_default(),
         parent,
         presence: Presence::Present,
-        asked: recorded.map_or(Asked::ByUser, |project| project.asked),
-        first_seen_at: recorded.map_or(now, |project| project.first_seen_at),
+        asked: Asked::ByUser,
+        first_seen_at: now,
         seen_at: now,
         root,
     }

@@ -195,7 +195,7 @@ async fn wish_all(
     };
     let (wanted, mut kept): (Vec<Decided>, Vec<Decided>) =
         decided.into_iter().partition(|decided| decided.decision.wish);
-    let calls: Vec<Call> = wanted
+    let mut calls: Vec<Call> = wanted
         .iter()
         .map(|decided| Call { scope, wishes: vec![wish(decided)], records: Vec::new(), now })
         .collect();
@@ -203,7 +203,7 @@ async fn wish_all(
     if calls.is_empty() {
         return Ok((kept, taken));
     }
-    let answers = enqueue::place(connection, &calls.iter().collect::<Vec<_>>(), limit).await?;
+    let answers = enqueue::place(connection, &mut calls.iter_mut().collect::<Vec<_>>(), limit).await?;
     let mut dates = Vec::new();
     for (decided, answer) in wanted.into_iter().zip(answers) {
         match answer {

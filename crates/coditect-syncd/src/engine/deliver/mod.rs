@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use sync_cloud::{Cloud, LookUpReply, Reply, Token};
 use sync_core::{
-    Answer, Cause, Delivery, Entry, Heads, Hints, LocalId, LookUp, ScopeId, Standing, Step, Timestamp,
-    Tokens, Wants, Why,
+    Answer, Cause, Delivery, Entry, Flight, Heads, Hints, LocalId, LookUp, ScopeId, Standing, Step,
+    Timestamp, Tokens, Wants, Why,
 };
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use uuid::Uuid;
 
+mod ahead;
 mod credential;
 mod keep;
 mod look_up;
@@ -23,6 +24,7 @@ mod publish;
 mod settle;
 
 use super::flight::{Errand, Landing, fly};
+use ahead::Ahead;
 use credential::LONGEST_READY;
 use settle::LONGEST_STORE_PAUSE;
 
@@ -171,6 +173,8 @@ struct Desk {
     unsent_after: Option<LocalId>,
     /// What was seen to wait while the way is closed: it matters only that something does.
     waits: Option<Entry>,
+    /// What follows the flight in the air, while there seems to be more than it carries.
+    ahead: Option<Ahead>,
     /// Rows of the queue that had been found damaged when they were looked at last.
     damaged_rows: u64,
     /// Bounds how often what is in the air is given up because the network changed.
@@ -207,6 +211,7 @@ impl Desk {
             suspects: Vec::new(),
             unsent_after: None,
             waits: None,
+            ahead: None,
             damaged_rows: 0,
             give_ups: Tokens::for_link_changes(now),
             next_upkeep: Timestamp::default(),
@@ -243,6 +248,7 @@ impl Desk {
                 Step::Again => continue,
                 Step::Send(flight) => {
                     self.keep_air(&flight.entries).await?;
+                    self.read_ahead(&scope, now, &heads, &flight);
                     self.send(Errand::Flight(flight), &scope);
                     Pause::Landing
                 }
@@ -388,7 +394,15 @@ impl Desk {
                 entries
             }
             Wants::Heads { limit } => {
-                outbox.heads(scope.id, now, u32::try_from(limit).unwrap_or(u32::MAX), &[]).await?
+                let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+                let ahead = match self.ahead.take() {
+                    Some(ahead) => ahead.entries(&store, scope.id, limit).await,
+                    None => None,
+                };
+                match ahead {
+                    Some(entries) => entries,
+                    None => outbox.heads(scope.id, now, limit, &[]).await?,
+                }
             }
             Wants::These(ids) => {
                 let mut entries = outbox.entries(&ids).await?;
@@ -403,6 +417,16 @@ impl Desk {
         let next_due = if entries.is_empty() { outbox.next_due(scope.id).await? } else { None };
         // What came due between the two questions is asked for again at once.
         Ok(Heads { entries, next_due: next_due.map(|due| due.max(Timestamp(now.0.saturating_add(1)))) })
+    }
+
+    /// Where more waits than was looked at, what comes next is read while the flight is in the air.
+    fn read_ahead(&mut self, scope: &CurrentScope, now: Timestamp, heads: &Heads, flight: &Flight) {
+        let Wants::Heads { limit } = self.delivery.wants() else { return };
+        if flight.batch && heads.entries.len() >= limit {
+            let flying = flight.entries.iter().map(|entry| entry.id).collect();
+            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+            self.ahead = Some(Ahead::begin(&self.engine.0.store, scope.id, now, limit, flying));
+        }
     }
 
     fn is_sending(&self) -> bool {

@@ -85,6 +85,7 @@ impl Desk {
         let scope = self.engine.scope();
         let life = self.settings.mapping_life();
         let outbox = self.engine.0.store.outbox();
+        let wanted = landed.settled.len();
         let report = match outbox.settle(scope.id, landed.settled, life, dice, now).await {
             Ok(report) => report,
             // What was sent is sent again under the same key once the store works.
@@ -94,6 +95,10 @@ impl Desk {
             }
         };
         self.store_refusals = 0;
+        if report.delivered.len() != wanted || report.superseded > 0 {
+            // What goes back into the queue was not there when it was read ahead.
+            self.ahead = None;
+        }
         for (local, _) in &report.delivered {
             self.unknown.remove(local);
             self.failed.remove(local);
