@@ -33,6 +33,10 @@ pub(crate) struct Args {
     #[expect(clippy::option_option, reason = "the flag may come without a value")]
     pub(crate) print_token: Option<Option<String>>,
 
+    /// Print the manual page and exit
+    #[arg(long)]
+    pub(crate) man: bool,
+
     /// Log every connection that ends early
     #[arg(long, short)]
     pub(crate) verbose: bool,

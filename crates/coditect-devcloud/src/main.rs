@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::thread;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use coditect_devcloud::{DevCloud, Options, dev_token};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -63,6 +63,9 @@ fn carry_out(args: Args) -> Result<(), Failure> {
         writeln!(io::stdout(), "{}", dev_token(&tenant.unwrap_or(args.tenant), None))?;
         return Ok(());
     }
+    if args.man {
+        return Ok(manual_page(&mut io::stdout().lock())?);
+    }
     if !args.listen.ip().is_loopback() && !args.allow_any_address {
         let text = format!(
             "{} can be reached from other machines, and anybody may write a token; \
@@ -75,6 +78,14 @@ fn carry_out(args: Args) -> Result<(), Failure> {
     tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(args))
+}
+
+/// The manual page, made from the flags themselves.
+fn manual_page(out: &mut impl Write) -> io::Result<()> {
+    clap_mangen::Man::new(Args::command())
+        .manual("coditect-sync")
+        .source(concat!("coditect-sync ", env!("CARGO_PKG_VERSION")))
+        .render(out)
 }
 
 /// Serves until a signal comes.

@@ -42,6 +42,14 @@ fn it_prints_a_token_and_exits() {
 }
 
 #[test]
+fn it_prints_its_manual_page_and_exits() {
+    let output = run(&["--man"]);
+    let page = stdout(&output);
+    assert!(page.contains(".TH coditect-devcloud 1") && page.contains("allow\\-any\\-address"), "{page}");
+    assert!(output.status.success());
+}
+
+#[test]
 fn it_does_not_listen_where_others_reach_it_unless_told_so() {
     let output = run(&["--listen", "0.0.0.0:0"]);
     assert_eq!(output.status.code(), Some(64));

@@ -1,8 +1,9 @@
 //! The daemon's flags.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use sync_config::{FlagValue, PlaceFlags};
 
 /// Finds projects on this machine and keeps the cloud's record of them true.
@@ -54,6 +55,19 @@ pub enum Command {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Print the manual page
+    Man,
+}
+
+/// The manual page, made from the flags themselves.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn manual_page(out: &mut impl Write) -> io::Result<()> {
+    clap_mangen::Man::new(Args::command().disable_help_subcommand(true))
+        .manual("coditect-sync")
+        .source(concat!("coditect-sync ", env!("CARGO_PKG_VERSION")))
+        .render(out)
 }
 
 impl Args {
@@ -91,5 +105,21 @@ impl Args {
             });
         }
         values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_page_names_every_flag_and_command() {
+        let mut page = Vec::new();
+        manual_page(&mut page).expect("a page");
+        let page = String::from_utf8(page).expect("text");
+        assert!(page.contains(".TH coditect-syncd 1"), "{page}");
+        for word in ["\\-\\-dev", "\\-\\-root", "\\-\\-state\\-dir", "inspect"] {
+            assert!(page.contains(word), "{word}: {page}");
+        }
     }
 }

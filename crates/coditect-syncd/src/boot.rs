@@ -11,7 +11,7 @@ use sync_wire::LockInfo;
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, manual_page};
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::engine::{Engine, Parts, Settings, chronicle, credential, deliver, discover, legacy};
@@ -33,6 +33,10 @@ const RUNTIME_GRACE: Duration = Duration::from_secs(1);
 /// # Errors
 /// Why it ended otherwise than as asked.
 pub fn run(args: Args) -> Result<(), Fatal> {
+    if matches!(args.command, Some(Command::Man)) {
+        return manual_page(&mut std::io::stdout().lock())
+            .map_err(|error| Fatal::Failed(format!("failed to print: {error}")));
+    }
     // Everything that is made from here on is for this user alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let environment = read_environment();
