@@ -1,0 +1,299 @@
+#!/usr/bin/env bash
+# Tries the packages as somebody would who sees them for the first time: in a Debian that has nothing else, as an ordinary user.
+#
+#   packaging/try.sh [target/dist/coditect-sync_…_amd64.deb]     installs, uses, kills, upgrades, removes and purges the .deb, by
+#                                                                hand and under a real systemd user manager
+#   packaging/try.sh target/dist/coditect-sync-….rpm             the files and scripts of the .rpm, with rpm --root
+#
+# Needs root, debootstrap and a mirror of Debian the first time; the clean root is kept in target/try. The network is cut off
+# while the package is tried. Without root or debootstrap it says SKIPPED and ends well; without cgroup2 it leaves out the part
+# with the user manager and says so.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+base=$PWD/target/try/base
+suite=${SUITE:-bookworm}
+
+skip() {
+    echo "SKIPPED: $*"
+    exit 0
+}
+
+say() { printf '\n== %s\n' "$*"; }
+
+[[ $(id -u) == 0 ]] || skip 'needs root, to make a clean root'
+command -v unshare >/dev/null || skip 'needs unshare, to cut the trial off from this machine'
+
+# Everything below happens in namespaces of its own: mounts, processes and network end with it.
+if [[ ${INSIDE:-} != 1 ]]; then
+    case ${1:-} in
+        *.rpm) command -v rpm >/dev/null || skip 'there is no rpm' ;;
+        *)
+            if [[ ! -e $base/etc/debian_version ]]; then
+                command -v debootstrap >/dev/null || skip 'there is no debootstrap, to make a clean Debian'
+                say "making a clean Debian ($suite) in $base"
+                mkdir -p "$base"
+                debootstrap --variant=minbase --include=systemd "$suite" "$base" "${MIRROR:-http://deb.debian.org/debian}" >"$base.log" 2>&1 ||
+                    { rm -rf "$base"; tail -n 5 "$base.log"; skip 'no clean Debian could be made'; }
+            fi
+            ;;
+    esac
+    cgroup=
+    for folder in /sys/fs/cgroup /sys/fs/cgroup/unified; do
+        if [[ -e $folder/cgroup.controllers ]]; then
+            cgroup=$folder/coditect-try.$$
+        fi
+    done
+    status=0
+    (
+        if [[ -n $cgroup ]]; then
+            mkdir "$cgroup" && echo "$BASHPID" >"$cgroup/cgroup.procs"
+        fi
+        INSIDE=1 HAS_CGROUP=$cgroup exec unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child -- "$0" "$@"
+    ) || status=$?
+    if [[ -n $cgroup ]]; then
+        find "$cgroup" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+    fi
+    exit "$status"
+fi
+
+root=$(mktemp -d)
+mount -t tmpfs none "$root"
+mkdir -p "$root"/{upper,work,new}
+new=$root/new
+ip link set lo up 2>/dev/null || true
+
+try_rpm() {
+    local package
+    package=$(realpath "$1")
+    mkdir -p "$new"/{usr,dev,etc}
+    for folder in bin lib lib64; do
+        [[ -d /$folder ]] && mkdir -p "$new/$folder" && mount --bind -o ro "/$folder" "$new/$folder"
+    done
+    # The scripts need a shell, so this machine's programs are there; what the package brings lies over them.
+    mount -t overlay none -o "lowerdir=/usr,upperdir=$root/upper,workdir=$root/work" "$new/usr"
+    local flags=(--root "$new" --dbpath /var/lib/rpm --nodeps)
+    rpm --root "$new" --dbpath /var/lib/rpm --initdb
+    say 'what it says of itself'
+    rpm -qip --nosignature "$package" | sed -n '/^Name/,/^License/p;/^Description/,$p'
+    rpm -qp --nosignature --requires "$package"
+    say 'install'
+    rpm "${flags[@]}" --nosignature -i "$package"
+    rpm --root "$new" --dbpath /var/lib/rpm -V --nodeps coditect-sync && echo 'every file is as the package says'
+    chroot "$new" /usr/bin/coditect-syncd --version
+    say 'install again, as an upgrade does'
+    rpm "${flags[@]}" --nosignature -U --force "$package"
+    say 'remove'
+    rpm "${flags[@]}" -e coditect-sync
+    find "$root/upper" -path '*coditect*' ! -type c | sed 's/^/left: /'
+    say 'the .rpm is in order'
+}
+
+# From here on the clean Debian is all there is.
+enter() {
+    mount -t overlay none -o "lowerdir=$base,upperdir=$root/upper,workdir=$root/work" "$new"
+    mount -t proc none "$new/proc"
+    mount -t tmpfs none "$new/tmp" -o mode=1777
+    mount -t tmpfs none "$new/run" -o mode=755
+    mount --rbind /dev "$new/dev"
+    cp "$1" "$new/tmp/coditect-sync.deb"
+    mkdir -p "$new/sys/fs/cgroup"
+    if [[ -n ${HAS_CGROUP:-} ]]; then
+        mount -t cgroup2 none "$new/sys/fs/cgroup"
+    fi
+    cd "$new"
+    mkdir -p run/old
+    pivot_root . run/old
+    cd /
+    umount -l /run/old
+    rmdir /run/old
+}
+
+by_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root DEBIAN_FRONTEND=noninteractive "$@"; }
+
+by_ada() {
+    setpriv --reuid=ada --regid=ada --init-groups env -i PATH=/usr/bin:/bin LANG=C.UTF-8 HOME=/home/ada USER=ada \
+        XDG_RUNTIME_DIR="/run/user/$(id -u ada)" sh -c "cd && $1"
+}
+
+# A command as the user would type it; printed with what it prints.
+types() {
+    printf '$ %s\n' "$*"
+    by_ada "{ $*
+} 2>&1" | sed 's/^/  /'
+    return "${PIPESTATUS[0]}"
+}
+
+wants() {
+    local status=$1
+    shift
+    local got=0
+    types "$@" || got=$?
+    [[ $got == "$status" ]] || fail "\`$*\` ended with $got and not with $status"
+}
+
+fail() {
+    echo "FAILED: $*"
+    exit 1
+}
+
+# Waits for a condition, without a word.
+until_so() {
+    local what=$1 tries
+    shift
+    for ((tries = 0; tries < 300; tries++)); do
+        if by_ada "$*" >/dev/null 2>&1; then
+            return
+        fi
+        sleep 0.1
+    done
+    fail "waited in vain until $what"
+}
+
+starts() {
+    printf '$ coditect-syncd --dev --quiet &\n'
+    by_ada 'exec coditect-syncd --dev --quiet' &
+    until_so 'the daemon answers' coditect-sync status
+}
+
+pid_of_daemon() { by_ada 'coditect-sync --json status' | grep -o '"pid": *[0-9]*' | grep -o '[0-9]*$'; }
+
+# Waits until a daemon of another process answers.
+until_another() {
+    local before=$1 tries now
+    for ((tries = 0; tries < 300; tries++)); do
+        now=$(pid_of_daemon || true)
+        if [[ -n $now && $now != "$before" ]]; then
+            echo "the daemon was process $before and is $now"
+            return
+        fi
+        sleep 0.1
+    done
+    fail "waited in vain for another daemon than $before"
+}
+
+everything() { find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /run \) -prune -o -print | sort; }
+
+try_deb() {
+    # dpkg's own journals, the loader's cache and the trial's user are not the package's.
+    local not_its='^/(var/lib/dpkg|var/log|var/cache/ldconfig|etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$)'
+    by_root useradd --create-home --shell /bin/sh ada
+    everything >/tmp/before
+
+    say 'install'
+    by_root dpkg --install /tmp/coditect-sync.deb
+    by_root dpkg --verify coditect-sync
+    by_root dpkg --listfiles coditect-sync | grep -v '/man1/' | grep '[a-z]\.\|bin/\|/_'
+    echo "and $(by_root dpkg --listfiles coditect-sync | grep -c '/man1/.*gz') manual pages"
+
+    say 'a look around, before anything runs'
+    wants 0 'coditect-sync --version; coditect-syncd --version; coditect-devcloud --version'
+    wants 69 coditect-sync status
+    wants 1 coditect-sync doctor
+
+    say 'the first project'
+    types 'mkdir -p PROJECTS/engine && printf "[package]\nname = \"analytical-engine\"\n" >PROJECTS/engine/Cargo.toml'
+    starts
+    until_so 'the project is registered' coditect-sync resolve /home/ada/PROJECTS/engine
+    wants 0 coditect-sync status
+    wants 0 coditect-sync projects
+    local uuid
+    uuid=$(by_ada 'coditect-sync resolve PROJECTS/engine')
+    wants 0 coditect-sync doctor
+
+    say 'killed, and started again'
+    local pid
+    pid=$(pid_of_daemon)
+    echo "kill -KILL $pid"
+    kill -KILL "$pid"
+    until_so 'nobody answers' '! coditect-sync status'
+    wants 69 'coditect-sync resolve PROJECTS/engine'
+    starts
+    wants 0 'coditect-sync resolve PROJECTS/engine'
+    [[ $(by_ada 'coditect-sync resolve PROJECTS/engine') == "$uuid" ]] || fail 'another UUID'
+
+    say 'stopped'
+    wants 0 coditect-sync stop
+
+    if [[ -n ${HAS_CGROUP:-} ]]; then
+        try_service "$uuid"
+    else
+        say 'SKIPPED: the part with a user manager, because there is no cgroup2 here'
+    fi
+
+    say 'removed and purged'
+    by_root dpkg --remove coditect-sync
+    until_so 'no daemon runs any more' '! grep -qx coditect-syncd /proc/[0-9]*/comm'
+    by_root dpkg --purge coditect-sync
+    everything | grep -v -E "$not_its" >/tmp/after
+    comm -13 /tmp/before /tmp/after | sed 's/^/left: /'
+    if comm -13 /tmp/before /tmp/after | grep -v '^/home/ada/'; then
+        fail 'the package left something outside the home'
+    fi
+    if find /home/ada/.config/systemd -type f 2>/dev/null | grep .; then
+        fail 'the service left something in the home'
+    fi
+    say 'the .deb is in order: nothing is left but data'
+}
+
+# The same daemon under a real user manager: installed, killed and brought back, upgraded, uninstalled.
+try_service() {
+    local uuid=$1 uid pid before
+    uid=$(id -u ada)
+    say 'a user manager, as a login starts one'
+    install -d -m 755 /run/user /run/systemd/system
+    install -d -m 700 -o ada -g ada "/run/user/$uid"
+    mkdir /sys/fs/cgroup/ada
+    chown -R ada:ada /sys/fs/cgroup/ada
+    (
+        echo "$BASHPID" >/sys/fs/cgroup/ada/cgroup.procs
+        by_ada 'exec /lib/systemd/systemd --user --log-level=warning'
+    ) &
+    until_so 'the user manager answers' systemctl --user show-environment
+    wants 0 'systemctl --user --version | head -n 1'
+
+    say 'a cloud, and its token'
+    by_ada 'exec coditect-devcloud --listen 127.0.0.1:8787' >/dev/null &
+    types 'mkdir -p .coditect/config && echo "{\"cloud_sync\": {\"api_url\": \"http://127.0.0.1:8787\"}}" >.coditect/config/config.json'
+    types 'chmod 600 .coditect/config/config.json && coditect-devcloud --print-token | coditect-sync auth set-token'
+
+    say 'service install'
+    wants 0 'coditect-sync service install --dry-run | head -n 12'
+    wants 0 coditect-sync service install
+    until_so 'the project is registered' coditect-sync resolve /home/ada/PROJECTS/engine
+    wants 0 coditect-sync status
+    wants 0 coditect-sync service status
+    wants 0 coditect-sync doctor
+
+    say 'killed, and started again by its manager'
+    pid=$(pid_of_daemon)
+    echo "kill -KILL $pid"
+    kill -KILL "$pid"
+    until_another "$pid"
+    wants 0 'coditect-sync resolve PROJECTS/engine'
+
+    say 'upgraded in place while it runs'
+    before=$(pid_of_daemon)
+    by_root dpkg --install /tmp/coditect-sync.deb
+    until_another "$before"
+    wants 0 'coditect-sync resolve PROJECTS/engine'
+
+    say 'service uninstall'
+    wants 0 coditect-sync service uninstall
+    wants 69 coditect-sync status
+
+    say 'the unit of the package itself'
+    wants 0 systemctl --user enable --now coditect-sync
+    until_so 'the daemon answers' coditect-sync status
+    wants 0 'systemctl --user show coditect-sync --property=FragmentPath,ActiveState,StatusText'
+    wants 0 systemctl --user disable coditect-sync
+    echo '(it is left running: removing the package stops it)'
+}
+
+case ${1:-} in
+    *.rpm) try_rpm "$1" ;;
+    *)
+        enter "$(realpath "${1:-$(ls target/dist/*.deb)}")"
+        try_deb
+        ;;
+esac
