@@ -2,19 +2,22 @@
 
 use std::fmt::{self, Write};
 
+use sync_core::Timestamp;
 use sync_wire::Problem;
 
 use super::convert;
 use super::reply::Reply;
 use super::route::Question;
-use crate::engine::api::{Counters, StatusReport};
+use crate::engine::api::{Counters, Diagnosis, RootState, StatusReport};
 
 /// `GET /metrics`.
 pub(super) async fn metrics(question: Question) -> Result<Reply, Box<Problem>> {
-    let report = question.engine.status().await?;
-    let mut page = Page(String::with_capacity(4096));
+    let diagnosis = question.engine.diagnosis(0).await?;
+    let is_healthy = question.engine.is_healthy().is_ok();
+    let mut page = Page(String::with_capacity(8192));
     // Invariant: writing into a text cannot fail.
-    let written = write_all(&mut page, &report, &question.engine.counters(), question.version);
+    let written = write_all(&mut page, &diagnosis.report, &question.engine.counters(), question.version)
+        .and_then(|()| write_machine(&mut page, &diagnosis, is_healthy));
     debug_assert!(written.is_ok());
     Ok(Reply::metrics(page.0))
 }
@@ -58,6 +61,29 @@ fn write_all(page: &mut Page, report: &StatusReport, counters: &Counters, versio
         page.labelled("cloud_state", "state", word, (*state == present).into())?;
     }
 
+    let moment = |at: Option<Timestamp>| at.map_or(0, |at| u64::try_from(at.0 / 1_000).unwrap_or(0));
+    let success = moment(report.last_success_at);
+    page.single(
+        "cloud_last_success_timestamp_seconds",
+        "gauge",
+        "When the cloud last did what it was asked; 0 when it did not since the start.",
+        success,
+    )?;
+    let attempt = moment(report.next_attempt_at);
+    page.single(
+        "cloud_next_attempt_timestamp_seconds",
+        "gauge",
+        "When the cloud is tried again; 0 when nothing waits or only a person can help.",
+        attempt,
+    )?;
+
+    page.family("discovery_roots", "gauge", "Configured roots by how they are looked after.")?;
+    for (word, state) in ROOT_STATES {
+        let count = report.roots.iter().filter(|root| root.state == *state).count() as u64;
+        page.labelled("discovery_roots", "state", word, count)?;
+    }
+    let problems = report.scan_problems.len() as u64;
+    page.single("discovery_problems", "gauge", "Places that could not be read; the first few.", problems)?;
     page.single("watches", "gauge", "Directories the system watches for the daemon.", report.watches)?;
     for (name, help, count) in [
         ("cloud_requests_total", "Requests to the cloud.", counters.cloud_requests),
@@ -75,6 +101,49 @@ fn write_all(page: &mut Page, report: &StatusReport, counters: &Counters, versio
     }
     Ok(())
 }
+
+/// The daemon's own life: its database, its process.
+fn write_machine(page: &mut Page, diagnosis: &Diagnosis, is_healthy: bool) -> fmt::Result {
+    page.single("healthy", "gauge", "Whether the daemon can do its work.", is_healthy.into())?;
+    let figures = &diagnosis.figures;
+    if let Some(bytes) = diagnosis.file_bytes {
+        page.single("database_bytes", "gauge", "The size of the database's file.", bytes)?;
+    }
+    page.single("database_log_bytes", "gauge", "The length of the write-ahead log.", figures.log_bytes)?;
+    page.single("database_commits_total", "counter", "Transactions that were committed.", figures.commits)?;
+    let is_full = figures.disk_full_since.is_some();
+    page.single(
+        "disk_full",
+        "gauge",
+        "Whether nothing new is stored for want of room on the disk.",
+        is_full.into(),
+    )?;
+    page.single(
+        "disk_room_kept",
+        "gauge",
+        "Whether room is kept for a disk that gets full.",
+        figures.ballast.into(),
+    )?;
+    let process = &diagnosis.process;
+    for (name, help, value) in [
+        ("resident_memory_bytes", "Memory, with the pages of the program's file.", process.resident_bytes),
+        ("anonymous_memory_bytes", "Memory of the daemon's own.", process.anonymous_bytes),
+        ("threads", "Threads.", process.threads),
+        ("open_files", "Open files and sockets.", process.open_files),
+    ] {
+        if let Some(value) = value {
+            page.single(name, "gauge", help, value)?;
+        }
+    }
+    Ok(())
+}
+
+const ROOT_STATES: &[(&str, RootState)] = &[
+    ("watching", RootState::Watching),
+    ("polling", RootState::Polling),
+    ("missing", RootState::Missing),
+    ("denied", RootState::Denied),
+];
 
 const CLOUD_STATES: &[(sync_wire::CloudState, &str)] = &[
     (sync_wire::CloudState::Online, "online"),

@@ -89,6 +89,25 @@ fn figures_are_as_prometheus_reads_them_and_count_what_happened() {
     }
 }
 
+/// The names of figures in a text.
+fn figures_named(text: &str) -> BTreeSet<&str> {
+    let is_part = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+    let words = text.split(|letter: char| !is_part(letter));
+    words.filter(|word| word.starts_with("coditect_sync_")).collect()
+}
+
+#[test]
+fn the_dashboard_shows_every_figure_and_neither_it_nor_an_alert_any_other() {
+    let daemon = Daemon::start();
+    let page = String::from_utf8(get(daemon.socket(), "/metrics").body).expect("text");
+    let told = figures_named(&page);
+    let dashboard = include_str!("../../../../config/grafana/coditect-sync.json");
+    serde_json::from_str::<Value>(dashboard).expect("the dashboard is JSON");
+    assert_eq!(figures_named(dashboard), told);
+    let alerts = figures_named(include_str!("../../../../config/grafana/alerts.yaml"));
+    assert!(!alerts.is_empty() && alerts.is_subset(&told), "{:?}", alerts.difference(&told));
+}
+
 #[test]
 fn a_page_that_prometheus_would_refuse_is_noticed() {
     let good = "# HELP a_total A.\n# TYPE a_total counter\na_total 1\n";
