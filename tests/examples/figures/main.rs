@@ -1,9 +1,10 @@
 //! Measures what delivery and the queue cost beside the limits of this machine, and prints a table of ratios.
 //!
 //! `cargo run --release -p sync-tests --example figures -- [--rounds N] [--only SECTION]… [--python-client FOLDER]
-//! [--offline-minutes N]`. Starts the built programs in scratch homes, speaks to loopback only, and repeats what it
+//! [--offline-minutes N] [--against DOCUMENT]`. Starts the built programs in scratch homes, speaks to loopback only, and repeats what it
 //! compares in turns, because a figure of a shared machine means something only beside another of the same minutes.
-//! Not a test: nothing fails for being slow. `docs/performance.md` says how each row is taken.
+//! Not a test: nothing fails for being slow, but with `--against docs/performance.md` the ratios that got worse than those
+//! recorded there are said at the end, with exit code 1. `docs/performance.md` says how each row is taken.
 
 mod cloud;
 mod depth;
@@ -14,15 +15,18 @@ mod idle;
 mod measure;
 mod offline;
 mod python;
+mod recorded;
 mod resolve;
 mod store;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use drafts::Folders;
 use measure::Row;
+use recorded::Recorded;
 
 type Failed = Box<dyn std::error::Error>;
 
@@ -31,10 +35,12 @@ struct Given {
     only: Vec<String>,
     python: Option<PathBuf>,
     offline: Duration,
+    against: Recorded,
 }
 
-fn main() -> Result<(), Failed> {
+fn main() -> Result<ExitCode, Failed> {
     let given = given()?;
+    let mut ratios = Vec::new();
     let mut out = std::io::stdout().lock();
     writeln!(out, "| what | measured | beside | ratio |\n|---|---|---|---|")?;
     let wanted = |name: &str| given.only.is_empty() || given.only.iter().any(|only| only == name);
@@ -42,6 +48,7 @@ fn main() -> Result<(), Failed> {
         if wanted(name) {
             for row in measure() {
                 writeln!(out, "{row}")?;
+                ratios.extend(row.ratio().cloned());
             }
         }
         out.flush()
@@ -54,11 +61,21 @@ fn main() -> Result<(), Failed> {
     show("offline", &|| offline::measure(&folders, given.offline))?;
     show("resolve", &|| resolve::measure(&folders, given.rounds))?;
     show("idle", &idle::measure)?;
-    Ok(())
+    let worse = given.against.worse(&ratios);
+    for line in &worse {
+        writeln!(out, "worse: {line}")?;
+    }
+    Ok(if worse.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn given() -> Result<Given, Failed> {
-    let mut given = Given { rounds: 3, only: Vec::new(), python: None, offline: Duration::from_mins(3) };
+    let mut given = Given {
+        rounds: 3,
+        only: Vec::new(),
+        python: None,
+        offline: Duration::from_mins(3),
+        against: Recorded::default(),
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or("every option has a value")?;
@@ -67,6 +84,7 @@ fn given() -> Result<Given, Failed> {
             "--only" => given.only.push(value),
             "--python-client" => given.python = Some(std::fs::canonicalize(value)?),
             "--offline-minutes" => given.offline = Duration::from_mins(value.parse()?),
+            "--against" => given.against = Recorded::read(&std::fs::read_to_string(value)?),
             _ => return Err(format!("there is no option {name}").into()),
         }
     }

@@ -4,12 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::recorded::Ratio;
+
 /// A line of the table.
 pub(crate) struct Row {
     what: String,
     measured: String,
     beside: String,
-    ratio: String,
+    ratio: Option<Ratio>,
 }
 
 impl Row {
@@ -20,23 +22,35 @@ impl Row {
         beside: &str,
         limit: (f64, &str),
     ) -> Self {
+        let what = what.into();
+        let ratio = Ratio {
+            what: what.clone(),
+            beside: beside.to_owned(),
+            value: measured.0 / limit.0,
+            more_is_better: measured.1 == "/s",
+        };
         Self {
-            what: what.into(),
+            what,
             measured: format!("{} {}", short(measured.0), measured.1),
             beside: format!("{beside}: {} {}", short(limit.0), limit.1),
-            ratio: short(measured.0 / limit.0),
+            ratio: Some(ratio),
         }
     }
 
     /// A figure that stands alone.
     pub(crate) fn alone(what: impl Into<String>, measured: impl Into<String>) -> Self {
-        Self { what: what.into(), measured: measured.into(), beside: String::new(), ratio: String::new() }
+        Self { what: what.into(), measured: measured.into(), beside: String::new(), ratio: None }
+    }
+
+    pub(crate) fn ratio(&self) -> Option<&Ratio> {
+        self.ratio.as_ref()
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "| {} | {} | {} | {} |", self.what, self.measured, self.beside, self.ratio)
+        let ratio = self.ratio.as_ref().map(|ratio| short(ratio.value)).unwrap_or_default();
+        write!(f, "| {} | {} | {} | {ratio} |", self.what, self.measured, self.beside)
     }
 }
 
