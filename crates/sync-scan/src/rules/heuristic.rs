@@ -3,47 +3,27 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use serde::Deserialize;
-
 /// What shows that a file is of a language.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Sign {
-    language: String,
-    #[serde(default)]
+    language: &'static str,
     any_case: bool,
-    #[serde(default)]
-    begins: Vec<String>,
-    #[serde(default)]
-    has: Vec<String>,
-    #[serde(default)]
-    lacks: Vec<String>,
+    begins: &'static [&'static str],
+    has: &'static [&'static str],
+    lacks: &'static [&'static str],
 }
 
-static SIGNS: LazyLock<HashMap<String, Vec<Sign>>> =
-    LazyLock::new(|| toml::from_str(include_str!("heuristics.toml")).unwrap_or_default());
+/// The signs of `heuristics.toml`, for ends with spaces between them.
+static SIGNS: &[(&str, &[Sign])] = include!(concat!(env!("OUT_DIR"), "/heuristics.rs"));
 
 static BY_END: LazyLock<HashMap<&'static str, &'static [Sign]>> = LazyLock::new(|| {
-    let mut by_end = HashMap::new();
-    for at in 0..ENDS.len() {
-        let (ends, signs) = ENDS[at];
-        by_end.extend(ends.split(' ').map(|end| (end, signs)));
-    }
-    by_end
-});
-
-static ENDS: LazyLock<Vec<(&'static str, &'static [Sign])>> = LazyLock::new(|| {
-    let signs: &'static HashMap<String, Vec<Sign>> = &SIGNS;
-    let mut ends: Vec<_> = signs.iter().map(|(ends, signs)| (ends.as_str(), signs.as_slice())).collect();
-    ends.sort_unstable_by_key(|(ends, _)| *ends);
-    ends
+    SIGNS.iter().flat_map(|(ends, signs)| ends.split(' ').map(|end| (end, *signs))).collect()
 });
 
 /// The language the signs of `end` tell of a file that begins with `head`, whatever others claim the end.
 pub(super) fn told(end: &str, head: &str) -> Option<&'static str> {
     let signs = BY_END.get(end)?;
     let mut lower = None;
-    signs.iter().find(|sign| sign.holds(head, &mut lower)).map(|sign| sign.language.as_str())
+    signs.iter().find(|sign| sign.holds(head, &mut lower)).map(|sign| sign.language)
 }
 
 /// Whether the signs of `end` are looked for even where one language alone claims it.
@@ -65,8 +45,8 @@ impl Sign {
                 self.begins.iter().any(|begin| begins(line, begin))
             })
         };
-        (always || self.has.iter().any(|words| text.contains(words.as_str())) || begins())
-            && !self.lacks.iter().any(|words| text.contains(words.as_str()))
+        (always || self.has.iter().any(|words| text.contains(words)) || begins())
+            && !self.lacks.iter().any(|words| text.contains(words))
     }
 }
 
@@ -84,13 +64,10 @@ mod tests {
 
     #[test]
     fn the_data_is_read_and_no_end_has_two_lists() {
-        let read: std::collections::BTreeMap<String, Vec<Sign>> =
-            toml::from_str(include_str!("heuristics.toml")).unwrap();
-        let ends: Vec<&str> = read.keys().flat_map(|ends| ends.split(' ')).collect();
-        assert_eq!(ends.len(), BY_END.len());
-        for (ends, signs) in &read {
-            for sign in signs {
-                let words = || sign.begins.iter().chain(&sign.has).chain(&sign.lacks);
+        assert_eq!(SIGNS.iter().flat_map(|(ends, _)| ends.split(' ')).count(), BY_END.len());
+        for (ends, signs) in SIGNS {
+            for sign in *signs {
+                let words = || sign.begins.iter().chain(sign.has).chain(sign.lacks);
                 assert!(
                     words().all(|words| !words.is_empty()),
                     "{ends}: {} looks for nothing",

@@ -3,11 +3,10 @@
 //! Names are those GitHub shows. A file is told by its name, else by the interpreter its first line asks for, else by
 //! the end of its name, else, where several languages share that, by how it begins.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use serde::Deserialize;
-
+use super::word::word_of;
 use super::{generated, heuristic, paths};
 
 #[cfg(test)]
@@ -16,40 +15,60 @@ mod tests;
 /// How much of a file is looked at.
 pub const LONGEST_HEAD: u64 = 16 << 10;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
-    #[default]
     Programming,
     Markup,
     Data,
     Prose,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What `languages.toml` tells of a language.
 struct Told {
-    #[serde(default)]
-    ends: Vec<String>,
-    #[serde(default)]
-    names: Vec<String>,
-    #[serde(default)]
-    interpreters: Vec<String>,
-    #[serde(default)]
-    aliases: Vec<String>,
-    #[serde(default)]
+    language: &'static str,
+    /// In lower case.
+    ends: &'static [&'static str],
+    names: &'static [&'static str],
+    interpreters: &'static [&'static str],
+    /// Its aliases and its name, as [`word_of`] writes them.
+    words: &'static [&'static str],
     kind: Kind,
-    group: Option<String>,
+    group: Option<&'static str>,
 }
 
+/// All languages, by name.
+static TOLD: &[Told] = include!(concat!(env!("OUT_DIR"), "/languages.rs"));
+
+fn told(language: &str) -> Option<&'static Told> {
+    TOLD.binary_search_by_key(&language, |told| told.language).ok().and_then(|at| TOLD.get(at))
+}
+
+/// What leads to languages.
 struct Languages {
-    /// Ends in lower case; those a language is best known by come first, then the widely used.
-    by_end: HashMap<String, Vec<&'static str>>,
-    by_name: HashMap<&'static str, Vec<&'static str>>,
-    by_interpreter: HashMap<&'static str, &'static str>,
-    /// Lower case, a dash for a space.
-    by_word: HashMap<String, &'static str>,
-    told: &'static BTreeMap<String, Told>,
+    /// Those a language is best known by come first, then the widely used.
+    ends: Index,
+    names: Index,
+    interpreters: BTreeMap<&'static str, &'static str>,
+    words: BTreeMap<&'static str, &'static str>,
+}
+
+/// Languages by a key that several may share.
+struct Index(Vec<(&'static str, &'static str)>);
+
+impl Index {
+    /// Keeps the order of those that share a key.
+    fn new(mut pairs: Vec<(&'static str, &'static str)>) -> Self {
+        pairs.sort_by_key(|(key, _)| *key);
+        pairs.dedup();
+        pairs.shrink_to_fit();
+        Self(pairs)
+    }
+
+    fn get(&self, key: &str) -> &[(&'static str, &'static str)] {
+        let from = self.0.partition_point(|(known, _)| *known < key);
+        let after = self.0.get(from..).unwrap_or_default();
+        after.get(..after.partition_point(|(known, _)| *known == key)).unwrap_or_default()
+    }
 }
 
 /// Languages that are more likely than others that share an end with them.
@@ -107,45 +126,25 @@ const TELL_NOTHING: &[&str] = &[
     ".url",
 ];
 
-static TOLD: LazyLock<BTreeMap<String, Told>> =
-    LazyLock::new(|| toml::from_str(include_str!("languages.toml")).unwrap_or_default());
-
 static LANGUAGES: LazyLock<Languages> = LazyLock::new(|| {
-    let told: &'static BTreeMap<String, Told> = &TOLD;
-    let mut known = Languages {
-        by_end: HashMap::new(),
-        by_name: HashMap::new(),
-        by_interpreter: HashMap::new(),
-        by_word: HashMap::new(),
-        told,
-    };
-    let mut claims: BTreeMap<String, Vec<(bool, bool, &'static str)>> = BTreeMap::new();
-    for (language, told) in told {
+    let mut names = Vec::new();
+    let (mut interpreters, mut words) = (BTreeMap::new(), BTreeMap::new());
+    let mut claims = Vec::new();
+    for told in TOLD {
+        let language = told.language;
         for (at, end) in told.ends.iter().enumerate() {
-            let claim = (!WIDELY_USED.contains(&language.as_str()), at > 0, language.as_str());
-            claims.entry(end.to_lowercase()).or_default().push(claim);
+            claims.push((!WIDELY_USED.contains(&language), at > 0, language, *end));
         }
-        for name in &told.names {
-            known.by_name.entry(name).or_default().push(language);
+        names.extend(told.names.iter().map(|name| (*name, language)));
+        for interpreter in told.interpreters {
+            interpreters.entry(*interpreter).or_insert(language);
         }
-        for interpreter in &told.interpreters {
-            known.by_interpreter.entry(interpreter).or_insert(language);
-        }
-        let words = told.aliases.iter().chain(std::iter::once(language));
-        known.by_word.extend(words.map(|word| (word_of(word), language.as_str())));
+        words.extend(told.words.iter().map(|word| (*word, language)));
     }
-    for (end, mut claims) in claims {
-        claims.sort_unstable();
-        let mut languages: Vec<_> = claims.into_iter().map(|(_, _, language)| language).collect();
-        languages.dedup();
-        known.by_end.insert(end, languages);
-    }
-    known
+    claims.sort_unstable();
+    let ends = claims.into_iter().map(|(_, _, language, end)| (end, language)).collect();
+    Languages { ends: Index::new(ends), names: Index::new(names), interpreters, words }
 });
-
-fn word_of(words: &str) -> String {
-    words.to_lowercase().replace(' ', "-")
-}
 
 /// What a file's path alone tells of its language.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -163,24 +162,29 @@ pub enum Guess {
 /// What `path` tells; `executable` files without a known end are looked into.
 pub fn guess(path: &str, executable: bool) -> Guess {
     let name = path.rsplit('/').next().unwrap_or(path);
-    match LANGUAGES.by_name.get(name).map(Vec::as_slice) {
-        Some([one]) => return Guess::Certain(one),
-        Some(several) => return Guess::Open(String::new(), several.to_vec()),
-        None => {}
+    match LANGUAGES.names.get(name) {
+        [] => {}
+        [(_, one)] => return Guess::Certain(one),
+        several => return Guess::Open(String::new(), languages(several)),
     }
     // The longest end first: `.blade.php` before `.php`.
     let lower = name.to_lowercase();
     for (at, _) in lower.match_indices('.') {
         let end = &lower[at..];
-        if let Some(languages) = LANGUAGES.by_end.get(end) {
-            return match languages.as_slice() {
-                [one] if !heuristic::is_open(end) && !TELL_NOTHING.contains(&end) => Guess::Certain(one),
-                several => Guess::Open(end.to_owned(), several.to_vec()),
-            };
+        match LANGUAGES.ends.get(end) {
+            [] => {}
+            [(_, one)] if !heuristic::is_open(end) && !TELL_NOTHING.contains(&end) => {
+                return Guess::Certain(one);
+            }
+            several => return Guess::Open(end.to_owned(), languages(several)),
         }
     }
     let has_end = name.trim_start_matches('.').contains('.');
     if executable || (!has_end && !name.starts_with('.')) { Guess::Nameless } else { Guess::None }
+}
+
+fn languages(several: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+    several.iter().map(|(_, language)| *language).collect()
 }
 
 /// The language of a file that its path left open, from how it begins.
@@ -213,13 +217,13 @@ fn by_interpreter(head: &[u8]) -> Option<&'static str> {
         program = words.find(|word| !word.starts_with('-') && !word.contains('='))?;
     }
     let unversioned = program.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
-    let known = &LANGUAGES.by_interpreter;
+    let known = &LANGUAGES.interpreters;
     known.get(program).or_else(|| known.get(unversioned)).copied()
 }
 
 /// The language that attributes name by any of its words.
 pub fn named(word: &str) -> Option<&'static str> {
-    LANGUAGES.by_word.get(&word_of(word)).copied()
+    LANGUAGES.words.get(word_of(word).as_str()).copied()
 }
 
 /// What attributes say of a file, where they say something.
@@ -281,13 +285,13 @@ pub fn left_out(path: &str, overrides: &Overrides) -> Option<LeftOut> {
 
 /// Whether files of `language` count where nothing else is said.
 pub fn is_detectable(language: &str) -> bool {
-    let kind = LANGUAGES.told.get(language).map_or(Kind::Data, |told| told.kind);
+    let kind = told(language).map_or(Kind::Data, |told| told.kind);
     matches!(kind, Kind::Programming | Kind::Markup)
 }
 
 /// The language the bytes of `language` are counted for.
 pub fn group(language: &'static str) -> &'static str {
-    LANGUAGES.told.get(language).and_then(|told| told.group.as_deref()).unwrap_or(language)
+    told(language).and_then(|told| told.group).unwrap_or(language)
 }
 
 /// Whether the beginning of the file at `path` can show that a tool made it.

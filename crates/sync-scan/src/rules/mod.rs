@@ -11,3 +11,4 @@ pub mod language;
 pub mod manifest;
 pub mod name;
 mod paths;
+mod word;
