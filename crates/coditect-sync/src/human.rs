@@ -169,4 +169,10 @@ mod tests {
         assert_eq!(coloured.paint(Tone::Bad, "x"), "\u{1b}[31mx\u{1b}[0m");
         assert_eq!(coloured.paint(Tone::Bad, ""), "");
     }
+
+    #[test]
+    fn text_from_elsewhere_moves_no_cursor() {
+        assert_eq!(clean("api \u{1b}[2J\r\n\u{9b}1m"), "api \\u{1b}[2J\\r\\n\\u{9b}1m");
+        assert_eq!(clean("café \u{1f980}"), "café \u{1f980}");
+    }
 }

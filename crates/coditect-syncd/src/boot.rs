@@ -22,7 +22,7 @@ use crate::network::network;
 use crate::service::Service;
 use crate::stop::Stop;
 use crate::supervisor::{Fault, Supervisor};
-use crate::{chain, control, dev, inspect, machine, places, signals};
+use crate::{chain, control, dev, inspect, machine, memory, places, signals};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Blocking work that does not look at the stop flag is not waited for longer than this.
@@ -40,6 +40,9 @@ pub fn run(args: Args) -> Result<(), Fatal> {
     // Everything that is made from here on is for this user alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let environment = read_environment();
+    if environment.variable(memory::DUMPABLE).is_none() {
+        memory::keep_private();
+    }
     let places = environment.places(&args.place_flags()).map_err(|problem| Fatal::from(vec![problem]))?;
     let loaded = environment.load(&places.config_file, args.values())?;
     if let Some(Command::Inspect { paths, .. }) = &args.command {

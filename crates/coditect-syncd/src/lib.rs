@@ -16,6 +16,7 @@ mod inspect;
 mod lock;
 mod logging;
 mod machine;
+mod memory;
 mod network;
 mod places;
 mod service;

@@ -554,3 +554,53 @@ fn a_folder_that_a_tool_gave_is_no_missing_project_as_long_as_it_is_there() {
     fs::remove_dir(&root).expect("a folder of ours");
     assert_eq!(state_after_a_scan(), "missing");
 }
+
+#[test]
+fn what_the_daemon_starts_is_not_given_its_secrets() {
+    let home = Home::new();
+    let seen = home.path().join("seen");
+    let script = format!("env > {0}.new && mv {0}.new {0} && echo token", seen.display());
+    let config = json!({"cloud_sync": {
+        "api_url": "https://127.0.0.1:9", "credential_command": ["/bin/sh", "-c", script],
+    }});
+    fs::write(home.path().join("config.json"), config.to_string()).expect("the configuration");
+    let daemon = Daemon::start_with(home, |mut command| {
+        command.env("NOTIFY_SOCKET", "/nowhere/of/a/manager").env("KEPT", "as it is");
+        command
+    });
+    until("the command was run", || seen.exists());
+    let seen = fs::read_to_string(&seen).expect("its environment");
+    assert!(seen.contains("KEPT=as it is"), "{seen}");
+    assert!(!seen.contains("NOTIFY_SOCKET"), "{seen}");
+    drop(daemon);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_memory_of_the_daemon_is_not_dumped() {
+    use std::os::unix::process::ExitStatusExt;
+
+    // Who ends itself like this leaves a core file, if the system writes any.
+    let aborts = "ulimit -c unlimited && kill -ABRT $$";
+    let scratch = Home::new();
+    let dumped = |script: &str, daemon: Option<&Home>| {
+        let mut command = Command::new("/bin/sh");
+        command.current_dir(scratch.path()).args(["-c", script]);
+        let Some(home) = daemon else { return command.status().expect("a shell").core_dumped() };
+        let mut child = home.spawn(command);
+        until("it answers", || raw::try_get(home.socket(), "/v1/ready").is_some());
+        let told = Command::new("kill").args(["-ABRT", &child.id().to_string()]).status().expect("kill");
+        assert!(told.success());
+        child.wait().expect("its end").core_dumped()
+    };
+    if !dumped(aborts, None) {
+        eprintln!("skipped: this system writes no core files");
+        return;
+    }
+    let daemon = |variable: &str| {
+        let program = env!("CARGO_BIN_EXE_coditect-syncd");
+        format!("ulimit -c unlimited && {variable} exec {program} --dev --root {}", scratch.path().display())
+    };
+    assert!(!dumped(&daemon(""), Some(&Home::new())));
+    assert!(dumped(&daemon("CODITECT_SYNC_DUMPABLE=1"), Some(&Home::new())));
+}

@@ -19,6 +19,16 @@ use crate::words;
 
 /// How much of the end of stderr is shown, in bytes.
 const LONGEST_COMPLAINT: usize = 512;
+/// What stands in the daemon's environment and is nobody else's business: its own token, and its service manager.
+const WITHHELD: [&str; 7] = [
+    "CODITECT_SYNC__CLOUD_SYNC__AUTH_TOKEN",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+];
 /// A program that ended may have left its pipes to something it started; they are not waited for longer than this.
 const AFTERMATH: Duration = Duration::from_millis(250);
 
@@ -41,7 +51,11 @@ pub(crate) async fn run(command: &[String], limit: Duration) -> Result<Credentia
 async fn output(program: &str, arguments: &[String]) -> Result<Vec<u8>, CredentialError> {
     let start =
         |failure: io::Error| CredentialError::Start { program: program.to_owned(), why: failure.to_string() };
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    for name in WITHHELD {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

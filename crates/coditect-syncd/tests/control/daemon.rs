@@ -66,7 +66,7 @@ impl Home {
         command
     }
 
-    fn spawn(&self, mut command: Command) -> Child {
+    pub(crate) fn spawn(&self, mut command: Command) -> Child {
         let log = File::options().append(true).create(true).open(self.path().join("log")).expect("a log");
         command
             .env_remove("CODITECT_SYNC_SOCKET")
