@@ -46,7 +46,7 @@ async fn main() -> Result<(), Failed> {
     let scope = store.scope().ensure(&scope).await?;
     let mut out = std::io::stdout().lock();
     if given.depths.is_empty() {
-        for rows in [1, 16] {
+        for rows in [1, 16, 64] {
             let calls = bare(&given.folder.path().join("bare.db"), rows, given.long_enough).await?;
             line(&mut out, "bare", rows, &calls, rows)?;
         }

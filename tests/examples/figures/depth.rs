@@ -15,7 +15,8 @@ pub(crate) fn measure() -> Vec<Row> {
         for line in &lines {
             let what = format!("{name}, {} waiting", short(line.number("depth")));
             let beside = "at 1000";
-            rows.push(Row::beside(what, (line.number(figure), "µs"), beside, (first.number(figure), "µs")));
+            let row = Row::beside(what, (line.number(figure), "µs"), beside, (first.number(figure), "µs"));
+            rows.push(row.at("depth", name, line.number("depth")));
         }
     }
     rows

@@ -9,12 +9,12 @@ use coditect_devcloud::dev_token;
 use sync_tests::{Daemon, Home};
 
 use crate::drafts::{Folders, client, own_pauses, quiet_home, whole};
-use crate::measure::{Row, Series, micros, now, per_second};
+use crate::measure::{Row, Series, float, micros, now, per_second};
 use crate::python::Python;
 use crate::store::{self, Rates};
 
 /// Callers, and how many each gives.
-const CALLERS: [(usize, usize); 2] = [(1, 1_000), (16, 500)];
+const CALLERS: [(usize, usize); 3] = [(1, 1_000), (16, 500), (64, 125)];
 
 pub(crate) fn measure(folders: &Folders, rounds: usize, python: Option<&Path>) -> Vec<Row> {
     let (mut daemon, mut earlier) = (BTreeMap::<usize, Rates>::new(), BTreeMap::<usize, Rates>::new());
@@ -28,27 +28,34 @@ pub(crate) fn measure(folders: &Folders, rounds: usize, python: Option<&Path>) -
             }
         }
         let lines = store::measured(&["--seconds", "1"]);
-        for what in ["bare=1", "bare=16", "enqueue=1", "enqueue=16", "register=1", "register=16"] {
-            let line = lines.iter().find(|line| line.begins(what)).expect("a line of the store");
-            limits.entry(what.to_owned()).or_default().take(line);
+        for (callers, _) in CALLERS {
+            for what in ["bare", "enqueue", "register"] {
+                let what = format!("{what}={callers}");
+                let line = lines.iter().find(|line| line.begins(&what)).expect("a line of the store");
+                limits.entry(what).or_default().take(line);
+            }
         }
     }
     let mut rows = Vec::new();
     for (callers, each) in &daemon {
         let what = |figure: &str| format!("durable enqueue, {callers} caller(s): {figure}");
-        let mut beside = |name: &str, limit: &Rates| {
+        let mut beside = |name: &str, line: &str, limit: &Rates| {
             let rate = (limit.rate.median(), "/s");
-            rows.push(Row::beside(what("rate"), (each.rate.median(), "/s"), name, rate));
+            let row = Row::beside(what("rate"), (each.rate.median(), "/s"), name, rate);
+            let x = float(*callers);
+            rows.push(row.at("callers", "through the socket", x).limit_at("callers", line, x));
             let half = (limit.half.median(), "µs");
             rows.push(Row::beside(what("p50"), (each.half.median(), "µs"), name, half));
             let most = (limit.most.median(), "µs");
             rows.push(Row::beside(what("p99"), (each.most.median(), "µs"), name, most));
         };
-        beside(&format!("bare SQLite, {callers} row(s) a commit"), &limits[&format!("bare={callers}")]);
-        beside("the store, entry only", &limits[&format!("enqueue={callers}")]);
-        beside("the store, entry and record", &limits[&format!("register={callers}")]);
+        let bare = format!("bare SQLite, {callers} row(s) a commit");
+        beside(&bare, "bare SQLite", &limits[&format!("bare={callers}")]);
+        beside("the store, entry only", "the store, entry only", &limits[&format!("enqueue={callers}")]);
+        let whole = "the store, entry and record";
+        beside(whole, whole, &limits[&format!("register={callers}")]);
         if let Some(earlier) = earlier.get(callers) {
-            beside("Python client", earlier);
+            beside("Python client", "Python client", earlier);
         }
     }
     rows

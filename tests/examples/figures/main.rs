@@ -1,11 +1,12 @@
 //! Measures what delivery and the queue cost beside the limits of this machine, and prints a table of ratios.
 //!
 //! `cargo run --release -p sync-tests --example figures -- [--rounds N] [--only SECTION]… [--python-client FOLDER]
-//! [--offline-minutes N] [--against DOCUMENT]`. Starts the built programs in scratch homes, speaks to loopback only, and repeats what it
+//! [--offline-minutes N] [--against DOCUMENT] [--drawings FOLDER]`. Starts the built programs in scratch homes, speaks to loopback only, and repeats what it
 //! compares in turns, because a figure of a shared machine means something only beside another of the same minutes.
 //! Not a test: nothing fails for being slow, but with `--against docs/performance.md` the ratios that got worse than those
 //! recorded there are said at the end, with exit code 1. `docs/performance.md` says how each row is taken.
 
+mod chart;
 mod cloud;
 mod depth;
 mod drafts;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chart::Axes;
 use drafts::Folders;
 use measure::Row;
 use recorded::Recorded;
@@ -36,11 +38,28 @@ struct Given {
     python: Option<PathBuf>,
     offline: Duration,
     against: Recorded,
+    drawings: Option<PathBuf>,
 }
+
+/// What is drawn where `--drawings` names a folder.
+const DRAWINGS: [Axes; 2] = [
+    Axes {
+        chart: "callers",
+        title: "Durable registrations by how many call at once",
+        x: "callers",
+        y: "registrations a second",
+    },
+    Axes {
+        chart: "depth",
+        title: "What the queue costs by how many wait",
+        x: "entries that wait",
+        y: "microseconds",
+    },
+];
 
 fn main() -> Result<ExitCode, Failed> {
     let given = given()?;
-    let mut ratios = Vec::new();
+    let (mut ratios, mut points) = (Vec::new(), Vec::new());
     let mut out = std::io::stdout().lock();
     writeln!(out, "| what | measured | beside | ratio |\n|---|---|---|---|")?;
     let wanted = |name: &str| given.only.is_empty() || given.only.iter().any(|only| only == name);
@@ -49,6 +68,7 @@ fn main() -> Result<ExitCode, Failed> {
             for row in measure() {
                 writeln!(out, "{row}")?;
                 ratios.extend(row.ratio().cloned());
+                points.extend_from_slice(row.points());
             }
         }
         out.flush()
@@ -61,6 +81,11 @@ fn main() -> Result<ExitCode, Failed> {
     show("offline", &|| offline::measure(&folders, given.offline))?;
     show("resolve", &|| resolve::measure(&folders, given.rounds))?;
     show("idle", &idle::measure)?;
+    for axes in &DRAWINGS {
+        if let (Some(folder), Some(svg)) = (&given.drawings, chart::svg(axes, &points)) {
+            std::fs::write(folder.join(format!("{}.svg", axes.chart)), svg)?;
+        }
+    }
     let worse = given.against.worse(&ratios);
     for line in &worse {
         writeln!(out, "worse: {line}")?;
@@ -75,6 +100,7 @@ fn given() -> Result<Given, Failed> {
         python: None,
         offline: Duration::from_mins(3),
         against: Recorded::default(),
+        drawings: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -85,6 +111,7 @@ fn given() -> Result<Given, Failed> {
             "--python-client" => given.python = Some(std::fs::canonicalize(value)?),
             "--offline-minutes" => given.offline = Duration::from_mins(value.parse()?),
             "--against" => given.against = Recorded::read(&std::fs::read_to_string(value)?),
+            "--drawings" => given.drawings = Some(std::fs::canonicalize(value)?),
             _ => return Err(format!("there is no option {name}").into()),
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::chart::Point;
 use crate::recorded::Ratio;
 
 /// A line of the table.
@@ -12,6 +13,8 @@ pub(crate) struct Row {
     measured: String,
     beside: String,
     ratio: Option<Ratio>,
+    values: (f64, f64),
+    points: Vec<Point>,
 }
 
 impl Row {
@@ -34,12 +37,38 @@ impl Row {
             measured: format!("{} {}", short(measured.0), measured.1),
             beside: format!("{beside}: {} {}", short(limit.0), limit.1),
             ratio: Some(ratio),
+            values: (measured.0, limit.0),
+            points: Vec::new(),
         }
     }
 
     /// A figure that stands alone.
     pub(crate) fn alone(what: impl Into<String>, measured: impl Into<String>) -> Self {
-        Self { what: what.into(), measured: measured.into(), beside: String::new(), ratio: None }
+        let (what, measured) = (what.into(), measured.into());
+        Self {
+            what,
+            measured,
+            beside: String::new(),
+            ratio: None,
+            values: (f64::NAN, f64::NAN),
+            points: Vec::new(),
+        }
+    }
+
+    /// The same as a point of a drawing.
+    pub(crate) fn at(mut self, chart: &'static str, line: &str, x: f64) -> Self {
+        self.points.push(Point { chart, line: line.to_owned(), x, y: self.values.0 });
+        self
+    }
+
+    /// What it is beside as a point of a drawing.
+    pub(crate) fn limit_at(mut self, chart: &'static str, line: &str, x: f64) -> Self {
+        self.points.push(Point { chart, line: line.to_owned(), x, y: self.values.1 });
+        self
+    }
+
+    pub(crate) fn points(&self) -> &[Point] {
+        &self.points
     }
 
     pub(crate) fn ratio(&self) -> Option<&Ratio> {
