@@ -164,7 +164,14 @@ make_deb() {
     mkdir -p "$into/DEBIAN"
     cp -a "$stage" "$into/usr"
     mv "$into/usr/share/zsh/site-functions" "$into/usr/share/zsh/vendor-completions"
-    mv "$into/usr/share/doc/$name/LICENSE" "$into/usr/share/doc/$name/copyright"
+    local doc=$into/usr/share/doc/$name
+    rm "$doc/LICENSE" "$doc/LICENSE-APACHE"
+    install -m 644 packaging/deb/copyright "$doc/copyright"
+    mkdir -p "$into/usr/share/lintian/overrides"
+    install -m 644 packaging/deb/lintian-overrides "$into/usr/share/lintian/overrides/$name"
+    printf '%s (%s-1) unstable; urgency=medium\n\n  * See changelog.gz.\n\n -- %s  %s\n' "$name" "$version" \
+        "$(sed -n 's/^Maintainer: //p' packaging/deb/control.in)" "$(date --rfc-email --date "@$SOURCE_DATE_EPOCH")" |
+        gzip -9n >"$doc/changelog.Debian.gz"
     local needs="libc6 (>= $(oldest_libc))"
     if readelf --dynamic --wide "$into"/usr/bin/* | grep -q 'NEEDED.*libgcc_s'; then
         needs+=', libgcc-s1'
@@ -185,7 +192,7 @@ d}' "packaging/deb/$script.in" >"$into/DEBIAN/$script"
     date_all "$into"
     local effort=9
     [[ $profile == dev ]] && effort=0
-    dpkg-deb --root-owner-group -Zxz "-z$effort" --threads-max=1 --build "$into" "$dist/${name}_${version}_$arch.deb" >&2
+    dpkg-deb --root-owner-group -Zxz "-z$effort" --threads-max=1 --build "$into" "$dist/${name}_$version-1_$arch.deb" >&2
 }
 
 make_rpm() {
