@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 use serde::de::DeserializeOwned;
-use sync_wire::{ItemState, ProjectState, ProjectType};
+use sync_wire::{Goal, ItemState, ProjectState, ProjectType};
 use uuid::Uuid;
 
 use crate::complete;
@@ -86,10 +86,12 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Take over the Python client's databases now
     Import(Import),
-    /// Send nothing until `resume`
-    Pause,
+    /// Send nothing until `resume`, or for a while
+    Pause(Pause),
     /// Send again after `pause`
     Resume,
+    /// Wait until the daemon is ready, all is sent, or a project is registered
+    Wait(Wait),
     /// Make the daemon read its configuration again
     Reload,
     /// Stop the daemon
@@ -286,6 +288,31 @@ pub(crate) struct Import {
     pub(crate) from: Option<PathBuf>,
 }
 
+/// `pause`
+#[derive(Args, Debug)]
+pub(crate) struct Pause {
+    /// Go on by itself after this long [default: not before `resume`]
+    #[arg(long = "for", value_name = "DUR", value_parser = patience)]
+    pub(crate) length: Option<Duration>,
+    /// Why, for whoever looks at the status
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// `wait`
+#[derive(Args, Debug)]
+pub(crate) struct Wait {
+    /// What for: ready (the daemon answers), idle (nothing waits to be sent), or registered (the cloud has a project)
+    #[arg(long = "for", value_name = "WHAT", value_parser = word::<Goal>, add = ArgValueCandidates::new(complete::goals))]
+    pub(crate) goal: Goal,
+    /// The project, or a path in it, for `registered` [default: the current folder]
+    #[arg(value_name = "PATH", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) path: Option<PathBuf>,
+    /// For how long
+    #[arg(long, value_name = "DUR", default_value = "1m", value_parser = duration)]
+    pub(crate) within: Duration,
+}
+
 /// `service`
 #[derive(Args, Debug)]
 pub(crate) struct Service {
@@ -297,7 +324,7 @@ pub(crate) struct Service {
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum ServiceCommand {
     /// Write the service's file, start the daemon, and see that it answers
-    Install(ServiceFiles),
+    Install(ServiceInstall),
     /// Stop the daemon and remove the service's file; the data stays
     Uninstall(ServiceFiles),
     /// Start the daemon and see that it answers
@@ -308,6 +335,16 @@ pub(crate) enum ServiceCommand {
     Restart(ServiceRun),
     /// Show how the service stands
     Status,
+}
+
+/// `service install`
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct ServiceInstall {
+    #[command(flatten)]
+    pub(crate) files: ServiceFiles,
+    /// Start the daemon when somebody first asks it, not with the session (systemd)
+    #[arg(long)]
+    pub(crate) socket_activated: bool,
 }
 
 /// What is done to files of the service manager.

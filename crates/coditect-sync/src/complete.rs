@@ -10,7 +10,7 @@ use clap_complete::CompletionCandidate;
 use clap_complete::engine::{PathCompleter, ValueCompleter};
 use sync_config::PlaceFlags;
 use sync_wire::{
-    Call, Client, ItemState, ProjectState, ProjectType, ProjectsPage, ProjectsQuery, QueueItemsPage,
+    Call, Client, Goal, ItemState, ProjectState, ProjectType, ProjectsPage, ProjectsQuery, QueueItemsPage,
     QueueItemsQuery,
 };
 
@@ -79,6 +79,12 @@ fn words(all: &[&'static str]) -> Vec<CompletionCandidate> {
 pub(crate) fn project_states() -> Vec<CompletionCandidate> {
     use ProjectState::{Missing, Pending, Registered, Rejected};
     words(&[Registered, Pending, Missing, Rejected].map(ProjectState::as_str))
+}
+
+/// What can be waited for.
+pub(crate) fn goals() -> Vec<CompletionCandidate> {
+    use Goal::{Idle, Ready, Registered};
+    words(&[Ready, Idle, Registered].map(Goal::as_str))
 }
 
 /// Types of projects.

@@ -46,6 +46,10 @@ impl Daemon {
 
     /// Whether nobody is there any more: the socket goes first, the process later, and only then can another start.
     pub(crate) fn has_gone(&mut self) -> bool {
+        if self.places.lock.exists() {
+            // Asking could start another, where the service manager listens for it.
+            return !absent::is_locked(&self.places);
+        }
         let asked = self.client.send(&Call::ready());
         matches!(asked, Err(ClientError::NoSocket { .. } | ClientError::NobodyListens { .. }))
             && !absent::is_locked(&self.places)

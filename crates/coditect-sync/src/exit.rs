@@ -57,7 +57,7 @@ Exit status:
    2  wrong usage
    3  not found or not registered
   69  no daemon answers
-  75  accepted and queued, not yet in the cloud (only with --wait)
+  75  accepted and queued, not yet in the cloud (only with --wait); `wait`: not in time
   77  the cloud refuses the credentials
   78  bad configuration
 

@@ -39,6 +39,7 @@ fn every_command_explains_itself() {
         &["scan"],
         &["import"],
         &["pause"],
+        &["wait"],
         &["resume"],
         &["reload"],
         &["stop"],

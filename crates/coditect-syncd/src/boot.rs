@@ -1,6 +1,7 @@
 //! The order of starting and of ending, nothing else.
 
 use std::future::Future;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use sync_store::{Limits, Opened, Store};
 use sync_wire::LockInfo;
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::args::{Args, Command, manual_page};
 use crate::clock::Clock;
@@ -19,7 +21,9 @@ use crate::fatal::Fatal;
 use crate::lock::{Lock, LockError};
 use crate::logging::{self, Logging};
 use crate::network::network;
-use crate::service::Service;
+use crate::program::{Look, Program};
+use crate::sandbox::{Sandbox, Wish};
+use crate::service::{Manager, Service};
 use crate::stop::Stop;
 use crate::supervisor::{Fault, Supervisor};
 use crate::{chain, control, dev, inspect, machine, memory, places, signals};
@@ -37,18 +41,24 @@ pub fn run(args: Args) -> Result<(), Fatal> {
         return manual_page(&mut std::io::stdout().lock())
             .map_err(|error| Fatal::Failed(format!("failed to print: {error}")));
     }
-    // Everything that is made from here on is for this user alone.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let environment = read_environment();
     if environment.variable(memory::DUMPABLE).is_none() {
         memory::keep_private();
     }
+    let manager = Manager::of(&environment);
+    run_under(manager, args, environment).map_err(|fatal| fatal.under(manager))
+}
+
+fn run_under(manager: Option<Manager>, args: Args, environment: Environment) -> Result<(), Fatal> {
+    // Everything that is made from here on is for this user alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let places = environment.places(&args.place_flags()).map_err(|problem| Fatal::from(vec![problem]))?;
     let loaded = environment.load(&places.config_file, args.values())?;
     if let Some(Command::Inspect { paths, .. }) = &args.command {
         return inspect::run(&loaded.config, paths);
     }
     places::prepare(&places).map_err(|error| Fatal::config(&error))?;
+    let handed = control::handed_over(&environment).map_err(|line| Fatal::Config(vec![line]))?;
 
     let clock = Clock::System;
     let dice = Dice::System;
@@ -63,6 +73,8 @@ pub fn run(args: Args) -> Result<(), Fatal> {
         LockError::File { source, .. } if passes(source) => Fatal::Fault(error.to_string()),
         LockError::File { .. } => Fatal::Config(vec![error.to_string()]),
     })?;
+    // Before the first thread: it holds for this one and those that come.
+    let sandbox = Sandbox::enter(Wish::of(&loaded.config), &places, args.dev);
     let (logging, log_files) =
         logging::start(&loaded.config.sync_daemon.log, &places.logs).map_err(|error| {
             Fatal::Config(vec![format!("failed to log to `{}`: {error}", places.logs.display())])
@@ -79,14 +91,34 @@ pub fn run(args: Args) -> Result<(), Fatal> {
         .thread_keep_alive(Duration::from_secs(2))
         .build()
         .map_err(|error| Fatal::Fault(format!("failed to build the runtime: {error}")))?;
-    let life = Life { args, environment, places, loaded, clock, dice, stop, reload, logging };
+    let life = Life {
+        args,
+        environment,
+        places,
+        loaded,
+        clock,
+        dice,
+        stop,
+        reload,
+        logging,
+        sandbox,
+        manager,
+        handed,
+    };
     let result = runtime.block_on(life.live());
     runtime.shutdown_timeout(RUNTIME_GRACE);
     // The socket is gone by now, so a successor's cannot be taken for ours.
     lock.release();
     signals.end();
-    if let Err(Fatal::Fault(line)) = &result {
-        tracing::error!("{line}");
+    match &result {
+        Err(Fatal::Fault(said)) => tracing::error!("{said}"),
+        // launchd is told that it succeeded; the log is where a person looks for why it did not.
+        Err(Fatal::Config(lines)) if manager == Some(Manager::Launchd) => {
+            for line in lines {
+                tracing::error!("{line}");
+            }
+        }
+        Ok(()) | Err(_) => {}
     }
     drop(log_files);
     result
@@ -102,19 +134,28 @@ struct Life {
     stop: Stop,
     reload: Arc<Notify>,
     logging: Logging,
+    sandbox: Sandbox,
+    manager: Option<Manager>,
+    /// The control socket, where the service manager made it.
+    handed: Option<UnixListener>,
 }
 
 impl Life {
-    async fn live(self) -> Result<(), Fatal> {
+    async fn live(mut self) -> Result<(), Fatal> {
         let service = Service::new(self.environment.variable("NOTIFY_SOCKET"));
         tracing::info!(version = VERSION, pid = std::process::id(), "starting");
         for warning in &self.loaded.warnings {
             tracing::warn!("{warning}");
         }
+        self.sandbox.say();
         let machine = machine::identity(&self.places.machine_id, self.dice.id())
             .map_err(|error| Fatal::config(&error))?;
         // Bound before the database is opened: a client that knocks meanwhile waits instead of being refused.
-        let bound = control::bind(&self.places.socket).map_err(|error| Fatal::config(&error))?;
+        let bound = match self.handed.take() {
+            Some(socket) => control::take(&self.places.socket, socket),
+            None => control::bind(&self.places.socket),
+        }
+        .map_err(|error| Fatal::config(&error))?;
         let (store, unclean) =
             open_store(&self.places.database, &self.loaded.config, &self.clock, &self.dice).await?;
 
@@ -139,6 +180,7 @@ impl Life {
             settings,
             stop: self.stop.clone(),
             unclean,
+            sandbox: self.sandbox.clone(),
         })
         .await
         .map_err(|error| Fatal::Fault(format!("failed to {}", chain(&error))))?;
@@ -156,7 +198,11 @@ impl Life {
         let watchdog =
             self.environment.variable("WATCHDOG_USEC").and_then(|micros| micros.to_str()?.parse().ok());
         let pulse = watchdog.map(|micros: u64| Duration::from_micros(micros / 3));
-        supervisor.start("service", tell_service(telling, pulse, engine.clone(), self.stop.clone()));
+        let program = self
+            .manager
+            .and_then(|_| Program::started_as(std::env::args_os().next(), std::env::current_exe().ok()));
+        let reports = Reports { service: telling, pulse, program };
+        supervisor.start("service", reports.tell(engine.clone(), self.stop.clone()));
         let stop = self.stop.clone();
         supervisor.start("reload", self.follow_reloads(engine.clone(), dev));
         let ended: Result<(), Fault> = supervisor.watch(grace).await;
@@ -175,7 +221,7 @@ impl Life {
         match ended {
             Ok(()) => {
                 tracing::info!("stopped");
-                Ok(())
+                stop.again().map_or(Ok(()), |why| Err(Fatal::Again(why.to_owned())))
             }
             Err(fault) => {
                 tracing::error!(task = fault.task, "{fault}");
@@ -190,7 +236,7 @@ impl Life {
         engine: Engine,
         dev: Option<crate::engine::DevSettings>,
     ) -> impl Future<Output = Result<(), String>> + Send {
-        let Self { args, environment, places, stop, reload, logging, .. } = self;
+        let Self { args, environment, places, stop, reload, logging, sandbox, manager, .. } = self;
         async move {
             loop {
                 tokio::select! {
@@ -204,6 +250,11 @@ impl Life {
                             tracing::warn!("{warning}");
                         }
                         logging.follow(&loaded.config.sync_daemon.log);
+                        match (sandbox.differs(&loaded.config), manager) {
+                            (Some(why), Some(_)) => stop.start_again(why),
+                            (Some(why), None) => tracing::warn!("{why}: start the daemon again"),
+                            (None, _) => {}
+                        }
                         engine.follow(Settings {
                             config: loaded.config,
                             places: places.clone(),
@@ -279,35 +330,53 @@ fn say_where(loaded: &Loaded, places: &Places) {
     );
 }
 
-/// Tells the service manager how things are, and that they are: the pulse goes out only after the database answered on
-/// the thread that all tasks share.
-async fn tell_service(
+/// What the service manager is told, and what it is asked for.
+struct Reports {
     service: Service,
+    /// How often the manager wants to hear that all is well.
     pulse: Option<Duration>,
-    engine: Engine,
-    stop: Stop,
-) -> Result<(), String> {
-    service.ready();
-    tracing::info!(socket = %engine.socket().display(), "ready");
-    if !service.listens() {
-        stop.finishing().await;
-        return Ok(());
-    }
-    let mut line = String::new();
-    let mut progress = engine.progress();
-    loop {
-        progress.mark_unchanged();
-        if let Some(next) = engine.one_line().await {
-            service.alive();
-            if next != line {
-                service.status(&next);
-                line = next;
-            }
+    /// The program file, where somebody would start the daemon again when it is replaced.
+    program: Option<Program>,
+}
+
+impl Reports {
+    /// Tells the service manager how things are, and that they are: the pulse goes out only after the database answered
+    /// on the thread that all tasks share. Ends the daemon when its program was replaced; it is looked at whenever this
+    /// loop is awake.
+    async fn tell(self, engine: Engine, stop: Stop) -> Result<(), String> {
+        let Self { service, pulse, mut program } = self;
+        service.ready();
+        tracing::info!(socket = %engine.socket().display(), "ready");
+        if !service.listens() && program.is_none() {
+            stop.finishing().await;
+            return Ok(());
         }
-        tokio::select! {
-            () = stop.finishing() => return Ok(()),
-            changed = progress.changed() => changed.map_err(|gone| format!("follow the engine: {gone}"))?,
-            () = tokio::time::sleep(pulse.unwrap_or(Duration::MAX)), if pulse.is_some() => {}
+        let mut line = String::new();
+        let mut progress = engine.progress();
+        loop {
+            progress.mark_unchanged();
+            if let Some(next) = engine.one_line().await {
+                service.alive();
+                if next != line {
+                    service.status(&next);
+                    line = next;
+                }
+            }
+            let look = program.as_mut().map_or(Look::Same, |program| program.look(Instant::now()));
+            let settled = match (look, &program) {
+                (Look::Replaced, Some(program)) => {
+                    stop.start_again(format!("its program `{}` was replaced", program.path().display()));
+                    None
+                }
+                (Look::Settling(until), _) => Some(until),
+                (Look::Same | Look::Replaced, _) => None,
+            };
+            tokio::select! {
+                () = stop.finishing() => return Ok(()),
+                changed = progress.changed() => changed.map_err(|gone| format!("follow the engine: {gone}"))?,
+                () = tokio::time::sleep(pulse.unwrap_or(Duration::MAX)), if pulse.is_some() => {}
+                () = tokio::time::sleep_until(settled.unwrap_or_else(Instant::now)), if settled.is_some() => {}
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use sync_config::Problem;
 
+use crate::service::Manager;
 use crate::supervisor::{EXIT_FAULT, Fault};
 
 /// Why the daemon ended otherwise than as asked.
@@ -18,20 +19,39 @@ pub enum Fatal {
     Config(Vec<String>),
     /// An inspection did not work.
     Failed(String),
+    /// It ended as asked, and is to be started again.
+    Again(String),
+    /// Another start would not mend it, and its manager knows only success and failure.
+    Settled(Vec<String>),
 }
 
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 64;
 const EXIT_LOCKED: u8 = 75;
 const EXIT_CONFIG: u8 = 78;
+/// Not among those of sysexits, so that it means this alone.
+const EXIT_AGAIN: u8 = 79;
+const EXIT_SETTLED: u8 = 0;
 
 impl Fatal {
     /// Prints clap's own words: help and version are no failure.
     pub fn usage(error: &clap::Error) -> ExitCode {
-        if error.print().is_err() {
-            return ExitCode::from(EXIT_USAGE);
+        let printed = error.print().is_ok();
+        let settled = Manager::of(&sync_config::read_environment()) == Some(Manager::Launchd);
+        if settled || (printed && !error.use_stderr()) {
+            ExitCode::from(EXIT_SETTLED)
+        } else {
+            ExitCode::from(EXIT_USAGE)
         }
-        if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
+    }
+
+    /// The same end as this manager has to be told of it: launchd starts again whatever did not succeed.
+    pub(crate) fn under(self, manager: Option<Manager>) -> Self {
+        match (manager, self) {
+            (Some(Manager::Launchd), Self::Locked(line) | Self::Failed(line)) => Self::Settled(vec![line]),
+            (Some(Manager::Launchd), Self::Config(lines)) => Self::Settled(lines),
+            (Some(Manager::Launchd | Manager::Systemd) | None, fatal) => fatal,
+        }
     }
 
     pub(crate) fn config(error: &dyn std::error::Error) -> Self {
@@ -45,6 +65,8 @@ impl Fatal {
             Self::Locked(line) => (EXIT_LOCKED, std::slice::from_ref(line)),
             Self::Config(lines) => (EXIT_CONFIG, lines.as_slice()),
             Self::Failed(line) => (EXIT_FAILED, std::slice::from_ref(line)),
+            Self::Again(line) => (EXIT_AGAIN, std::slice::from_ref(line)),
+            Self::Settled(lines) => (EXIT_SETTLED, lines.as_slice()),
         };
         let mut stderr = io::stderr().lock();
         for line in lines {
@@ -65,5 +87,31 @@ impl From<Vec<Problem>> for Fatal {
 impl From<Fault> for Fatal {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_start_does_not_mend_is_success_to_launchd_and_a_failure_elsewhere() {
+        let all = || {
+            [
+                Fatal::Fault("x".to_owned()),
+                Fatal::Again("x".to_owned()),
+                Fatal::Locked("x".to_owned()),
+                Fatal::Config(vec!["x".to_owned()]),
+                Fatal::Failed("x".to_owned()),
+            ]
+        };
+        for (manager, settled) in [
+            (None, [false; 5]),
+            (Some(Manager::Systemd), [false; 5]),
+            (Some(Manager::Launchd), [false, false, true, true, true]),
+        ] {
+            let ends = all().map(|fatal| matches!(fatal.under(manager), Fatal::Settled(_)));
+            assert_eq!(ends, settled, "{manager:?}");
+        }
     }
 }

@@ -19,6 +19,8 @@ mod machine;
 mod memory;
 mod network;
 mod places;
+mod program;
+mod sandbox;
 mod service;
 mod signals;
 mod stop;

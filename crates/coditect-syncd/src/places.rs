@@ -28,13 +28,18 @@ pub(crate) enum PlaceError {
     },
 }
 
-/// Makes the state directory and its log folder, 0700.
+/// Makes the state directory and its log folder, 0700, and the other folders that the daemon writes to.
 ///
 /// # Errors
 /// When it is a symlink, belongs to somebody else, is open to others, or cannot be written to.
 pub(crate) fn prepare(places: &Places) -> Result<(), PlaceError> {
     private(&places.state_dir)?;
-    private(&places.logs)
+    private(&places.logs)?;
+    // These have to be there before the sandbox closes. Whoever needs one says why it could not be made.
+    for folder in [Some(&*places.data_dir), places.socket.parent()].into_iter().flatten() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).unwrap_or_default();
+    }
+    Ok(())
 }
 
 fn private(folder: &Path) -> Result<(), PlaceError> {

@@ -6,6 +6,28 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
+use sync_config::Environment;
+
+/// Who starts the daemon again when it ends, as the files of `coditect-sync service install` tell it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Manager {
+    /// The user manager of systemd, which knows what each exit status means.
+    Systemd,
+    /// launchd, which knows success and failure.
+    Launchd,
+}
+
+impl Manager {
+    /// By the variable in those files; another manager may not start the daemon again.
+    pub(crate) fn of(environment: &Environment) -> Option<Self> {
+        match environment.variable("CODITECT_SYNC_MANAGER")?.to_str()? {
+            "systemd" => Some(Self::Systemd),
+            "launchd" => Some(Self::Launchd),
+            _ => None,
+        }
+    }
+}
+
 /// The manager's ear.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Service {

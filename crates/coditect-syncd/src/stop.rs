@@ -1,7 +1,7 @@
 //! The two levels of stopping, which can be asked at any time: finish what you have, and drop it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +12,8 @@ pub(crate) struct Stop {
     drop: CancellationToken,
     /// For work on blocking threads, which looks at it between two steps.
     flag: Arc<AtomicBool>,
+    /// Why the service manager is to start the daemon again.
+    again: Arc<OnceLock<String>>,
 }
 
 impl Stop {
@@ -19,6 +21,18 @@ impl Stop {
     pub(crate) fn finish(&self) {
         self.flag.store(true, Ordering::Relaxed);
         self.finish.cancel();
+    }
+
+    /// As [`Self::finish`], and the daemon is to be started again afterwards.
+    pub(crate) fn start_again(&self, why: impl Into<String>) {
+        let why = self.again.get_or_init(|| why.into());
+        tracing::info!("stopping, to be started again: {why}");
+        self.finish();
+    }
+
+    /// Why the daemon is to be started again.
+    pub(crate) fn again(&self) -> Option<&str> {
+        self.again.get().map(String::as_str)
     }
 
     /// What is in progress is dropped too.

@@ -110,8 +110,13 @@ fn what_is_asked_for_without_a_body_is_done() {
         let reply = post(daemon.socket(), path, "{}");
         assert_eq!((reply.status, reply.json()), (status, expected), "{path}");
     };
-    check("/v1/pause", 200, json!({"paused": true}));
-    check("/v1/resume", 200, json!({"paused": false}));
+    let paused = post(daemon.socket(), "/v1/pause", "{\"for_ms\": 60000, \"reason\": \"a test\"}").json();
+    assert_eq!(
+        (&paused["paused"], &paused["pause"]["by"], &paused["pause"]["reason"]),
+        (&json!(true), &json!("user"), &json!("a test"))
+    );
+    assert!(paused["pause"]["until"].as_str() > paused["pause"]["since"].as_str(), "{paused}");
+    check("/v1/resume", 200, json!({"paused": false, "pause": null}));
     check("/v1/queue/flush", 200, json!({"delivered": 0, "remaining": 0, "dead": 0}));
     check("/v1/queue/retry-dead", 200, json!({"retried": 0}));
     check("/v1/reload", 202, json!({}));

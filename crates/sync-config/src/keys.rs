@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::address;
 use crate::given::{Base, Given, Refused};
-use crate::schema::{Config, LogFormat, LogLevel};
+use crate::schema::{Config, LogFormat, LogLevel, Sandbox};
 use crate::secret::Secret;
 
 /// The beginning of every environment variable that stands for a key.
@@ -151,6 +151,10 @@ pub(crate) const KEYS: &[Key] = &[
     }),
     key("sync_daemon.legacy_import", |config, given, _| {
         config.sync_daemon.legacy_import = given.truth()?;
+        Ok(())
+    }),
+    key("sync_daemon.sandbox", |config, given, _| {
+        config.sync_daemon.sandbox = given.choice(&[("auto", Sandbox::Auto), ("off", Sandbox::Off)])?;
         Ok(())
     }),
     key("sync_daemon.log.level", |config, given, _| {

@@ -25,6 +25,6 @@ pub use origin::Origin;
 pub use places::{PlaceFlags, Places};
 pub use problem::Problem;
 pub use schema::{
-    CloudSync, Config, CredentialSource, Discovery, Log, LogFormat, LogLevel, SyncDaemon, schema,
+    CloudSync, Config, CredentialSource, Discovery, Log, LogFormat, LogLevel, Sandbox, SyncDaemon, schema,
 };
 pub use secret::Secret;

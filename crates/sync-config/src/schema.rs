@@ -145,6 +145,8 @@ pub struct SyncDaemon {
     pub queue_max_items: u32,
     /// Whether the queue and cache of the Python client are taken over.
     pub legacy_import: bool,
+    /// What keeps the daemon from writing outside of its own folders; a change takes effect at the next start.
+    pub sandbox: Sandbox,
     /// The daemon's log.
     pub log: Log,
 }
@@ -157,9 +159,21 @@ impl Default for SyncDaemon {
             shutdown_grace: Duration::from_secs(10),
             queue_max_items: 100_000,
             legacy_import: true,
+            sandbox: Sandbox::Auto,
             log: Log::default(),
         }
     }
+}
+
+/// What keeps the daemon from writing outside of its own folders.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Sandbox {
+    /// The system (Landlock), where it can and no `credential_command` is set.
+    Auto,
+    /// Nothing but what the service manager does.
+    Off,
 }
 
 /// Finding projects on disk.

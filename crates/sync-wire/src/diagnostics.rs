@@ -35,6 +35,9 @@ pub struct Diagnostics {
     pub store: StoreFigures,
     /// The process, where the system tells.
     pub process: ProcessFigures,
+    /// What keeps the daemon from doing more than it has to.
+    #[serde(default)]
+    pub sandbox: SandboxFigures,
     /// What happened last, the newest last.
     pub events: Vec<Event>,
 }
@@ -67,4 +70,21 @@ pub struct ProcessFigures {
     pub threads: Option<u64>,
     /// Open files and sockets.
     pub open_files: Option<u64>,
+}
+
+/// What keeps the daemon from doing more than it has to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SandboxFigures {
+    /// Whether it can write to its own folders alone.
+    pub confined: bool,
+    /// These folders.
+    pub folders: Vec<String>,
+    /// The version of Landlock that sees to it.
+    pub landlock: Option<u8>,
+    /// Why it is not confined.
+    pub why_not: Option<String>,
+    /// Whether it and what it starts can gain no privileges, where the system tells.
+    pub no_new_privileges: Option<bool>,
+    /// Whether it is let make some system calls only, where the system tells.
+    pub system_calls_filtered: Option<bool>,
 }

@@ -44,7 +44,7 @@ pub mod status;
 mod whole;
 
 pub use client::{Call, Client, ClientError, EventStream, Heard, Response};
-pub use diagnostics::{Diagnostics, ProcessFigures, StoreFigures};
+pub use diagnostics::{Diagnostics, ProcessFigures, SandboxFigures, StoreFigures};
 pub use discovery::{ScanAnswer, ScanRequest};
 pub use events::{Event, EventsQuery, Missed};
 pub use import::{ImportAnswer, ImportRequest};
@@ -60,8 +60,8 @@ pub use registration::{RegisterRequest, SyncRequest, SyncResult, SyncResults};
 pub use resolve::{ResolveAnswer, ResolveQuery, Source, Subject};
 pub use socket::{SOCKET_VARIABLE, TooLong, socket_path};
 pub use status::{
-    CacheCounts, CloudState, CloudStatus, DiscoveryStatus, Health, LastError, LastScan, PauseAnswer,
-    ProjectCounts, QueueCounts, Ready, RootState, RootStatus, Status,
+    CacheCounts, CloudState, CloudStatus, DiscoveryStatus, Goal, Health, LastError, LastScan, PauseAnswer,
+    PauseRequest, PauseStatus, ProjectCounts, QueueCounts, Ready, RootState, RootStatus, Status, WaitAnswer,
 };
 
 /// The version of the control API that these types describe; the `1` in `/v1/`.

@@ -22,6 +22,9 @@ pub struct Status {
     pub dev: bool,
     /// Whether somebody told it to send nothing for now.
     pub paused: bool,
+    /// Who did, why and until when; `null` while it is not paused.
+    #[serde(default)]
+    pub pause: Option<PauseStatus>,
     /// This machine, as the cloud knows it.
     pub machine_uuid: Uuid,
     /// The tenant for which it registers; `null` until one is known.
@@ -213,9 +216,72 @@ pub struct Ready {
     pub why: Option<String>,
 }
 
+/// Body of `POST /v1/pause`: send nothing from here on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseRequest {
+    /// For how long, in milliseconds, at most 30 days; without it until somebody resumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_ms: Option<u64>,
+    /// Why, for whoever looks at the status; one line of at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Who paused sending, why and until when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PauseStatus {
+    /// Who: `user` is whoever asked through the control socket.
+    pub by: String,
+    /// When.
+    pub since: String,
+    /// When it ends by itself; `null` when somebody has to resume.
+    pub until: Option<String>,
+    /// Why; `null` when nobody said.
+    pub reason: Option<String>,
+}
+
 /// What `POST /v1/pause` and `POST /v1/resume` answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PauseAnswer {
     /// Whether nothing is sent from here on.
     pub paused: bool,
+    /// Who paused it, why and until when.
+    #[serde(default)]
+    pub pause: Option<PauseStatus>,
+}
+
+/// What can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// The daemon answers questions well.
+    Ready,
+    /// All projects were looked for and nothing waits to be sent.
+    Idle,
+    /// The cloud has a project.
+    Registered,
+}
+
+impl Goal {
+    /// The word it is written as.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Idle => "idle",
+            Self::Registered => "registered",
+        }
+    }
+}
+
+/// What `GET /v1/wait` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WaitAnswer {
+    /// What was waited for.
+    #[serde(rename = "for")]
+    pub goal: Goal,
+    /// Whether it is so.
+    pub reached: bool,
+    /// What is still missing.
+    pub why: Option<String>,
 }

@@ -66,7 +66,7 @@ fn by_daemon(start: Start, folders: &[PathBuf]) -> (f64, f64) {
         home.set_cloud("auth_token", dev_token("acme", None));
         let daemon = Daemon::start(&home);
         let mut client = client(&home);
-        client.accomplish(&Call::pause()).expect("a pause");
+        client.accomplish(&Call::pause(&sync_wire::PauseRequest::default())).expect("a pause");
         give(&mut client, folders, 1);
         let process = Process(daemon.pid());
         let before = process.cpu();

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sync_wire::Call;
+use sync_wire::{Call, PauseRequest};
 
-use super::Context;
+use super::{Context, millis};
+use crate::args::Pause;
 use crate::clock;
+use crate::human::span;
 use crate::out::Answer;
 use crate::problem::Failure;
 
@@ -16,8 +18,16 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long a daemon that is stopping is looked at; more than its grace is by default.
 const LONGEST_STOP: Duration = Duration::from_secs(20);
 
-pub(super) fn pause(context: &Context) -> Result<Answer, Failure> {
-    told(context, &Call::pause(), "paused: nothing is sent until `coditect-sync resume`")
+pub(super) fn pause(pause: &Pause, context: &Context) -> Result<Answer, Failure> {
+    let request = PauseRequest { for_ms: millis(pause.length), reason: pause.reason.clone() };
+    let text = match pause.length {
+        Some(length) => format!(
+            "paused: nothing is sent for {}, or until `coditect-sync resume`",
+            span(length.as_secs().max(1))
+        ),
+        None => "paused: nothing is sent until `coditect-sync resume`".to_owned(),
+    };
+    told(context, &Call::pause(&request), &text)
 }
 
 pub(super) fn resume(context: &Context) -> Result<Answer, Failure> {

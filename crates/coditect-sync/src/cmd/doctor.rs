@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use sync_config::{CredentialSource, Loaded, Places};
-use sync_wire::{Call, CloudState, Health, Ready, RootState, Status};
+use sync_wire::{Call, CloudState, Health, Ready, RootState, SandboxFigures, Status};
 
 use super::Context;
 use super::service::installed;
@@ -108,6 +108,18 @@ fn all(places: &Places, context: &Context) -> Result<Vec<Check>, Failure> {
                 said = Some(status);
             }
             Err(failure) => checks.push(of_failure("daemon.status", &failure)),
+        }
+    }
+    if said.is_some() {
+        /// The part of the diagnostics that is judged; an older daemon has none of it.
+        #[derive(serde::Deserialize)]
+        struct Diagnosed {
+            #[serde(default)]
+            sandbox: Option<SandboxFigures>,
+        }
+        match daemon.ask_for::<Diagnosed>(&Call::diagnostics()) {
+            Ok((diagnosed, _)) => checks.extend(diagnosed.sandbox.as_ref().map(status::sandbox)),
+            Err(failure) => checks.push(of_failure("daemon.sandbox", &failure)),
         }
     }
     // A daemon may have been given other roots than the configuration's; it is its own that count.

@@ -19,6 +19,7 @@ mod scan;
 mod service;
 mod status;
 mod top;
+mod wait;
 
 pub(crate) use completions::VARIABLE as COMPLETE_VARIABLE;
 pub(crate) use events::tone as tone_of_event;
@@ -77,7 +78,8 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Answer, Failur
         Command::Import(import) => import::run(import, context),
         Command::Scan(scan) => scan::run(scan, context),
         Command::Inspect(inspect) => inspect::run(inspect, context),
-        Command::Pause => admin::pause(context),
+        Command::Pause(pause) => admin::pause(pause, context),
+        Command::Wait(wait) => wait::run(wait, context),
         Command::Resume => admin::resume(context),
         Command::Reload => admin::reload(context),
         Command::Stop => admin::stop(context),

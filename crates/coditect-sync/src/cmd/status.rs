@@ -1,6 +1,7 @@
 //! `status`: one screen that ends with what to do.
 
 use sync_wire::{Call, CloudState, DiscoveryStatus, RootState, Status};
+use time::OffsetDateTime;
 
 use super::{Context, queue};
 use crate::human::{Tone, clean, cloud_state, count, elapsed, next, relative, span};
@@ -122,6 +123,15 @@ fn roots(discovery: &DiscoveryStatus, context: &Context) -> String {
     table.render(context.view)
 }
 
+/// Who paused, since when, until when and why, after "paused".
+fn paused(status: &Status, now: OffsetDateTime) -> String {
+    let Some(pause) = &status.pause else { return String::new() };
+    let until =
+        pause.until.as_deref().map(|until| format!(", goes on {}", next(now, until))).unwrap_or_default();
+    let reason = pause.reason.as_deref().map(|reason| format!(" ({})", clean(reason))).unwrap_or_default();
+    format!(" by {} for {}{until}{reason}", clean(&pause.by), elapsed(now, &pause.since))
+}
+
 /// What somebody should know or do, the most pressing first; empty when all is well.
 fn advice(status: &Status, context: &Context) -> Vec<String> {
     let mut advice = Vec::new();
@@ -158,7 +168,10 @@ fn advice(status: &Status, context: &Context) -> Vec<String> {
         advice.push(format!("{} and nothing is lost", count(waiting, "project waits", "projects wait")));
     }
     if status.paused {
-        advice.push("sending is paused: run `coditect-sync resume` to go on".to_owned());
+        advice.push(format!(
+            "sending is paused{}: run `coditect-sync resume` to go on",
+            paused(status, context.now)
+        ));
     }
     if status.queue.parked > 0 {
         advice.push(format!(

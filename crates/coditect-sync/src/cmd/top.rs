@@ -7,8 +7,8 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use sync_wire::{
-    Call, EventStream, EventsQuery, FlushAnswer, FlushRequest, Heard, PauseAnswer, ScanAnswer, ScanRequest,
-    Status,
+    Call, EventStream, EventsQuery, FlushAnswer, FlushRequest, Heard, PauseAnswer, PauseRequest, ScanAnswer,
+    ScanRequest, Status,
 };
 
 use super::Context;
@@ -142,7 +142,9 @@ fn done(key: Key, paused: bool, daemon: &mut Daemon) -> String {
         Key::Pause if paused => {
             daemon.ask_for::<PauseAnswer>(&Call::resume()).map(|_| "what waits is sent again".to_owned())
         }
-        Key::Pause => daemon.ask_for::<PauseAnswer>(&Call::pause()).map(|_| "nothing is sent".to_owned()),
+        Key::Pause => daemon
+            .ask_for::<PauseAnswer>(&Call::pause(&PauseRequest::default()))
+            .map(|_| "nothing is sent".to_owned()),
         Key::Scan => daemon
             .ask_for::<ScanAnswer>(&Call::scan(&ScanRequest { paths: Vec::new(), wait_ms: None }))
             .map(|_| "looking for projects".to_owned()),

@@ -1,6 +1,6 @@
 //! What the daemon says of itself, of the cloud and of its roots, judged.
 
-use sync_wire::{CloudState, Health, RootState, Status};
+use sync_wire::{CloudState, Health, RootState, SandboxFigures, Status};
 
 use super::Check;
 use crate::human::{clean, cloud_sentence, count};
@@ -29,7 +29,13 @@ pub(crate) fn checks(
         Check::warning("daemon.configuration", message, remedy)
     }));
     if status.paused {
-        checks.push(Check::warning("daemon.paused", "sending is paused", "run `coditect-sync resume`"));
+        let pause = status.pause.as_ref();
+        let until = pause.and_then(|pause| pause.until.as_deref());
+        let until = until.map(|until| format!(" until {}", clean(until))).unwrap_or_default();
+        let reason = pause.and_then(|pause| pause.reason.as_deref());
+        let reason = reason.map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
+        let message = format!("sending is paused{until}{reason}");
+        checks.push(Check::warning("daemon.paused", message, "run `coditect-sync resume`"));
     }
     checks.extend(queue(status));
     checks.extend(roots(status, sees));
@@ -54,6 +60,26 @@ pub(crate) fn health(health: &Health) -> Check {
         let remedy = "see `coditect-sync logs`; `coditect-sync service restart` starts it anew";
         Check::failed("daemon.health", format!("the daemon cannot do its work: {}", clean(why)), remedy)
     }
+}
+
+/// What keeps the daemon from doing more than it has to. None of it is a fault: not every system has it.
+pub(crate) fn sandbox(sandbox: &SandboxFigures) -> Check {
+    let SandboxFigures { confined, folders, landlock, why_not, no_new_privileges, system_calls_filtered } =
+        sandbox;
+    let folders: Vec<String> = folders.iter().map(|folder| format!("`{}`", clean(folder))).collect();
+    let version = landlock.map(|version| format!(" (Landlock {version})")).unwrap_or_default();
+    let writes = match (confined, why_not) {
+        (true, _) => format!("the daemon can write to {} alone{version}", folders.join(", ")),
+        (false, Some(why)) => format!("the daemon is not kept from writing elsewhere: {}", clean(why)),
+        (false, None) => "the daemon is not kept from writing elsewhere".to_owned(),
+    };
+    let also = [
+        (*no_new_privileges, "it can gain no privileges"),
+        (*system_calls_filtered, "its system calls are filtered"),
+    ];
+    let also = also.into_iter().filter(|(so, _)| *so == Some(true)).map(|(_, words)| words);
+    let parts: Vec<String> = std::iter::once(writes).chain(also.map(str::to_owned)).collect();
+    Check::ok("daemon.sandbox", parts.join("; "))
 }
 
 fn version(status: &Status, own: &str) -> Check {
@@ -219,6 +245,28 @@ pub(crate) mod tests {
             check(|status| status.cloud.state = state, &[("cloud.state", outcome)]);
         }
         check(|status| status.cloud.state = CloudState::Unknown, &[]);
+    }
+
+    #[test]
+    fn what_holds_the_daemon_is_told() {
+        let held = SandboxFigures {
+            confined: true,
+            folders: vec!["/s".to_owned(), "/d".to_owned()],
+            landlock: Some(7),
+            why_not: None,
+            no_new_privileges: Some(true),
+            system_calls_filtered: Some(false),
+        };
+        assert_eq!(
+            sandbox(&held).message,
+            "the daemon can write to `/s`, `/d` alone (Landlock 7); it can gain no privileges"
+        );
+        let free =
+            SandboxFigures { why_not: Some("this system has no Landlock".to_owned()), ..Default::default() };
+        assert_eq!(
+            sandbox(&free).message,
+            "the daemon is not kept from writing elsewhere: this system has no Landlock"
+        );
     }
 
     #[test]

@@ -5,6 +5,11 @@ pub(crate) fn systemd_text(text: &str) -> String {
     text.replace('\\', r"\\").replace('"', r#"\""#).replace('%', "%%")
 }
 
+/// A path that is a whole value, where specifiers are known and quotes are not.
+pub(crate) fn systemd_path(text: &str) -> String {
+    text.replace('%', "%%")
+}
+
 /// An argument inside double quotes of `ExecStart=`, where variables are known too.
 pub(crate) fn systemd_argument(text: &str) -> String {
     systemd_text(text).replace('$', "$$")
@@ -34,6 +39,7 @@ mod tests {
             assert_eq!(systemd_text(text), in_text);
             assert_eq!(systemd_argument(text), in_argument);
             assert_eq!(xml_text(text), in_xml);
+            assert_eq!(systemd_path(text), text.replace('%', "%%"));
         }
     }
 }

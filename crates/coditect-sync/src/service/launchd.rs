@@ -291,9 +291,12 @@ mod tests {
                     &installation.socket
                 ]
             );
-            assert_eq!(of("EnvironmentVariables"), ["CODITECT_DATA_DIR", &installation.data_dir]);
+            assert_eq!(
+                of("EnvironmentVariables"),
+                ["CODITECT_DATA_DIR", &*installation.data_dir, "CODITECT_SYNC_MANAGER", "launchd"]
+            );
             assert_eq!(of("Umask"), ["63"]);
-            assert_eq!(of("KeepAlive"), ["Crashed"]);
+            assert_eq!(of("KeepAlive"), ["SuccessfulExit"]);
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Fills the templates of the service managers' files.
 
 use super::Installation;
-use super::escape::{systemd_argument, systemd_text, xml_text};
+use super::escape::{systemd_argument, systemd_path, systemd_text, xml_text};
 use super::marker::sealed;
 
 const UNIT: &str = include_str!("../../../../systemd/coditect-sync.service");
 const SANDBOX: &str = include_str!("../../../../systemd/50-sandbox.conf");
+const SOCKET: &str = include_str!("../../../../systemd/coditect-sync.socket");
 const AGENT: &str = include_str!("../../../../launchd/ai.coditect.sync.plist");
 
 /// The user unit of systemd.
@@ -34,6 +35,11 @@ pub(crate) fn sandbox(installation: &Installation) -> String {
             ("SOCKET_DIR", systemd_text(installation.socket_dir())),
         ],
     )
+}
+
+/// The socket unit, from which the daemon is started when somebody asks it.
+pub(crate) fn socket(installation: &Installation) -> String {
+    filled(SOCKET, &[("SOCKET", systemd_path(&installation.socket))])
 }
 
 /// The agent of launchd.
@@ -95,12 +101,13 @@ mod tests {
     fn strange_paths_are_escaped_for_each_manager() {
         check("unit-of-strange-paths", &unit(&strange()));
         check("sandbox-of-strange-paths", &sandbox(&strange()));
+        check("socket-of-strange-paths", &socket(&strange()));
         check("agent-of-strange-paths", &agent(&strange()));
     }
 
     #[test]
     fn no_word_of_a_template_is_left() {
-        for text in [unit(&plain()), sandbox(&plain()), agent(&plain())] {
+        for text in [unit(&plain()), sandbox(&plain()), socket(&plain()), agent(&plain())] {
             assert!(
                 !text.contains('@')
                     || text

@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use super::marker::OnDisk;
 use super::step::{Otherwise, Step, Target, removed, written};
 use crate::problem::Failure;
 use crate::programs::Invocation;
 
 /// The unit's name.
 pub(crate) const UNIT: &str = "coditect-sync.service";
+
+/// The name of the unit that listens for the daemon, where it is started when somebody asks.
+pub(crate) const SOCKET: &str = "coditect-sync.socket";
 
 /// Where the files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +20,7 @@ pub(crate) struct Files {
     pub(crate) unit: PathBuf,
     pub(crate) drop_ins: PathBuf,
     pub(crate) sandbox: PathBuf,
+    pub(crate) socket: PathBuf,
 }
 
 impl Files {
@@ -24,7 +29,13 @@ impl Files {
         let named = xdg_config_home.filter(|folder| folder.is_absolute());
         let folder = named.map_or_else(|| home.join(".config"), Path::to_path_buf).join("systemd/user");
         let drop_ins = folder.join(format!("{UNIT}.d"));
-        Self { unit: folder.join(UNIT), sandbox: drop_ins.join("50-sandbox.conf"), drop_ins, folder }
+        Self {
+            unit: folder.join(UNIT),
+            socket: folder.join(SOCKET),
+            sandbox: drop_ins.join("50-sandbox.conf"),
+            drop_ins,
+            folder,
+        }
     }
 }
 
@@ -32,6 +43,14 @@ impl Files {
 pub(crate) fn question() -> Invocation {
     let properties = "--property=LoadState,ActiveState,SubState,UnitFileState,MainPID,Result,ExecMainStatus,StatusText,NRestarts,NeedDaemonReload";
     Invocation::new("systemctl", &["--user", "show", UNIT, properties])
+}
+
+/// The question how the socket's unit is.
+pub(crate) fn socket_question() -> Invocation {
+    Invocation::new(
+        "systemctl",
+        &["--user", "show", SOCKET, "--property=LoadState,ActiveState,UnitFileState,Result"],
+    )
 }
 
 /// The question whether the manager outlives the last logout.
@@ -101,6 +120,7 @@ impl Job {
             Some(70) => ": a part of it ended by itself",
             Some(75) => ": another daemon holds the lock",
             Some(78) => ": bad configuration, or a place that cannot be used",
+            Some(79) => ": it is to be started again",
             Some(203) => ": the program cannot be run",
             Some(217 | 218 | 226) => ": this system cannot put it into its sandbox",
             Some(_) | None => "",
@@ -116,29 +136,50 @@ impl Job {
     }
 }
 
-/// Two files, and what they should say; no sandbox where it would do harm.
+/// The files, and what they should say; no sandbox where it would do harm, a socket where it was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub(crate) unit: String,
     pub(crate) sandbox: Option<String>,
+    pub(crate) socket: Option<String>,
+}
+
+/// The same files as they are on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) unit: Target,
+    pub(crate) sandbox: Target,
+    pub(crate) socket: Target,
+}
+
+impl Found {
+    /// Whether the daemon is started when somebody asks it.
+    pub(crate) fn is_activated(&self) -> bool {
+        self.socket.found != OnDisk::Nothing
+    }
 }
 
 /// What `install` does.
 pub(crate) fn install(
     files: &Files,
-    (unit, sandbox): (&Target, &Target),
+    found: &Found,
     wanted: &Wanted,
     job: &Job,
     force: bool,
 ) -> Result<Vec<Step>, Failure> {
     let mut steps = Vec::new();
-    let unit_steps = written(unit, &wanted.unit, force)?;
-    let sandbox_steps = match &wanted.sandbox {
-        Some(text) => written(sandbox, text, force)?,
-        None => removed(sandbox, "", force)?,
+    let unit_steps = written(&found.unit, &wanted.unit, force)?;
+    let wished = |target: &Target, text: &Option<String>| match text {
+        Some(text) => written(target, text, force),
+        None => removed(target, "", force),
     };
-    let changed = !(unit_steps.is_empty() && sandbox_steps.is_empty());
-    if !unit_steps.is_empty() {
+    let sandbox_steps = wished(&found.sandbox, &wanted.sandbox)?;
+    let socket_steps = wished(&found.socket, &wanted.socket)?;
+    let changed = !(unit_steps.is_empty() && sandbox_steps.is_empty() && socket_steps.is_empty());
+    if found.is_activated() && wanted.socket.is_none() {
+        steps.push(told(&["disable", "--now", SOCKET]));
+    }
+    if !(unit_steps.is_empty() && socket_steps.is_empty()) {
         steps.push(Step::MakeFolder { path: files.folder.clone(), mode: 0o755 });
     }
     if wanted.sandbox.is_some() && !sandbox_steps.is_empty() {
@@ -146,10 +187,22 @@ pub(crate) fn install(
     }
     steps.extend(unit_steps);
     steps.extend(sandbox_steps);
+    steps.extend(socket_steps);
     if changed {
         steps.push(told(&["daemon-reload"]));
     }
     steps.extend(prepared(&Job { stale: job.stale && !changed, ..job.clone() }));
+    if wanted.socket.is_some() {
+        if changed && job.runs() {
+            // The manager does not listen for a daemon that runs.
+            steps.push(told(&["stop", UNIT]));
+        }
+        if job.enabled == "enabled" {
+            steps.push(told(&["disable", UNIT]));
+        }
+        steps.push(told(&["enable", "--now", SOCKET]));
+        return Ok(steps);
+    }
     steps.push(told(&["enable", "--now", UNIT]));
     if changed && job.runs() {
         // Enabling leaves a daemon that runs as it was started.
@@ -161,13 +214,14 @@ pub(crate) fn install(
 /// What `uninstall` does; nothing where nothing is installed.
 pub(crate) fn uninstall(
     files: &Files,
-    (unit, sandbox): (&Target, &Target),
+    found: &Found,
     wanted: &Wanted,
     job: &Job,
     force: bool,
 ) -> Result<Vec<Step>, Failure> {
-    let mut gone = removed(unit, &wanted.unit, force)?;
-    let sandbox_gone = removed(sandbox, wanted.sandbox.as_deref().unwrap_or_default(), force)?;
+    let mut gone = removed(&found.unit, &wanted.unit, force)?;
+    gone.extend(removed(&found.socket, wanted.socket.as_deref().unwrap_or_default(), force)?);
+    let sandbox_gone = removed(&found.sandbox, wanted.sandbox.as_deref().unwrap_or_default(), force)?;
     if !sandbox_gone.is_empty() {
         gone.extend(sandbox_gone);
         gone.push(Step::RemoveFolder { path: files.drop_ins.clone() });
@@ -175,7 +229,8 @@ pub(crate) fn uninstall(
     if gone.is_empty() {
         return Ok(gone);
     }
-    let mut steps = vec![told(&["disable", "--now", UNIT])];
+    let units = if found.is_activated() { &[SOCKET, UNIT][..] } else { &[UNIT] };
+    let mut steps = vec![told(&[&["disable", "--now"], units].concat())];
     steps.extend(gone);
     steps.push(told(&["daemon-reload"]));
     if job.active == "failed" {
@@ -184,18 +239,24 @@ pub(crate) fn uninstall(
     Ok(steps)
 }
 
-/// What `start` does.
-pub(crate) fn start(job: &Job) -> Vec<Step> {
-    prepared(job).into_iter().chain([told(&["start", UNIT])]).collect()
+/// What `start` does; where the daemon is started when somebody asks it, it is asked afterwards.
+pub(crate) fn start(found: &Found, job: &Job) -> Vec<Step> {
+    let unit = if found.is_activated() && !job.runs() { SOCKET } else { UNIT };
+    prepared(job).into_iter().chain([told(&["start", unit])]).collect()
 }
 
 /// What `stop` does.
-pub(crate) fn stop() -> Vec<Step> {
-    vec![told(&["stop", UNIT])]
+pub(crate) fn stop(found: &Found) -> Vec<Step> {
+    let units = if found.is_activated() { &[SOCKET, UNIT][..] } else { &[UNIT] };
+    vec![told(&[&["stop"], units].concat())]
 }
 
-/// What `restart` does.
-pub(crate) fn restart(job: &Job) -> Vec<Step> {
+/// What `restart` does: a socket that lost its name gets it again.
+pub(crate) fn restart(found: &Found, job: &Job) -> Vec<Step> {
+    if found.is_activated() {
+        let stopped = Job { active: "inactive".to_owned(), ..job.clone() };
+        return stop(found).into_iter().chain(start(found, &stopped)).collect();
+    }
     prepared(job).into_iter().chain([told(&["restart", UNIT])]).collect()
 }
 
@@ -240,6 +301,14 @@ mod tests {
         Job { active: active.to_owned(), ..Job::default() }
     }
 
+    fn found(unit: Option<&str>, sandbox: Option<&str>, socket: Option<&str>) -> Found {
+        Found {
+            unit: target("/h/.config/systemd/user/coditect-sync.service", unit),
+            sandbox: target("/h/.config/systemd/user/coditect-sync.service.d/50-sandbox.conf", sandbox),
+            socket: target("/h/.config/systemd/user/coditect-sync.socket", socket),
+        }
+    }
+
     fn check(
         unit: Option<&str>,
         sandbox: Option<&str>,
@@ -249,14 +318,72 @@ mod tests {
         uninstall_is: &[&str],
     ) {
         let files = files();
-        let unit = target("/h/.config/systemd/user/coditect-sync.service", unit);
-        let sandbox = target("/h/.config/systemd/user/coditect-sync.service.d/50-sandbox.conf", sandbox);
-        let wanted =
-            Wanted { unit: sealed("@MARKER@\nunit"), sandbox: sandboxed.then(|| sealed("@MARKER@\nbox")) };
-        let steps = install(&files, (&unit, &sandbox), &wanted, &job(active), false).expect("all is ours");
+        let found = found(unit, sandbox, None);
+        let sandbox = sandboxed.then(|| sealed("@MARKER@\nbox"));
+        let wanted = Wanted { unit: sealed("@MARKER@\nunit"), sandbox, socket: None };
+        let steps = install(&files, &found, &wanted, &job(active), false).expect("all is ours");
         assert_eq!(told(&steps), install_is, "install with {unit:?} {active}");
-        let steps = uninstall(&files, (&unit, &sandbox), &wanted, &job(active), false).expect("all is ours");
+        let steps = uninstall(&files, &found, &wanted, &job(active), false).expect("all is ours");
         assert_eq!(told(&steps), uninstall_is, "uninstall with {unit:?} {active}");
+    }
+
+    #[test]
+    fn a_daemon_that_is_started_by_who_asks_has_a_socket_that_is_enabled_in_its_place() {
+        let (unit, socket) = (sealed("@MARKER@\nunit"), sealed("@MARKER@\nsocket"));
+        let wanted = |activated: bool| Wanted {
+            unit: unit.clone(),
+            sandbox: None,
+            socket: activated.then(|| socket.clone()),
+        };
+        let running = Job { enabled: "enabled".to_owned(), ..job("active") };
+        let installed = |found: &Found, activated, job: &Job| {
+            told(&install(&files(), found, &wanted(activated), job, false).expect("all is ours"))
+        };
+        let (mkdir, enable) = ("mkdir -p -m 0755 DIR", "enable --now coditect-sync.socket");
+        let (write_unit, write) = ("write DIR/coditect-sync.service:", "write DIR/coditect-sync.socket:");
+        let new = installed(&found(None, None, None), true, &job("inactive"));
+        assert_eq!(new, [mkdir, write_unit, write, "daemon-reload", enable]);
+        // The one there is becomes one that is asked for, and the other way round.
+        let plain = found(Some(&unit), None, None);
+        assert_eq!(
+            installed(&plain, true, &running),
+            [
+                mkdir,
+                write,
+                "daemon-reload",
+                "stop coditect-sync.service",
+                "disable coditect-sync.service",
+                enable
+            ]
+        );
+        let activated = found(Some(&unit), None, Some(&socket));
+        assert_eq!(installed(&activated, true, &job("active")), [enable]);
+        assert_eq!(
+            installed(&activated, false, &job("active")),
+            [
+                "disable --now coditect-sync.socket",
+                mkdir,
+                "rm DIR/coditect-sync.socket",
+                "daemon-reload",
+                "enable --now coditect-sync.service",
+                "restart coditect-sync.service"
+            ]
+        );
+        let both = "coditect-sync.socket coditect-sync.service";
+        assert_eq!(told(&stop(&activated)), [format!("stop {both}")]);
+        assert_eq!(told(&start(&activated, &job("inactive"))), ["start coditect-sync.socket"]);
+        let again = told(&restart(&activated, &running));
+        assert_eq!(again, [format!("stop {both}"), "start coditect-sync.socket".to_owned()]);
+        let gone = uninstall(&files(), &activated, &wanted(true), &running, false).expect("all is ours");
+        assert_eq!(
+            told(&gone),
+            [
+                &*format!("disable --now {both}"),
+                "rm DIR/coditect-sync.service",
+                "rm DIR/coditect-sync.socket",
+                "daemon-reload"
+            ]
+        );
     }
 
     #[test]
@@ -310,15 +437,16 @@ mod tests {
 
     #[test]
     fn before_a_start_files_are_read_again_and_failures_forgotten() {
-        assert_eq!(told(&start(&job("inactive"))), ["start coditect-sync.service"]);
+        let plain = found(Some(""), None, None);
+        assert_eq!(told(&start(&plain, &job("inactive"))), ["start coditect-sync.service"]);
         assert_eq!(
-            told(&start(&job("failed"))),
+            told(&start(&plain, &job("failed"))),
             ["reset-failed coditect-sync.service", "start coditect-sync.service"]
         );
-        assert_eq!(told(&restart(&job("failed")))[1], "restart coditect-sync.service");
-        assert_eq!(told(&stop()), ["stop coditect-sync.service"]);
+        assert_eq!(told(&restart(&plain, &job("failed")))[1], "restart coditect-sync.service");
+        assert_eq!(told(&stop(&plain)), ["stop coditect-sync.service"]);
         let stale = Job { stale: true, ..job("active") };
-        assert_eq!(told(&restart(&stale)), ["daemon-reload", "restart coditect-sync.service"]);
+        assert_eq!(told(&restart(&plain, &stale)), ["daemon-reload", "restart coditect-sync.service"]);
     }
 
     #[test]

@@ -348,10 +348,37 @@ fn an_import_tells_what_was_taken_and_what_was_in_the_way() {
 
 #[test]
 fn the_daemon_is_told_a_word() {
-    for word in ["pause", "resume", "reload"] {
+    for word in ["resume", "reload"] {
         let asked = check_verbatim(word, &[word], &[ok(r#"{"paused":true}"#)]);
         assert_eq!(asked, [format!("POST /v1/{word}")]);
     }
+    let asked = check_verbatim("pause", &["pause"], &[ok(r#"{"paused":true}"#)]);
+    assert_eq!(asked, ["POST /v1/pause {}"]);
+    let words = ["pause", "--for", "2h", "--reason", "on the train"];
+    let asked = check_verbatim("pause for a while", &words, &[ok(r#"{"paused":true}"#)]);
+    assert_eq!(asked, [r#"POST /v1/pause {"for_ms":7200000,"reason":"on the train"}"#]);
+}
+
+#[test]
+fn something_is_waited_for_until_it_is_so_or_the_time_is_over() {
+    let answer =
+        |goal: &str, why: &str| ok(format!(r#"{{"for":"{goal}","reached":{},"why":{why}}}"#, why == "null"));
+    check_verbatim("wait until ready", &["wait", "--for", "ready"], &[answer("ready", "null")]);
+    let words = ["wait", "--for", "registered", "/nowhere", "--within", "0s"];
+    let asked = check_verbatim("wait in vain", &words, &[answer("registered", r#""it waits to be sent""#)]);
+    assert_eq!(asked, ["GET /v1/wait?for=registered&wait_ms=0&path=/nowhere"]);
+    let paused = status(
+        "online",
+        &[(
+            r#""paused":false"#,
+            r#""paused":true,"pause":{"by":"user","since":"STARTED","until":null,"reason":"on the train"}"#,
+        )],
+    );
+    check_verbatim("status paused", &["status"], &[paused]);
+}
+
+#[test]
+fn the_daemon_that_is_told_to_stop_is_told_once() {
     let asked = check("stop", &["stop"], &[Reply { status: "202 Accepted", body: String::new() }]);
     assert_eq!(asked, ["POST /v1/shutdown"]);
 }

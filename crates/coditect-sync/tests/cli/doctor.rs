@@ -12,6 +12,13 @@ fn ready() -> Reply {
     ok(r#"{"ready":true,"why":null}"#)
 }
 
+/// What the daemon says of its sandbox; doctor reads nothing else of it.
+fn diagnostics() -> Reply {
+    ok(
+        r#"{"sandbox":{"confined":true,"folders":["/s"],"landlock":7,"why_not":null,"no_new_privileges":true,"system_calls_filtered":null}}"#,
+    )
+}
+
 fn healthy() -> Reply {
     ok(r#"{"healthy":true,"why":null}"#)
 }
@@ -60,8 +67,9 @@ fn with_daemon(home: &Home, replies: &[Reply]) -> Run {
 #[test]
 fn a_machine_on_which_all_is_well_passes() {
     let home = tidy();
-    let run = with_daemon(&home, &[ready(), healthy(), status("online", &[])]);
+    let run = with_daemon(&home, &[ready(), healthy(), status("online", &[]), diagnostics()]);
     assert_eq!(findings(&run), ["service.installed warning"]);
+    assert!(run.stdout.contains("the daemon can write to `/s` alone (Landlock 7)"), "{run}");
     assert!(!run.stdout.contains("opaque"), "{run}");
 }
 
@@ -87,7 +95,7 @@ fn a_daemon_that_runs_for_trying_out_needs_neither_a_token_nor_the_configured_cl
             ("https://api.coditect.ai", "http://127.0.0.1:1"),
         ],
     );
-    let run = with_daemon(&home, &[ready(), healthy(), dev]);
+    let run = with_daemon(&home, &[ready(), healthy(), dev, diagnostics()]);
     assert_eq!(findings(&run), ["service.installed warning"]);
     assert!(run.stdout.contains("no token is needed") && !run.stdout.contains("token.present"), "{run}");
 }
@@ -97,7 +105,7 @@ fn a_daemon_with_a_cloud_of_its_own_needs_no_token_of_the_configuration() {
     let home = tidy();
     fs::remove_file(home.path().join("token")).expect("it is there");
     let own = status("online", &[("https://api.coditect.ai", "http://127.0.0.1:9")]);
-    let run = with_daemon(&home, &[ready(), healthy(), own]);
+    let run = with_daemon(&home, &[ready(), healthy(), own, ok("{}")]);
     let found = ["token.present warning", "daemon.configuration warning", "service.installed warning"];
     assert_eq!(findings(&run), found);
 }
@@ -122,7 +130,7 @@ fn everything_that_is_amiss_is_found_at_once() {
         ],
     );
     let unwell = Reply { status: "503 No", body: r#"{"healthy":false,"why":"the disk is full"}"#.to_owned() };
-    let run = with_daemon(&home, &[ready(), unwell, amiss]);
+    let run = with_daemon(&home, &[ready(), unwell, amiss, diagnostics()]);
     assert_eq!(
         findings(&run),
         [

@@ -404,6 +404,51 @@ fn an_agent_is_installed_restarted_and_removed() {
     assert!(!agent.exists());
 }
 
+/// What a reader of property lists that nobody here wrote makes of the agent: every key one of launchd.plist(5), every value
+/// of the type that page gives it.
+#[test]
+fn a_real_reader_of_property_lists_takes_the_agent() {
+    const READ: &str = r#"
+import json, plistlib, sys
+KNOWN = {"Label": str, "ProgramArguments": list, "EnvironmentVariables": dict, "WorkingDirectory": str,
+    "StandardErrorPath": str, "Umask": int, "RunAtLoad": bool, "KeepAlive": dict, "ThrottleInterval": int,
+    "ExitTimeOut": int, "ProcessType": str, "LowPriorityIO": bool}
+KEPT = {"SuccessfulExit": bool, "Crashed": bool, "PathState": dict, "OtherJobEnabled": dict}
+agent = plistlib.loads(json.load(sys.stdin)["steps"][-4]["text"].encode())
+for key, value in agent.items():
+    assert type(value) is KNOWN[key], key
+for key, value in agent["KeepAlive"].items():
+    assert type(value) is KEPT[key], key
+for text in agent["ProgramArguments"] + list(agent["EnvironmentVariables"].values()):
+    assert type(text) is str
+assert agent["ProcessType"] in ("Background", "Standard", "Adaptive", "Interactive")
+print(json.dumps([agent["KeepAlive"], agent["Umask"], agent["ProgramArguments"], agent["EnvironmentVariables"]]))
+"#;
+    let home = Home::new();
+    let odd = home.path().join(r#"a "b" <c> & é %h"#);
+    home.program("coditect-syncd", "");
+    home.program("launchctl", "case \"$2\" in */*/*) exit 113;; esac");
+    let shown = home
+        .command(&["service", "install", "--dry-run", "--json"])
+        .env("CODITECT_SYNC_STATE_DIR", &odd)
+        .output()
+        .expect("it runs");
+    assert!(shown.status.success(), "{shown:?}");
+    let file = home.path().join("shown");
+    fs::write(&file, &shown.stdout).expect("written");
+    let input = fs::File::open(&file).expect("it was written");
+    let Ok(read) = Command::new("python3").args(["-c", READ]).stdin(input).output() else {
+        eprintln!("SKIPPED a_real_reader_of_property_lists_takes_the_agent: there is no python3");
+        return;
+    };
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    let read: serde_json::Value = serde_json::from_slice(&read.stdout).expect("a document");
+    assert_eq!((&read[0], &read[1]), (&serde_json::json!({"SuccessfulExit": false}), &0o77.into()));
+    let words = read[2].as_array().expect("words");
+    assert_eq!(words[words.len() - 3], *odd.to_string_lossy(), "{read}");
+    assert_eq!(read[3]["CODITECT_SYNC_MANAGER"], "launchd");
+}
+
 /// What systemd itself thinks of the files.
 #[test]
 fn systemd_accepts_the_unit_and_the_sandbox() {
@@ -444,16 +489,10 @@ fn systemd_accepts_the_unit_and_the_sandbox() {
             .output()
             .expect("it runs");
         // Exposure in tenths, as systemd scores it: an unprotected unit has 98.
-        let threshold = if with_sandbox { "--threshold=20" } else { "--threshold=65" };
+        let threshold = if with_sandbox { "--threshold=16" } else { "--threshold=62" };
         let scored = Command::new("systemd-analyze")
-            .args([
-                "--user",
-                "security",
-                "--offline=true",
-                "--no-pager",
-                threshold,
-                "./coditect-sync.service",
-            ])
+            .args(["--user", "security", "--offline=true", "--no-pager", threshold, "coditect-sync.service"])
+            .env("SYSTEMD_UNIT_PATH", format!("{}:", folder.display()))
             .current_dir(&folder)
             .env("XDG_RUNTIME_DIR", home.path())
             .output()
@@ -469,8 +508,10 @@ fn systemd_accepts_the_unit_and_the_sandbox() {
             .filter(|line| line.contains("coditect-sync") || line.contains("50-sandbox"))
             .collect();
         assert!(output.status.success() && faults.is_empty(), "{said}");
-        // Older ones cannot score a file.
         let score = String::from_utf8_lossy(&scored.stdout);
-        assert!(scored.status.success() || !score.contains("Overall exposure"), "{score}");
+        match score.lines().find(|line| line.contains("Overall exposure level")) {
+            Some(level) => assert!(scored.status.success(), "{threshold} is exceeded: {level}\n{score}"),
+            None => eprintln!("SKIPPED the score: this systemd-analyze cannot tell it of a file"),
+        }
     }
 }

@@ -32,7 +32,8 @@ pub(super) fn status(report: api::StatusReport, version: &str) -> Status {
         started_at: report.started_at.to_rfc3339(),
         uptime_seconds: report.uptime.as_secs(),
         dev: report.dev,
-        paused: report.paused,
+        paused: report.paused.is_some(),
+        pause: report.paused.as_ref().map(pause),
         machine_uuid: report.machine.parse().unwrap_or(Uuid::nil()),
         tenant_id: report.tenant.map(|tenant| tenant.to_string()),
         cloud: CloudStatus {
@@ -52,6 +53,16 @@ pub(super) fn status(report: api::StatusReport, version: &str) -> Status {
             watches: report.watches,
             last_scan: report.last_scan.map(last_scan),
         },
+    }
+}
+
+/// Who paused sending, why and until when.
+pub(super) fn pause(pausing: &crate::engine::Pausing) -> sync_wire::PauseStatus {
+    sync_wire::PauseStatus {
+        by: "user".to_owned(),
+        since: pausing.since().to_rfc3339(),
+        until: pausing.until().map(Timestamp::to_rfc3339),
+        reason: pausing.reason().map(str::to_owned),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sync_wire::{Diagnostics, Health, Problem, ProcessFigures, Ready, StoreFigures};
+use sync_wire::{Diagnostics, Health, Problem, ProcessFigures, Ready, SandboxFigures, StoreFigures};
 
 use super::convert;
 use super::reply::Reply;
@@ -15,7 +15,7 @@ const EVENTS: u32 = 100;
 /// `GET /v1/diagnostics`.
 pub(super) async fn show(question: Question) -> Result<Reply, Box<Problem>> {
     let engine = &question.engine;
-    let Diagnosis { report, figures, file_bytes, places, configuration, dev, process, happened } =
+    let Diagnosis { report, figures, file_bytes, places, configuration, dev, process, sandbox, happened } =
         engine.diagnosis(EVENTS).await?;
     let (ill, unready) = (engine.is_healthy().err(), engine.is_ready().err());
     Ok(Reply::json(&Diagnostics {
@@ -50,6 +50,19 @@ pub(super) async fn show(question: Question) -> Result<Reply, Box<Problem>> {
             anonymous_bytes: process.anonymous_bytes,
             threads: process.threads,
             open_files: process.open_files,
+        },
+        sandbox: SandboxFigures {
+            confined: sandbox.folders().is_some(),
+            folders: sandbox
+                .folders()
+                .unwrap_or_default()
+                .iter()
+                .map(|folder| folder.display().to_string())
+                .collect(),
+            landlock: sandbox.version(),
+            why_not: sandbox.why_not().map(str::to_owned),
+            no_new_privileges: process.no_new_privileges,
+            system_calls_filtered: process.system_calls_filtered,
         },
         events: happened.into_iter().map(convert::event).collect(),
         status: convert::status(report, question.version),

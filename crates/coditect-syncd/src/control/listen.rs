@@ -26,6 +26,15 @@ pub(crate) struct Bound {
     pub(super) look: Arc<Notify>,
 }
 
+/// Who the name of a socket belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Owner {
+    /// The daemon, which removes it at its end.
+    Daemon,
+    /// The service manager, which goes on listening there.
+    Manager,
+}
+
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BindError {
@@ -58,6 +67,18 @@ pub(crate) enum BindError {
         /// The path.
         path: PathBuf,
     },
+    /// The service manager handed over another socket.
+    #[error(
+        "take over the control socket: the service manager has {what}, and it is to be at `{}`; run \
+         `coditect-sync service install --socket-activated` again",
+        path.display()
+    )]
+    HandedOver {
+        /// The path.
+        path: PathBuf,
+        /// What was handed over.
+        what: String,
+    },
     /// The operating system refused.
     #[error("{doing} `{}`", path.display())]
     Refused {
@@ -80,10 +101,39 @@ pub(crate) fn bind(path: &Path) -> Result<Bound, BindError> {
     sync_wire::socket::fits(path.to_path_buf())?;
     keep_directory(directory_of(path))?;
     clear(path)?;
-    let listener = bind_privately(path)?;
+    bound(path, bind_privately(path)?, Owner::Daemon)
+}
+
+/// Takes a socket that the service manager bound to this path and listens on.
+///
+/// # Errors
+/// When it is another socket, or its directory is open to others, or the system refuses.
+pub(crate) fn take(path: &Path, listener: UnixListener) -> Result<Bound, BindError> {
+    keep_directory(directory_of(path))?;
+    let address = listener.local_addr().map_err(|source| refused("ask for the address of", path, source))?;
+    let listens = rustix::net::sockopt::socket_acceptconn(&listener);
+    let other = match (address.as_pathname(), listens) {
+        (Some(other), Ok(true)) if same_place(other, path) => None,
+        (Some(other), Ok(true)) => Some(format!("one at `{}`", other.display())),
+        (_, Ok(true)) => Some("one without a path".to_owned()),
+        (_, Ok(false)) => Some("one that nobody listens on".to_owned()),
+        (_, Err(error)) => Some(format!("one that cannot be used ({error})")),
+    };
+    match other {
+        None => bound(path, listener, Owner::Manager),
+        Some(what) => Err(BindError::HandedOver { path: path.to_path_buf(), what }),
+    }
+}
+
+fn same_place(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| Some((directory_of(path).canonicalize().ok()?, path.file_name()?.to_owned()));
+    one == other || place(one).is_some_and(|found| Some(found) == place(other))
+}
+
+fn bound(path: &Path, listener: UnixListener, owner: Owner) -> Result<Bound, BindError> {
     let metadata =
         fs::symlink_metadata(path).map_err(|source| refused("look at the new socket", path, source))?;
-    let file = SocketFile { path: path.to_path_buf(), device: metadata.dev(), inode: metadata.ino() };
+    let file = SocketFile { path: path.to_path_buf(), device: metadata.dev(), inode: metadata.ino(), owner };
     let mode = metadata.permissions().mode() & 0o7777;
     if mode != 0o600 {
         let why = format!(
@@ -108,6 +158,7 @@ pub(super) struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
+    owner: Owner,
 }
 
 impl SocketFile {
@@ -130,7 +181,8 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.still_ours()
+        if self.owner == Owner::Daemon
+            && self.still_ours()
             && let Err(error) = fs::remove_file(&self.path)
         {
             debug!(%error, path = %self.path.display(), "the control socket's name stays behind");
@@ -383,6 +435,24 @@ mod tests {
     fn a_path_too_long_for_a_socket_is_refused_by_its_length() {
         let error = bind(&PathBuf::from(format!("/{}", "x".repeat(200)))).expect_err("too long");
         assert!(matches!(error, BindError::TooLong(_)), "{error}");
+    }
+
+    #[test]
+    fn a_socket_that_was_handed_over_is_used_and_stays() {
+        let home = private_directory();
+        let path = home.path().join("s");
+        let manager = bind_privately(&path).expect("the manager's");
+        let taken = take(&path, manager.try_clone().expect("handed over")).expect("it is the right one");
+        assert!(taken.file.still_ours() && UnixStream::connect(&path).is_ok());
+        drop(taken);
+        assert!(path.exists() && UnixStream::connect(&path).is_ok(), "the manager goes on listening");
+
+        let elsewhere = bind_privately(&home.path().join("other")).expect("another");
+        let error = take(&path, elsewhere).expect_err("it is another").to_string();
+        assert!(error.contains("other") && error.contains("service install --socket-activated"), "{error}");
+        let deaf = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).expect("a socket");
+        let error = take(&path, UnixListener::from(deaf)).expect_err("nobody listens").to_string();
+        assert!(error.contains("nobody listens"), "{error}");
     }
 
     #[test]

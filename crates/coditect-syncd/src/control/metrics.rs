@@ -26,7 +26,7 @@ fn write_all(page: &mut Page, report: &StatusReport, counters: &Counters, versio
     page.family("build_info", "gauge", "The running daemon; always 1.")?;
     page.labelled("build_info", "version", version, 1)?;
     page.single("uptime_seconds", "gauge", "Time since the start.", report.uptime.as_secs())?;
-    page.single("paused", "gauge", "Whether sending is paused.", report.paused.into())?;
+    page.single("paused", "gauge", "Whether sending is paused.", report.paused.is_some().into())?;
 
     let queue = &report.queue;
     page.family("queue_entries", "gauge", "Entries of the queue by state.")?;

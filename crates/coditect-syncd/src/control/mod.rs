@@ -10,6 +10,7 @@ mod convert;
 mod diagnostics;
 mod discovery;
 mod events;
+mod handed;
 mod import;
 mod limits;
 mod listen;
@@ -29,5 +30,6 @@ mod table;
 #[cfg(test)]
 mod yaml;
 
-pub(crate) use listen::bind;
+pub(crate) use handed::socket as handed_over;
+pub(crate) use listen::{bind, take};
 pub(crate) use serve::serve;

@@ -290,7 +290,7 @@ pub(super) static ROUTES: &[Route] = &[
         summary: "Takes over the databases of the old client now.",
         body: Some(Document { required: false, schema: of::<sync_wire::ImportRequest> }),
         answers: &[ok(of::<sync_wire::ImportAnswer>)],
-        problems: &[ProblemCode::NotFound, ProblemCode::DiskFull],
+        problems: &[ProblemCode::NotFound, ProblemCode::Conflict, ProblemCode::DiskFull],
         call: |question| Box::pin(import::import(question)),
         ..PLAIN
     },
@@ -337,7 +337,8 @@ pub(super) static ROUTES: &[Route] = &[
         method: "POST",
         path: "/v1/pause",
         operation: "pause",
-        summary: "Sends nothing from here on, also after a restart.",
+        summary: "Sends nothing from here on, also after a restart; for a while where the body says so.",
+        body: Some(Document { required: false, schema: of::<sync_wire::PauseRequest> }),
         answers: &[ok(of::<sync_wire::PauseAnswer>)],
         call: |question| Box::pin(admin::pause(question)),
         ..PLAIN
@@ -349,6 +350,33 @@ pub(super) static ROUTES: &[Route] = &[
         summary: "Sends again.",
         answers: &[ok(of::<sync_wire::PauseAnswer>)],
         call: |question| Box::pin(admin::resume(question)),
+        ..PLAIN
+    },
+    Route {
+        path: "/v1/wait",
+        operation: "wait",
+        summary: "Waits until something is so, at most `wait_ms`; `reached` tells whether it is.",
+        query: &[
+            Parameter {
+                name: "for",
+                kind: Kind::Word(GOALS),
+                description: "What: `ready`, the daemon answers questions well; `idle`, projects were looked for and \
+                              nothing waits to be sent; `registered`, the cloud has the project at `path` as it is.",
+            },
+            Parameter {
+                name: "path",
+                kind: Kind::Path,
+                description: "An absolute path, for `registered` alone; the innermost project that holds it counts.",
+            },
+            Parameter {
+                name: "wait_ms",
+                kind: Kind::Wait,
+                description: "How long to wait at most, in milliseconds; by default not at all.",
+            },
+        ],
+        needs: &["for"],
+        answers: &[ok(of::<sync_wire::WaitAnswer>)],
+        call: |question| Box::pin(admin::wait(question)),
         ..PLAIN
     },
     Route {
@@ -434,6 +462,8 @@ const ENTRY: Parameter = Parameter { name: "id", kind: Kind::Number, description
 
 /// The words of a project's state.
 const PROJECT_STATES: &[&str] = &["registered", "pending", "missing", "rejected"];
+/// The words of what can be waited for.
+const GOALS: &[&str] = &["ready", "idle", "registered"];
 /// The words of a project's type.
 const PROJECT_TYPES: &[&str] = &["standalone", "submodule", "monorepo"];
 /// The words of an entry's state.
@@ -466,6 +496,8 @@ mod tests {
         let states =
             [ProjectState::Registered, ProjectState::Pending, ProjectState::Missing, ProjectState::Rejected];
         assert_eq!(PROJECT_STATES, states.map(ProjectState::as_str));
+        let goals = [sync_wire::Goal::Ready, sync_wire::Goal::Idle, sync_wire::Goal::Registered];
+        assert_eq!(GOALS, goals.map(sync_wire::Goal::as_str));
         let types = [ProjectType::Standalone, ProjectType::Submodule, ProjectType::Monorepo];
         assert_eq!(PROJECT_TYPES, types.map(ProjectType::as_str));
         let items =

@@ -311,8 +311,8 @@ pub(crate) struct StatusReport {
     pub uptime: Duration,
     /// Whether the cloud is inside.
     pub dev: bool,
-    /// Whether sending is paused.
-    pub paused: bool,
+    /// The pause that is in force.
+    pub paused: Option<super::Pausing>,
     /// This machine's UUID, as text.
     pub machine: String,
     /// The tenant, where it has a name.
@@ -362,6 +362,8 @@ pub(crate) struct Diagnosis {
     pub dev: bool,
     /// The process.
     pub process: ProcessUse,
+    /// What holds it.
+    pub sandbox: crate::sandbox::Sandbox,
     /// What happened last.
     pub happened: Vec<Happening>,
 }
@@ -377,6 +379,10 @@ pub(crate) struct ProcessUse {
     pub threads: Option<u64>,
     /// Open files and sockets.
     pub open_files: Option<u64>,
+    /// Whether it can gain no privileges.
+    pub no_new_privileges: Option<bool>,
+    /// Whether its system calls are filtered.
+    pub system_calls_filtered: Option<bool>,
 }
 
 /// Counters since the start, for metrics.

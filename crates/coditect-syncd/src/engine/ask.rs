@@ -156,7 +156,7 @@ impl Engine {
         })
     }
 
-    async fn local(&self, which: Which) -> Result<LocalId, Refusal> {
+    pub(super) async fn local(&self, which: Which) -> Result<LocalId, Refusal> {
         let path = match which {
             Which::Local(local) => return Ok(local),
             Which::Path(path) => path,

@@ -35,6 +35,7 @@ impl Engine {
             configuration: shown(&settings),
             dev: settings.dev.is_some(),
             process: used(),
+            sandbox: self.0.sandbox.clone(),
             happened,
         })
     }
@@ -77,6 +78,8 @@ fn of_status(text: &str) -> ProcessUse {
         anonymous_bytes: number("RssAnon").map(|kibibytes| kibibytes * 1024),
         threads: number("Threads"),
         open_files: None,
+        no_new_privileges: number("NoNewPrivs").map(|number| number == 1),
+        system_calls_filtered: number("Seccomp").map(|mode| mode == 2),
     }
 }
 
@@ -86,7 +89,10 @@ mod tests {
 
     #[test]
     fn the_systems_page_is_read_by_names() {
-        let used = of_status("Name:\tVmRSS: 9\nVmRSS:\t    12 kB\nRssAnon:\t 3 kB\nThreads:\t4\n");
+        let used = of_status(
+            "Name:\tVmRSS: 9\nVmRSS:\t    12 kB\nRssAnon:\t 3 kB\nThreads:\t4\nNoNewPrivs:\t1\nSeccomp:\t0\nSeccomp_filters:\t2\n",
+        );
+        assert_eq!((used.no_new_privileges, used.system_calls_filtered), (Some(true), Some(false)));
         assert_eq!(
             (used.resident_bytes, used.anonymous_bytes, used.threads),
             (Some(12_288), Some(3_072), Some(4))

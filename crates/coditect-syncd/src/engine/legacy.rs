@@ -118,10 +118,28 @@ impl Engine {
                     let message = format!("`{}` holds neither `{QUEUE}` nor `{CACHE}`", folder.display());
                     return Err(refusal(ProblemCode::NotFound, message));
                 }
+                if !self.0.sandbox.allows(&folder) {
+                    return Err(self.out_of_reach(&folder));
+                }
                 folder
             }
         };
         self.take_over(&folder, true).await.map_err(store_refusal)
+    }
+
+    /// Why databases that lie elsewhere are not taken over: what is taken leaves its table.
+    fn out_of_reach(&self, folder: &Path) -> Refusal {
+        let message = format!(
+            "the daemon's sandbox does not let it write in `{}`, as taking over does",
+            folder.display()
+        );
+        let own = self.settings().places.data_dir.join(FOLDER);
+        let hint = format!(
+            "copy `{QUEUE}` and `{CACHE}` into `{}`, where they are taken over by themselves; or set \
+             `sync_daemon.sandbox` to \"off\" for a while and start the daemon again",
+            own.display()
+        );
+        Refusal { hint: Some(hint), ..refusal(ProblemCode::Conflict, message) }
     }
 
     fn takes_over(&self) -> bool {

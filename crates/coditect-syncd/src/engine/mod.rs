@@ -14,12 +14,14 @@ mod flight;
 mod index;
 mod inspect;
 mod legacy;
+mod pause;
 mod queue;
 mod register;
 mod report;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -35,6 +37,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::dice::Dice;
+use crate::sandbox::Sandbox;
 use crate::stop::Stop;
 use crate::wake::Wake;
 use api::{CloudState, LastScan, Refusal, RootView, Scanned};
@@ -44,7 +47,9 @@ pub(crate) use deliver::deliver;
 pub(crate) use discover::discover;
 pub(crate) use events::chronicle;
 pub(crate) use legacy::legacy;
+pub(crate) use pause::Pausing;
 pub(crate) use settings::{DevSettings, Settings};
+pub(crate) use wait::Goal;
 
 /// The engine; cheap to clone.
 #[derive(Clone, Debug)]
@@ -71,7 +76,7 @@ struct Inner {
     deliver_wake: Wake,
     discover_wake: Wake,
     reload_wake: Wake,
-    paused: AtomicBool,
+    paused: Mutex<Option<Pausing>>,
     flush: AtomicBool,
     credential_changed: AtomicBool,
     network_changed: AtomicBool,
@@ -79,6 +84,7 @@ struct Inner {
     unsent: AtomicBool,
     /// The process before this one did not end in order.
     unclean: bool,
+    sandbox: Sandbox,
     look_ups: Mutex<BTreeMap<LocalId, Vec<oneshot::Sender<LookedUpFor>>>>,
     scans: Mutex<Vec<ScanWish>>,
     index: index::Index,
@@ -168,10 +174,11 @@ pub(crate) struct Parts {
     pub stop: Stop,
     /// The process before this one did not end in order.
     pub unclean: bool,
+    /// What holds the daemon.
+    pub sandbox: Sandbox,
 }
 
 const MOST_LOOKS: usize = 2;
-const META_PAUSED: &str = "paused";
 
 impl Engine {
     /// Puts the engine together.
@@ -179,13 +186,13 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn new(parts: Parts) -> Result<Self, sync_store::Error> {
-        let Parts { clock, dice, store, machine, settings, stop, unclean } = parts;
+        let Parts { clock, dice, store, machine, settings, stop, unclean, sandbox } = parts;
         let now = clock.now();
         // Whose the first registration is, is known before it is acknowledged, where a token is at hand.
         let scope = settings.scope(tenant_at_hand(&settings.credential_source()).await);
         let id = store.scope().ensure(&scope).await?;
         adopt(&store, &scope, id, now).await?;
-        let paused = store.meta().get(META_PAUSED).await?.is_some();
+        let paused = Self::kept_pause(&store, now).await?;
         let view = DeliveryView {
             state: CloudState::Unknown,
             since: now,
@@ -212,12 +219,13 @@ impl Engine {
             deliver_wake: Wake::new("deliver"),
             discover_wake: Wake::new("discover"),
             reload_wake: Wake::new("reload"),
-            paused: AtomicBool::new(paused),
+            paused: Mutex::new(paused),
             flush: AtomicBool::new(false),
             credential_changed: AtomicBool::new(false),
             network_changed: AtomicBool::new(false),
             unsent: AtomicBool::new(true),
             unclean,
+            sandbox,
             look_ups: Mutex::default(),
             scans: Mutex::default(),
             index: index::Index::default(),
@@ -246,7 +254,15 @@ impl Engine {
     /// # Errors
     /// Why not.
     pub(crate) fn is_healthy(&self) -> Result<(), String> {
-        if self.0.stop.is_finishing() { Err("the daemon is shutting down".to_owned()) } else { Ok(()) }
+        if self.0.stop.is_finishing() {
+            return Err("the daemon is shutting down".to_owned());
+        }
+        match self.0.store.figures().disk_full_since {
+            Some(since) => {
+                Err(format!("the disk is full since {}: nothing new can be queued", since.to_rfc3339()))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The two levels of stopping.
@@ -288,37 +304,6 @@ impl Engine {
     pub(crate) fn shutdown(&self) {
         tracing::info!("stopping: asked through the control socket");
         self.0.stop.finish();
-    }
-
-    /// Stops sending until somebody resumes it; over restarts too.
-    ///
-    /// # Errors
-    /// When that cannot be written down.
-    pub(crate) async fn pause(&self) -> Result<(), Refusal> {
-        self.set_paused(true).await
-    }
-
-    /// Goes on sending.
-    ///
-    /// # Errors
-    /// When that cannot be written down.
-    pub(crate) async fn resume(&self) -> Result<(), Refusal> {
-        self.set_paused(false).await
-    }
-
-    async fn set_paused(&self, paused: bool) -> Result<(), Refusal> {
-        let meta = self.0.store.meta();
-        if paused { meta.set(META_PAUSED, "1").await } else { meta.remove(META_PAUSED).await.map(drop) }
-            .map_err(store_refusal)?;
-        self.0.paused.store(paused, Ordering::Relaxed);
-        self.0.deliver_wake.wake();
-        tracing::info!(paused, "sending was paused or resumed");
-        if paused {
-            self.record("sending.paused", "nothing is sent until it is resumed".to_owned()).await;
-        } else {
-            self.record("sending.resumed", "what waits is sent again".to_owned()).await;
-        }
-        Ok(())
     }
 
     /// Where the control socket is.

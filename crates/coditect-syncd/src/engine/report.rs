@@ -25,7 +25,7 @@ impl Engine {
             dev: settings.dev.is_some(),
             started_at: self.0.started_at,
             uptime: self.0.started.elapsed(),
-            paused: self.0.paused.load(Ordering::Relaxed),
+            paused: self.pausing(),
             machine: self.0.machine.to_string(),
             tenant: scope.scope.tenant.name().cloned(),
             api_url: settings.api_url().to_owned(),

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::api::{CloudState, Draft, RegisterOutcome, Which};
 use super::settings::DevSettings;
-use super::{Engine, Parts, Settings, deliver, discover};
+use super::{Engine, Goal, Parts, Settings, deliver, discover};
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::stop::Stop;
@@ -150,6 +150,7 @@ async fn start_with(
         settings,
         stop: stop.clone(),
         unclean,
+        sandbox: crate::sandbox::Sandbox::none("a test"),
     };
     let engine = Engine::new(parts).await.unwrap();
     let (delivering, discovering) = (engine.clone(), engine.clone());
@@ -283,14 +284,52 @@ async fn another_tenant_sees_and_sends_nothing_of_the_first() {
 #[tokio::test(flavor = "current_thread")]
 async fn nothing_is_sent_while_paused_and_the_pause_outlives_a_restart() {
     let world = World::new().await;
-    world.engine.pause().await.unwrap();
+    world.engine.pause(None, None).await.unwrap();
     world.register(world.project("api"), Duration::ZERO).await;
     let world = world.restart("acme").await;
     world.until("the scope is known", async || world.engine.is_ready().is_ok()).await;
-    assert!(world.engine.status().await.unwrap().paused);
+    assert!(world.engine.status().await.unwrap().paused.is_some());
     assert_eq!((world.waiting().await, world.engine.counters().cloud_requests), (1, 0));
     world.engine.resume().await.unwrap();
     world.until("it is delivered", async || world.waiting().await == 0).await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_pause_with_an_end_ends_by_itself_and_outlives_a_restart_until_then() {
+    let world = World::new().await;
+    let hour = Duration::from_hours(1);
+    world.engine.pause(Some(hour * 2), Some("on the train".to_owned())).await.unwrap();
+    world.register(world.project("api"), Duration::ZERO).await;
+    let world = world.restart("acme").await;
+    world.until("the scope is known", async || world.engine.is_ready().is_ok()).await;
+    let paused = world.engine.status().await.unwrap().paused.unwrap();
+    assert_eq!(paused.reason(), Some("on the train"));
+    assert_eq!(paused.until(), Some(paused.since().after(hour * 2)));
+    world.pass(hour);
+    world
+        .until("nothing but the pause is in the way", async || {
+            let missing = world.engine.wait_until(&Goal::Idle, Duration::ZERO).await.unwrap();
+            missing.is_some_and(|missing| missing.contains("paused"))
+        })
+        .await;
+    assert_eq!(world.engine.counters().cloud_requests, 0);
+    world.pass(hour);
+    world.until("it is delivered", async || world.waiting().await == 0).await;
+    assert!(world.engine.status().await.unwrap().paused.is_none());
+    let idle = world.engine.wait_until(&Goal::Idle, PATIENCE).await.unwrap();
+    assert_eq!(idle, None);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_project_that_is_waited_for_may_be_unknown_at_first() {
+    let world = World::new().await;
+    let root = world.project("api");
+    let goal = Goal::Registered(root.clone());
+    world.until("the scope is known", async || world.engine.is_ready().is_ok()).await;
+    let missing = world.engine.wait_until(&goal, Duration::ZERO).await.unwrap().unwrap();
+    assert!(missing.contains("no project is known"), "{missing}");
+    world.register(root, Duration::ZERO).await;
+    assert_eq!(world.engine.wait_until(&goal, PATIENCE).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "current_thread")]

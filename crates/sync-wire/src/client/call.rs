@@ -16,6 +16,7 @@ use crate::projects::{ProjectState, ProjectType, ProjectsQuery};
 use crate::queue::{FlushRequest, ItemState, QueueItemsQuery};
 use crate::registration::{RegisterRequest, SyncRequest};
 use crate::resolve::{ResolveQuery, Subject};
+use crate::status::{Goal, PauseRequest};
 
 /// A queue of a hundred thousand rows is taken over in less.
 const LONGEST_IMPORT_MS: u64 = 120_000;
@@ -170,8 +171,15 @@ impl Call {
     }
 
     /// `POST /v1/pause`.
-    pub fn pause() -> Self {
-        Self::plain("POST", "/v1/pause")
+    pub fn pause(request: &PauseRequest) -> Self {
+        Self::new("POST", "/v1/pause", Some(request))
+    }
+
+    /// `GET /v1/wait`: until something is so, at most for so long.
+    pub fn wait(goal: Goal, path: Option<&Path>, wait_ms: u64) -> Self {
+        let path = path.map(|path| format!("&path={}", encoded(path.as_os_str().as_bytes())));
+        let target = format!("/v1/wait?for={}&wait_ms={wait_ms}{}", goal.as_str(), path.unwrap_or_default());
+        Self::plain("GET", &target).waiting(Some(wait_ms))
     }
 
     /// `POST /v1/resume`.
@@ -187,6 +195,11 @@ impl Call {
     /// `POST /v1/shutdown`.
     pub fn shutdown() -> Self {
         Self::plain("POST", "/v1/shutdown")
+    }
+
+    /// `GET /v1/diagnostics`.
+    pub fn diagnostics() -> Self {
+        Self::plain("GET", "/v1/diagnostics")
     }
 
     /// `GET /metrics`.
@@ -310,8 +323,10 @@ mod tests {
         let text = |call: Call| String::from_utf8(call.bytes()).unwrap();
         let flush = text(Call::flush(&FlushRequest { wait_ms: Some(5) }));
         assert!(flush.contains("\r\ncontent-length: 13\r\n\r\n{\"wait_ms\":5}"), "{flush}");
-        let pause = text(Call::pause());
-        assert!(pause.ends_with("\r\ncontent-length: 0\r\n\r\n"), "{pause}");
+        let resume = text(Call::resume());
+        assert!(resume.ends_with("\r\ncontent-length: 0\r\n\r\n"), "{resume}");
+        let wait = text(Call::wait(Goal::Registered, Some(Path::new("/a b")), 5));
+        assert!(wait.starts_with("GET /v1/wait?for=registered&wait_ms=5&path=/a%20b HTTP/1.1"), "{wait}");
         assert!(!text(Call::status()).contains("content-length"));
     }
 

@@ -40,8 +40,14 @@ pub(crate) fn installed(context: &Context) -> Vec<Check> {
         return checks;
     }
     match &scene.seen {
-        Seen::Systemd { job, .. } => {
-            if !matches!(job.enabled.as_str(), "enabled" | "") {
+        Seen::Systemd { job, socket, .. } => {
+            if let Some(socket) = socket {
+                if socket.active != "active" || !matches!(socket.enabled.as_str(), "enabled" | "") {
+                    let message = format!("the socket's unit is {} and {}", socket.active, socket.enabled);
+                    let remedy = "run `coditect-sync service install --socket-activated`";
+                    checks.push(Check::warning("service.enabled", message, remedy));
+                }
+            } else if !matches!(job.enabled.as_str(), "enabled" | "") {
                 let message = format!("the service is {}: it is not started with the session", job.enabled);
                 checks.push(Check::warning("service.enabled", message, install));
             }

@@ -14,7 +14,8 @@ use sync_wire::{Call, Ready, Status};
 
 use self::scene::{Scene, Seen};
 use super::{Context, config};
-use crate::args::{ServiceCommand, ServiceFiles, ServiceRun};
+use crate::absent;
+use crate::args::{ServiceCommand, ServiceFiles, ServiceInstall, ServiceRun};
 use crate::clock;
 use crate::daemon::Daemon;
 use crate::exit::Exit;
@@ -68,28 +69,30 @@ impl Verb {
 }
 
 pub(super) fn run(command: ServiceCommand, context: &Context) -> Result<Answer, Failure> {
-    let files = |verb, ServiceFiles { run, force }: ServiceFiles| change(verb, run, force, context);
+    let plain = |verb, run| change(verb, ServiceFiles { run, force: false }, false, context);
     match command {
-        ServiceCommand::Install(flags) => files(Verb::Install, flags),
-        ServiceCommand::Uninstall(flags) => files(Verb::Uninstall, flags),
-        ServiceCommand::Start(run) => change(Verb::Start, run, false, context),
-        ServiceCommand::Stop(run) => change(Verb::Stop, run, false, context),
-        ServiceCommand::Restart(run) => change(Verb::Restart, run, false, context),
+        ServiceCommand::Install(ServiceInstall { files, socket_activated }) => {
+            change(Verb::Install, files, socket_activated, context)
+        }
+        ServiceCommand::Uninstall(files) => change(Verb::Uninstall, files, false, context),
+        ServiceCommand::Start(run) => plain(Verb::Start, run),
+        ServiceCommand::Stop(run) => plain(Verb::Stop, run),
+        ServiceCommand::Restart(run) => plain(Verb::Restart, run),
         ServiceCommand::Status => status::run(context),
     }
 }
 
 fn change(
     verb: Verb,
-    ServiceRun { dry_run }: ServiceRun,
-    force: bool,
+    ServiceFiles { run: ServiceRun { dry_run }, force }: ServiceFiles,
+    activated: bool,
     context: &Context,
 ) -> Result<Answer, Failure> {
     let mut notes = Vec::new();
     let scene = Scene::look(context)?;
-    if verb == Verb::Install {
-        // What keeps the daemon from starting is said before anything is written.
-        let loaded = config::load(&scene.places.config_file, context)?;
+    // What keeps the daemon from starting is said before anything is done.
+    let loaded = verb.starts().then(|| config::load(&scene.places.config_file, context)).transpose()?;
+    if let (Verb::Install, Some(loaded)) = (verb, loaded) {
         notes.extend(loaded.warnings.iter().map(ToString::to_string));
         let program = scene.program.as_ref().map_err(|absent| {
             Failure::failed(absent.clone()).with_hint(
@@ -98,15 +101,18 @@ fn change(
         })?;
         notes.extend(program::concern(program));
         notes.extend(left_behind(&context.environment));
+        if activated {
+            may_be_activated(&scene)?;
+        }
     }
     let sandbox = if verb == Verb::Install { scene.sandbox(context) } else { Ok(()) };
     let installation = scene.installation();
     let steps = match (&scene.seen, verb) {
-        (Seen::Systemd { files, unit, sandbox: drop_in, job }, Verb::Install) => {
+        (Seen::Systemd { files, found, job, .. }, Verb::Install) => {
             let installation = installation?;
             let mut steps = Scene::folders(&installation);
-            let wanted = scene::wanted(&installation, sandbox.is_ok());
-            steps.extend(systemd::install(files, (unit, drop_in), &wanted, job, force)?);
+            let wanted = scene::wanted(&installation, sandbox.is_ok(), activated);
+            steps.extend(systemd::install(files, found, &wanted, job, force)?);
             if let Err(reason) = &sandbox {
                 notes.push(format!("the stricter sandbox is left out: {reason}"));
             }
@@ -120,9 +126,9 @@ fn change(
             steps.extend(launchd::install(target, &wanted, domain, job, force)?);
             steps
         }
-        (Seen::Systemd { files, unit, sandbox: drop_in, job }, Verb::Uninstall) => {
+        (Seen::Systemd { files, found, job, .. }, Verb::Uninstall) => {
             let wanted = scene.wanted_anyway();
-            systemd::uninstall(files, (unit, drop_in), &wanted, job, force)?
+            systemd::uninstall(files, found, &wanted, job, force)?
         }
         (Seen::Launchd { target, domain, job }, Verb::Uninstall) => {
             let wanted = scene.wanted_anyway().unit;
@@ -131,9 +137,9 @@ fn change(
         (seen, Verb::Start | Verb::Stop | Verb::Restart) if !seen.is_installed() => {
             return Err(not_installed());
         }
-        (Seen::Systemd { job, .. }, Verb::Start) => systemd::start(job),
-        (Seen::Systemd { .. }, Verb::Stop) => systemd::stop(),
-        (Seen::Systemd { job, .. }, Verb::Restart) => systemd::restart(job),
+        (Seen::Systemd { found, job, .. }, Verb::Start) => systemd::start(found, job),
+        (Seen::Systemd { found, .. }, Verb::Stop) => systemd::stop(found),
+        (Seen::Systemd { found, job, .. }, Verb::Restart) => systemd::restart(found, job),
         (Seen::Launchd { target, domain, job }, Verb::Start) => launchd::start(target, domain, job),
         (Seen::Launchd { domain, job, .. }, Verb::Stop) => launchd::stop(domain, job),
         (Seen::Launchd { target, domain, job }, Verb::Restart) => launchd::restart(target, domain, job),
@@ -146,6 +152,24 @@ fn change(
         None => {}
     }
     if dry_run { Ok(told.shown(&steps)) } else { told.done(&steps, context) }
+}
+
+/// Whether a manager can listen where the daemon would: it would replace whatever else is there.
+fn may_be_activated(scene: &Scene) -> Result<(), Failure> {
+    use std::os::unix::fs::FileTypeExt;
+
+    if matches!(scene.seen, Seen::Launchd { .. }) {
+        return Err(Failure::failed("launchd does not start this daemon for who asks it")
+            .with_hint("install it without `--socket-activated`"));
+    }
+    let socket = &scene.places.socket;
+    match std::fs::symlink_metadata(socket) {
+        Ok(found) if !found.file_type().is_socket() => {
+            Err(Failure::failed(format!("`{}` is no socket, and is left as it is", socket.display()))
+                .with_hint("move it away, or choose another path with `--socket`"))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn linger_note() -> String {
@@ -191,6 +215,9 @@ struct Told<'a> {
 impl Told<'_> {
     /// A daemon that somebody started by hand: it holds the lock, and the service's would end at once.
     fn stranger(&self, context: &Context) -> Result<Option<Failure>, Failure> {
+        if self.scene.seen.would_be_started() && !absent::is_locked(&self.scene.places) {
+            return Ok(None);
+        }
         let asked = context.daemon()?.ask_for::<Status>(&Call::status()).ok();
         Ok(asked.filter(|(status, _)| !self.scene.seen.may_be(status.pid)).map(|(status, _)| {
             let message = format!("a daemon that is not the service's runs already, pid {}", status.pid);

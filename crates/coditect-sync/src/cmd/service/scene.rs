@@ -34,8 +34,18 @@ pub(crate) struct Scene {
 /// What the manager has and says.
 #[derive(Debug)]
 pub(crate) enum Seen {
-    Systemd { files: Box<systemd::Files>, unit: Target, sandbox: Target, job: Box<systemd::Job> },
-    Launchd { target: Target, domain: String, job: launchd::Job },
+    Systemd {
+        files: Box<systemd::Files>,
+        found: Box<systemd::Found>,
+        job: Box<systemd::Job>,
+        /// How the socket's unit is, where there is one.
+        socket: Option<Box<systemd::Job>>,
+    },
+    Launchd {
+        target: Target,
+        domain: String,
+        job: launchd::Job,
+    },
 }
 
 impl Seen {
@@ -50,7 +60,16 @@ impl Seen {
 
     pub(crate) fn target(&self) -> &Target {
         match self {
-            Self::Systemd { unit: target, .. } | Self::Launchd { target, .. } => target,
+            Self::Systemd { found, .. } => &found.unit,
+            Self::Launchd { target, .. } => target,
+        }
+    }
+
+    /// Whether the daemon is started when somebody asks it, and nobody did: asking would start it.
+    pub(crate) fn would_be_started(&self) -> bool {
+        match self {
+            Self::Systemd { found, job, .. } => found.is_activated() && job.pid.is_none(),
+            Self::Launchd { .. } => false,
         }
     }
 
@@ -86,10 +105,16 @@ impl Scene {
                 let named = environment.variable("XDG_CONFIG_HOME").map(PathBuf::from);
                 let files = systemd::Files::new(named.as_deref(), &home);
                 let answer = asked(&programs, &systemd::question()).map_err(|why| no_user_manager(&why))?;
-                Seen::Systemd {
+                let found = systemd::Found {
                     unit: act::target(&files.unit),
                     sandbox: act::target(&files.sandbox),
+                    socket: act::target(&files.socket),
+                };
+                let socket = found.is_activated().then(|| asked(&programs, &systemd::socket_question()));
+                Seen::Systemd {
                     job: Box::new(systemd::Job::read(&answer)),
+                    socket: socket.map(|answer| Box::new(systemd::Job::read(&answer.unwrap_or_default()))),
+                    found: Box::new(found),
                     files: Box::new(files),
                 }
             }
@@ -119,11 +144,11 @@ impl Scene {
     /// What the files should say, as far as it can be told; nothing is like a file that should say nothing.
     pub(crate) fn wanted_anyway(&self) -> Wanted {
         match (self.installation(), self.manager) {
-            (Ok(installation), Manager::Systemd) => wanted(&installation, true),
+            (Ok(installation), Manager::Systemd) => wanted(&installation, true, true),
             (Ok(installation), Manager::Launchd) => {
-                Wanted { unit: render::agent(&installation), sandbox: None }
+                Wanted { unit: render::agent(&installation), sandbox: None, socket: None }
             }
-            (Err(_), _) => Wanted { unit: String::new(), sandbox: None },
+            (Err(_), _) => Wanted { unit: String::new(), sandbox: None, socket: None },
         }
     }
 
@@ -204,8 +229,12 @@ impl Scene {
 }
 
 /// What the files of systemd should say.
-pub(crate) fn wanted(installation: &Installation, sandboxed: bool) -> Wanted {
-    Wanted { unit: render::unit(installation), sandbox: sandboxed.then(|| render::sandbox(installation)) }
+pub(crate) fn wanted(installation: &Installation, sandboxed: bool, activated: bool) -> Wanted {
+    Wanted {
+        unit: render::unit(installation),
+        sandbox: sandboxed.then(|| render::sandbox(installation)),
+        socket: activated.then(|| render::socket(installation)),
+    }
 }
 
 fn asked(programs: &Programs, question: &Invocation) -> Result<String, String> {

@@ -1,10 +1,11 @@
 //! `service status`: what the manager has, what it says, and what the daemon says itself.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sync_wire::{Call, Status};
 
 use super::scene::{Scene, Seen};
 use super::{linger_note, not_installed};
+use crate::absent;
 use crate::cmd::Context;
 use crate::exit::Exit;
 use crate::human::{Tone, clean, count, span};
@@ -20,22 +21,24 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
     if file == State::Absent {
         return Err(not_installed());
     }
-    let status = context.daemon()?.ask_for::<Status>(&Call::status());
+    let idle = scene.seen.would_be_started() && !absent::is_locked(&scene.places);
+    let status = if idle {
+        Err(Failure::new(Exit::NoDaemon, "no_daemon", "none runs; it is started for the first who asks"))
+    } else {
+        context.daemon()?.ask_for::<Status>(&Call::status())
+    };
     let lingers = if scene.manager == Manager::Systemd { scene.lingers() } else { None };
     let sandbox = match &scene.seen {
-        Seen::Systemd { sandbox, .. } => {
-            Some(state(&sandbox.found, wanted.sandbox.as_deref().unwrap_or_default()))
+        Seen::Systemd { found, .. } => {
+            Some(state(&found.sandbox.found, wanted.sandbox.as_deref().unwrap_or_default()))
         }
         Seen::Launchd { .. } => None,
     };
-    let job = match &scene.seen {
-        Seen::Systemd { job, .. } => json!({
-            "active": job.active, "sub": job.sub, "enabled": job.enabled, "pid": job.pid, "result": job.result,
-            "exit_status": job.exit_status, "said": job.said, "restarts": job.restarts,
-        }),
-        Seen::Launchd { job, domain, .. } => json!({
-            "domain": domain, "loaded": job.loaded, "state": job.state, "pid": job.pid, "last_exit": job.last_exit,
-        }),
+    let socket = match &scene.seen {
+        Seen::Systemd { found, socket: Some(job), .. } => {
+            Some((state(&found.socket.found, wanted.socket.as_deref().unwrap_or_default()), job))
+        }
+        Seen::Systemd { .. } | Seen::Launchd { .. } => None,
     };
     let version = match &file {
         State::Outdated { version } | State::Edited { version } => Some(version.clone()),
@@ -46,7 +49,10 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
         "manager": scene.manager.as_str(),
         "file": {"path": scene.seen.file().to_string_lossy(), "state": file.as_str(), "version": version},
         "sandbox": sandbox.as_ref().map(State::as_str),
-        "job": job,
+        "socket": socket.as_ref().map(|(file, job)| json!({
+            "file": file.as_str(), "active": job.active, "enabled": job.enabled,
+        })),
+        "job": job_document(&scene.seen),
         "lingers": lingers,
         "daemon": status.as_ref().ok().map(|(status, _)| json!({
             "version": status.version, "pid": status.pid, "uptime_seconds": status.uptime_seconds,
@@ -66,7 +72,18 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
         };
         line("sandbox", words);
     }
+    if let Some((file, job)) = &socket {
+        let words = if file == &State::Current { String::new() } else { format!(", {}", in_words(file)) };
+        line("socket", clean(&format!("{}, {}{words}", job.active, job.enabled)).into_owned());
+    }
     let mut notes = Vec::new();
+    if let Some((_, job)) = &socket
+        && job.active != "active"
+    {
+        notes.push(
+            "the user manager does not listen for the daemon: run `coditect-sync service start`".to_owned(),
+        );
+    }
     match &status {
         Ok((status, _)) => {
             let Status { version, pid, uptime_seconds, .. } = status;
@@ -82,6 +99,7 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
                 ));
             }
         }
+        Err(failure) if idle => line("daemon", failure.message.clone()),
         Err(failure) => {
             line("daemon", clean(failure.message.lines().next().unwrap_or_default()).into_owned());
             notes.push(
@@ -96,9 +114,22 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
         State::Absent | State::Current => {}
     }
     notes.extend((lingers == Some(false)).then(linger_note));
-    let exit = if status.is_ok() { Exit::Done } else { Exit::NoDaemon };
+    let exit = if status.is_ok() || idle { Exit::Done } else { Exit::NoDaemon };
     let answer = Answer::result(document.to_string().into_bytes(), lines.join("\n")).ending(exit);
     Ok(if notes.is_empty() { answer } else { answer.with_note(notes.join("\n")) })
+}
+
+/// How the manager sees the service, for programs.
+fn job_document(seen: &Seen) -> Value {
+    match seen {
+        Seen::Systemd { job, .. } => json!({
+            "active": job.active, "sub": job.sub, "enabled": job.enabled, "pid": job.pid, "result": job.result,
+            "exit_status": job.exit_status, "said": job.said, "restarts": job.restarts,
+        }),
+        Seen::Launchd { job, domain, .. } => json!({
+            "domain": domain, "loaded": job.loaded, "state": job.state, "pid": job.pid, "last_exit": job.last_exit,
+        }),
+    }
 }
 
 fn in_words(state: &State) -> String {

@@ -227,6 +227,8 @@ impl Desk {
         if now < self.store_rests_until && self.store_rests_until <= now.after(LONGEST_STORE_PAUSE) {
             return Ok(Pause::Until(self.store_rests_until));
         }
+        let paused_until =
+            self.engine.end_pause().await.map_err(|refusal| DeliverError::Store(refusal.message))?;
         self.take_in_wishes()?;
         let scope = self.engine.scope();
         if !scope.settled {
@@ -288,6 +290,7 @@ impl Desk {
                     self.refresh(&scope, now).await?;
                     Pause::Drain
                 }
+                Step::Rest { why: Why::Paused } => paused_until.map_or(Pause::Drain, Pause::Until),
                 Step::Rest { .. } => Pause::Drain,
             };
             return Ok(pause);
@@ -352,7 +355,7 @@ impl Desk {
             self.delivery.follow(settings.policy(), now);
             self.settings = settings;
         }
-        self.delivery.pause(self.engine.0.paused.load(Ordering::Relaxed));
+        self.delivery.pause(self.engine.pausing().is_some());
         if self.engine.0.network_changed.swap(false, Ordering::Relaxed) {
             // A connection that was made over the old network may be dead without knowing it.
             self.cloud.forget_connections();

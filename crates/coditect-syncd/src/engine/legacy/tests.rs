@@ -64,6 +64,7 @@ impl World {
             settings,
             stop: stop.clone(),
             unclean: false,
+            sandbox: crate::sandbox::Sandbox::none("a test"),
         })
         .await
         .unwrap();
