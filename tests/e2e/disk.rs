@@ -34,6 +34,8 @@ fn what_a_full_disk_acknowledged_arrives_and_the_rest_is_refused() {
             assert_eq!(refusal["code"], "disk_full", "{refusal}");
             assert!(refusal["hint"].as_str().is_some_and(|hint| hint.contains("make room")), "{refusal}");
             assert_eq!(home.run(&["status"]).code, 0, "questions are answered");
+            let doctor = home.run(&["doctor"]);
+            assert!(doctor.stdout.contains("cannot do its work: the disk is full"), "{doctor:?}");
 
             // What waits is delivered although nothing new can be taken.
             cloud.faults().clear();

@@ -13,6 +13,7 @@ mod live;
 mod maltreated;
 mod offline;
 mod regressions;
+mod service;
 mod stop;
 mod survival;
 mod tenants;

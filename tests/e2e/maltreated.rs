@@ -136,6 +136,27 @@ fn two_hundred_silent_connections_keep_nobody_waiting() {
     daemon.finish();
 }
 
+#[test]
+fn a_thousand_questions_leave_nothing_in_the_log() {
+    let (home, _cloud) = world();
+    let daemon = Daemon::start(&home);
+    let mut client = sync_wire::Client::new(home.state().join("sync.sock"), Duration::from_secs(2));
+    until("it has said what it says at its start", || {
+        daemon.log().contains("looked for projects").then_some(())
+    });
+    let before = daemon.log();
+    for _ in 0..250 {
+        client.status().expect("an answer");
+        client.health().expect("an answer");
+        client.ready().expect("an answer");
+        client.queue().expect("an answer");
+    }
+    let log = daemon.log();
+    let more: Vec<&str> = log[before.len()..].lines().filter(|line| !line.contains("the cloud")).collect();
+    assert!(more.is_empty(), "{more:#?}");
+    daemon.finish();
+}
+
 /// The memory a process holds, in KiB.
 fn resident(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

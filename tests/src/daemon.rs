@@ -155,23 +155,34 @@ impl Daemon {
         Ended { code: status.code(), signal: status.signal(), log: self.log() }
     }
 
+    /// As [`Self::finish`], where somebody has told it to stop.
+    ///
+    /// # Panics
+    /// In the same cases.
+    pub fn finish_after_stop(self) {
+        let announced = self.announced.clone();
+        check_end(&self.ended(), &announced);
+    }
+
     /// Stops it and fails when it did not end well or complained about something nobody announced.
     ///
     /// # Panics
     /// In these cases.
     pub fn finish(self) {
         self.signal("TERM");
-        let announced = self.announced.clone();
-        let ended = self.ended();
-        assert_eq!(ended.code, Some(0), "{}", ended.log);
-        let unexpected: Vec<&str> = ended
-            .log
-            .lines()
-            .filter(|line| line.contains(" WARN ") || line.contains(" ERROR "))
-            .filter(|line| !announced.iter().any(|text| line.contains(text)))
-            .collect();
-        assert!(unexpected.is_empty(), "{unexpected:#?}");
+        self.finish_after_stop();
     }
+}
+
+fn check_end(ended: &Ended, announced: &[String]) {
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let unexpected: Vec<&str> = ended
+        .log
+        .lines()
+        .filter(|line| line.contains(" WARN ") || line.contains(" ERROR "))
+        .filter(|line| !announced.iter().any(|text| line.contains(text)))
+        .collect();
+    assert!(unexpected.is_empty(), "{unexpected:#?}");
 }
 
 impl Drop for Daemon {

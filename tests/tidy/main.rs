@@ -13,6 +13,7 @@ mod lexer;
 mod pure;
 mod regressions;
 mod repository;
+mod service;
 
 /// Fails with all violations, a line each.
 fn none(violations: &[String]) {

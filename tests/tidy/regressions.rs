@@ -36,12 +36,13 @@ fn violations<'a>(document: &str, sources: impl IntoIterator<Item = &'a Source>)
 }
 
 /// Whether a file of the package has a test of that name in a module of that name.
-fn exists(test: &str, sources: &[&Source]) -> bool {
+pub(crate) fn exists(test: &str, sources: &[&Source]) -> bool {
     let parts: Vec<&str> = test.split("::").collect();
     let (Some(package), Some(name)) = (parts.first(), parts.last()) else { return false };
     let module = parts.iter().rev().nth(1).filter(|module| **module != "tests");
     let module = module.or_else(|| parts.iter().rev().nth(2)).unwrap_or(package);
-    let folder = if *package == "e2e" { "tests/e2e/".to_owned() } else { format!("crates/{package}/") };
+    let of_all = matches!(*package, "e2e" | "tidy");
+    let folder = if of_all { format!("tests/{package}/") } else { format!("crates/{package}/") };
     let inside = |source: &&&Source| {
         source.path.starts_with(&folder)
             && (source.path.ends_with(&format!("/{module}.rs"))
