@@ -39,7 +39,6 @@ fn every_command_explains_itself() {
         &["scan"],
         &["import"],
         &["pause"],
-        &["wait"],
         &["resume"],
         &["reload"],
         &["stop"],
