@@ -17,6 +17,7 @@ mod service;
 mod stop;
 mod survival;
 mod tenants;
+mod transcripts;
 mod two_hosts;
 
 use coditect_devcloud::dev_token;

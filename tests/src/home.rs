@@ -15,6 +15,8 @@ pub struct Home {
     config: Value,
     /// What the daemon is started by, if not by itself.
     starter: Vec<String>,
+    /// Where state and data are, from the home folder on; the programs' own places where nothing is said.
+    places: Option<[&'static str; 2]>,
 }
 
 /// What a command printed.
@@ -49,10 +51,22 @@ impl Home {
             },
             "sync_daemon": {"discovery": {"roots": [folder.path().join("roots")], "debounce": "200ms"}},
         });
-        let home = Self { folder, config, starter: Vec::new() };
+        let home = Self { folder, config, starter: Vec::new(), places: Some(["state", "data"]) };
         std::fs::create_dir_all(home.roots()).expect("the roots");
         home.write_config();
         home
+    }
+
+    /// An empty home without a configuration, where everything is where the programs put it by themselves. Its path is as
+    /// long as this one where the system's folder for temporary files is not too long for it.
+    ///
+    /// # Panics
+    /// When there is no temporary folder.
+    pub fn of_a_person(like: &str) -> Self {
+        let room = like.len().saturating_sub(std::env::temp_dir().as_os_str().len() + 1);
+        let folder = tempfile::Builder::new().prefix("").rand_bytes(room.max(4)).tempdir();
+        let folder = folder.expect("a temporary folder");
+        Self { folder, config: Value::Null, starter: Vec::new(), places: None }
     }
 
     /// The home folder.
@@ -67,7 +81,8 @@ impl Home {
 
     /// The daemon's state directory.
     pub fn state(&self) -> PathBuf {
-        self.path().join("state/coditect-sync")
+        let above = self.places.map_or(".local/state", |[state, _]| state);
+        self.path().join(above).join("coditect-sync")
     }
 
     /// The configuration file.
@@ -138,12 +153,15 @@ impl Home {
             .env_clear()
             .env("PATH", path.unwrap_or_default())
             .env("HOME", self.path())
-            .env("XDG_STATE_HOME", self.path().join("state"))
-            .env("CODITECT_DATA_DIR", self.path().join("data"))
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .current_dir(self.path())
             .stdin(Stdio::null());
+        if let Some([state, data]) = self.places {
+            command
+                .env("XDG_STATE_HOME", self.path().join(state))
+                .env("CODITECT_DATA_DIR", self.path().join(data));
+        }
         command
     }
 

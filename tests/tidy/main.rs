@@ -10,6 +10,8 @@ mod durable;
 mod form;
 mod heavy;
 mod lexer;
+mod manual;
+mod operations;
 mod pure;
 mod regressions;
 mod repository;

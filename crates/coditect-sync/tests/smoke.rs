@@ -37,6 +37,7 @@ fn every_command_explains_itself() {
         &["queue", "drop"],
         &["queue", "flush"],
         &["scan"],
+        &["inspect"],
         &["import"],
         &["pause"],
         &["resume"],
