@@ -83,6 +83,70 @@ fn what_cannot_be_read_is_in_the_status_and_hides_nothing_else() {
     daemon.finish();
 }
 
+#[test]
+fn packages_become_projects_and_stay_in_the_cloud_when_they_are_none_any_more() {
+    let (mut home, cloud) = world();
+    let root = repository(&home, "w");
+    std::fs::write(root.join("package.json"), r#"{"name": "w", "workspaces": ["packages/*"]}"#).unwrap();
+    for name in ["a", "b"] {
+        let package = root.join("packages").join(name);
+        std::fs::create_dir_all(&package).unwrap();
+        std::fs::write(package.join("package.json"), format!(r#"{{"name": "@w/{name}"}}"#)).unwrap();
+    }
+    let daemon = Daemon::start(&home);
+    until("the workspace is registered", || hash_in_cloud(&cloud.projects(), "w"));
+    assert_eq!(cloud.projects().len(), 1);
+    let mut discovery = json!({"roots": [home.roots()], "debounce": "200ms", "workspace_members": true});
+    home.set_daemon("discovery", discovery.clone());
+    assert_eq!(home.run(&["reload"]).code, 0);
+    let projects = until("the packages are too", || {
+        let projects = cloud.projects();
+        (projects.len() == 3).then_some(projects)
+    });
+    let of = |name: &str| projects.iter().find(|project| project["project_name"] == name).expect(name);
+    assert_eq!(of("@w/a")["parent_project_uuid"], of("w")["local_project_uuid"], "{projects:?}");
+
+    discovery["workspace_members"] = false.into();
+    home.set_daemon("discovery", discovery);
+    assert_eq!(home.run(&["reload"]).code, 0);
+    until("they are known to be none any more", || {
+        let scanned = home.json(&["scan", "--wait"]);
+        (scanned["found"] == 1).then_some(())
+    });
+    assert_eq!(cloud.projects().len(), 3, "nothing is deleted there");
+    daemon.finish();
+}
+
+#[test]
+fn a_users_rule_tells_the_framework_after_a_reload() {
+    let (mut home, cloud) = world();
+    let root = repository(&home, "kit");
+    std::fs::write(root.join("package.json"), r#"{"name": "kit", "dependencies": {"@house/kit": "1"}}"#)
+        .unwrap();
+    let rules = home.path().join("rules");
+    std::fs::create_dir_all(&rules).unwrap();
+    home.set_daemon("discovery", json!({"roots": [home.roots()], "debounce": "200ms", "rules_dir": rules}));
+    let daemon = Daemon::start(&home);
+    let framework = |cloud: &sync_tests::Cloud| {
+        let projects = cloud.projects();
+        let kit = projects.iter().find(|project| project["project_name"] == "kit")?;
+        Some(kit["framework"].as_str().unwrap_or_default().to_owned())
+    };
+    let first = until("it is registered", || framework(&cloud));
+    assert_eq!(first, "");
+    let rule = "[[framework]]\nslug = \"house\"\nname = \"House\"\necosystem = \"npm\"\nrank = 3\n\
+                any = [{ dependency = \"@house/kit\" }]\n";
+    std::fs::write(rules.join("house.toml"), rule).unwrap();
+    std::fs::write(rules.join("wrong.toml"), "\n[[framework]\n").unwrap();
+    assert_eq!(home.run(&["reload"]).code, 0);
+    until("the rule is heard of", || framework(&cloud).filter(|framework| framework == "house"));
+    let status = home.json(&["status"])["discovery"]["problems"].to_string();
+    assert!(status.contains("wrong.toml: line 2"), "{status}");
+    let told = home.json(&["inspect", &root.display().to_string()]).to_string();
+    assert!(told.contains("in ") && told.contains("house.toml"), "{told}");
+    daemon.finish();
+}
+
 /// A mounted file system that never answers. Dropping it takes it away.
 struct Hung {
     shell: Child,

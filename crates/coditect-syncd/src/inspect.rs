@@ -44,6 +44,8 @@ fn options(config: &Config) -> sync_scan::Options {
         exclude: discovery.exclude.clone(),
         max_depth: discovery.max_depth,
         follow_symlinks: discovery.follow_symlinks,
+        rules: discovery.rules_dir.clone(),
+        workspace_members: discovery.workspace_members,
     }
 }
 

@@ -129,6 +129,14 @@ pub(crate) const KEYS: &[Key] = &[
         config.sync_daemon.discovery.follow_symlinks = given.truth()?;
         Ok(())
     }),
+    key("sync_daemon.discovery.workspace_members", |config, given, _| {
+        config.sync_daemon.discovery.workspace_members = given.truth()?;
+        Ok(())
+    }),
+    key("sync_daemon.discovery.rules_dir", |config, given, base| {
+        config.sync_daemon.discovery.rules_dir = given.optional(|given| given.path(base))?;
+        Ok(())
+    }),
     key("sync_daemon.discovery.debounce", |config, given, _| {
         config.sync_daemon.discovery.debounce = given.duration(&(millis(0)..=hours(1)))?;
         Ok(())

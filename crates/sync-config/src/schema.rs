@@ -194,6 +194,12 @@ pub struct Discovery {
     pub max_depth: u32,
     /// Whether links to folders are followed.
     pub follow_symlinks: bool,
+    /// Whether the packages of a declared workspace are projects of their own, children of the one that declares it.
+    pub workspace_members: bool,
+    /// Folder with your own rules for frameworks (`*.toml`), beside those of the program or in their place; null for none.
+    #[schemars(with = "Option<String>")]
+    #[serde(serialize_with = "lossy_option")]
+    pub rules_dir: Option<PathBuf>,
     /// How long a changed folder must be quiet before it is looked at, from 0s to 1h.
     #[schemars(with = "DurationText")]
     #[serde(serialize_with = "duration::serialize")]
@@ -212,6 +218,8 @@ impl Default for Discovery {
             exclude: Vec::new(),
             max_depth: 8,
             follow_symlinks: false,
+            workspace_members: false,
+            rules_dir: None,
             debounce: Duration::from_secs(2),
             rescan_interval: Duration::from_hours(6),
         }

@@ -118,8 +118,7 @@ fn score(folder: &Path, expectations: &Expectations, out: &mut impl Write) -> io
 
 fn sighting(root: &Path) -> Option<Sighting> {
     let root = root.canonicalize().ok()?;
-    let options =
-        Options { roots: vec![root.clone()], exclude: Vec::new(), max_depth: 8, follow_symlinks: false };
+    let options = Options { roots: vec![root.clone()], ..Options::default() };
     let found = survey(&options, &AtomicBool::new(false));
     found.sightings.into_iter().find(|sighting| sighting.root == root)
 }

@@ -1,7 +1,8 @@
 //! Reads from the disk whether something new is still being copied, unpacked or made.
 //!
 //! Nothing is watched inside a folder that just appeared, but the system stamps whatever is written. The folder that was
-//! changed last is read first, so that a copy in progress is seen after a few folders, however large it is.
+//! changed last is read first, so that a copy in progress is seen after a few folders, however large it is. What was
+//! begun long ago is not asked about, so that a first look at a thousand projects reads none of them twice.
 
 use std::collections::{BTreeSet, BinaryHeap};
 use std::ffi::OsStr;
@@ -10,11 +11,47 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType};
 
-use crate::debounce::Busy;
+use crate::busy::busy;
+use crate::debounce::{Busy, LONGEST_LOCK_MS, Patience};
 use crate::platform;
+use crate::walk::Tree;
 
 /// Most entries that are asked about; what is larger and quiet so far is taken to be at rest.
 const MOST_ENTRIES: usize = 50_000;
+
+/// Whether the project at the root of `tree`, which nobody knows yet, is still being made at `now_ms`: it was begun a
+/// short while ago, and git is at work there or something in it changed just now, the projects of `known` left out.
+pub(crate) fn is_being_made(tree: &Tree, known: &BTreeSet<PathBuf>, now_ms: u64, patience: Patience) -> bool {
+    // Begun ahead of the clock is begun during the look; far ahead of it, by another machine's clock.
+    let is_young = |begun_ms: u64| begun_ms.abs_diff(now_ms) < LONGEST_LOCK_MS;
+    if patience.quiet_ms == 0 || !begun_ms(tree).is_some_and(is_young) {
+        return false;
+    }
+    let is_recent = |since_ms: u64, span_ms: u64| now_ms.saturating_sub(since_ms) < span_ms;
+    match busy(&tree.root) {
+        Busy::No => {
+            let since_ms = now_ms.saturating_sub(patience.quiet_ms);
+            arriving(&tree.root, known, since_ms) != Busy::No
+        }
+        Busy::Locked { since_ms } => is_recent(since_ms, LONGEST_LOCK_MS),
+        Busy::Cloning { active_ms } | Busy::Arriving { active_ms } => {
+            is_recent(active_ms.max(begun_ms(tree).unwrap_or(0)), patience.most_ms)
+        }
+    }
+}
+
+/// When the project's folder or its version control's was made, whichever is the younger. Where the file system does not
+/// tell, when it was last changed.
+fn begun_ms(tree: &Tree) -> Option<u64> {
+    let control = tree.control.as_ref().map(|control| control.folder.as_path());
+    let begun = [Some(tree.root.as_path()), control].into_iter().flatten().filter_map(|folder| {
+        if let Some(born) = folder.metadata().ok().as_ref().and_then(platform::born) {
+            return u64::try_from(born / 1_000_000).ok();
+        }
+        rustix::fs::stat(folder).ok().map(|stat| changed_ms(&stat))
+    });
+    begun.max()
+}
 
 /// Whether something at `place` changed since `since_ms` by the wall clock, the projects of `known` left out.
 pub(crate) fn arriving(place: &Path, known: &BTreeSet<PathBuf>, since_ms: u64) -> Busy {
@@ -65,6 +102,32 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn only_what_was_begun_a_short_while_ago_is_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("package.json"), "{}").unwrap();
+        let metadata = home.path().metadata().unwrap();
+        let tree = Tree {
+            root: home.path().to_path_buf(),
+            place: platform::place(&metadata),
+            born: platform::born(&metadata),
+            control: None,
+        };
+        let made_ms = changed_ms(&rustix::fs::lstat(home.path().join("package.json")).unwrap());
+        let check = |now_ms: u64, quiet_ms: u64, expected: bool| {
+            let patience = Patience { quiet_ms, most_ms: 30_000 };
+            let found = is_being_made(&tree, &BTreeSet::new(), now_ms, patience);
+            assert_eq!(found, expected, "{} ms after it was made, with {quiet_ms}", now_ms.abs_diff(made_ms));
+        };
+        check(made_ms, 2_000, true);
+        check(made_ms + 2_001, 2_000, false);
+        check(made_ms, 0, false);
+        check(made_ms - 2_000, 2_000, true);
+        // As if another machine's clock had stamped it.
+        check(made_ms - 2 * LONGEST_LOCK_MS, 2_000, false);
+        check(made_ms + LONGEST_LOCK_MS + 1, 2 * LONGEST_LOCK_MS, false);
+    }
 
     #[test]
     fn a_change_anywhere_inside_counts_but_in_a_known_project() {

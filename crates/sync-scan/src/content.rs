@@ -6,10 +6,12 @@
 mod hash;
 mod language;
 mod manifests;
+mod members;
 mod read;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -20,9 +22,13 @@ use sync_core::{ProjectKind, Vcs};
 
 use crate::evidence::{Evidence, Proof};
 use crate::exclude::Exclude;
+use crate::rules::framework::Rules;
 use crate::shelf::{Files as KeptFiles, Shelf, Told};
 use hash::{Found, Surroundings};
 use manifests::Files;
+
+pub(crate) use members::Member;
+pub(crate) use read::whole as read_file;
 
 /// What was found out about one project.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -45,46 +51,70 @@ pub(crate) struct Examined {
     pub(crate) folders: Vec<PathBuf>,
     /// When what differs from the index was last written, in seconds since 1970; 0 when nothing does.
     pub(crate) newest: i64,
+    /// Of the files that were asked about, those that are no part of it.
+    pub(crate) left_out: BTreeSet<PathBuf>,
+    /// The packages of its workspace, where they are projects of their own.
+    pub(crate) members: Vec<Member>,
     /// What could not be read or told, for people.
     pub(crate) warnings: Vec<String>,
     /// What the fields were told by; empty where the shelf told them.
     pub(crate) evidence: Evidence,
 }
 
-/// Finds out what the project at `root` is; what was found out before is on the `shelf`, and left there.
-pub(crate) fn examine(
-    root: &Path,
-    vcs: Vcs,
-    exclude: &Exclude,
-    stop: &AtomicBool,
-    shelf: Option<&Shelf>,
-) -> Examined {
-    examine_in(root, vcs, exclude, stop, Surroundings::Usual, shelf)
+/// What an examination goes by.
+#[derive(Clone, Copy)]
+pub(crate) struct Means<'a> {
+    pub(crate) exclude: &'a Exclude,
+    pub(crate) rules: &'a Rules,
+    /// What was found out before is here, and what is found out is left here.
+    pub(crate) shelf: Option<&'a Shelf>,
+    /// Files of which is asked whether they are a part of the project.
+    pub(crate) asked: Option<&'a BTreeSet<PathBuf>>,
+    /// Whether the packages of a workspace are projects of their own.
+    pub(crate) members: bool,
+}
+
+/// Finds out what the project at `root` is.
+pub(crate) fn examine(root: &Path, vcs: Vcs, means: Means<'_>, stop: &AtomicBool) -> Examined {
+    examine_in(root, vcs, means, stop, Surroundings::Usual)
 }
 
 fn examine_in(
     root: &Path,
     vcs: Vcs,
-    exclude: &Exclude,
+    means: Means<'_>,
     stop: &AtomicBool,
     surroundings: Surroundings,
-    shelf: Option<&Shelf>,
 ) -> Examined {
+    let Means { exclude, shelf, asked, .. } = means;
     let mut kept = shelf.map(|shelf| shelf.open(root));
     let before = kept.as_mut().and_then(|kept| kept.told.take());
     let mut files = KeptFiles::new(kept.as_mut(), wall_clock());
     let mut found = hash::hash(root, vcs, exclude, stop, surroundings, &mut files);
     let mut evidence = Evidence::default();
-    let told = match before.as_ref().filter(|told| is_same(told, &found)) {
-        Some(told) => told.clone(),
-        None => tell(root, vcs, &mut found, &mut evidence, stop),
+    let mut members = Vec::new();
+    let told = if let Some(told) = before.as_ref().filter(|told| is_same(told, &found)) {
+        told.clone()
+    } else {
+        let mut told = tell(root, vcs, means.rules, &mut found, &mut evidence, stop);
+        if means.members {
+            members = members::members(root, &evidence.members, &mut found, means.rules, stop);
+            told.members =
+                members.iter().map(|member| (folder_of(root, member), member.told.clone())).collect();
+        }
+        told
     };
+    if members.is_empty() {
+        members = members::known(root, &told);
+    }
     if let Some(shelf) = shelf.filter(|_| !stop.load(Ordering::Relaxed)) {
-        let is_whole = !told.content_hash.is_empty() && found.warnings.is_empty();
+        let is_certain = members.iter().all(|member| member.warnings.is_empty());
+        let is_whole = is_certain && !told.content_hash.is_empty() && found.warnings.is_empty();
         if let Some(kept) = files.kept(before.as_ref(), is_whole.then(|| told.clone())) {
             shelf.put(root, &kept);
         }
     }
+    let left_out = asked.map_or_else(BTreeSet::new, |asked| left_out(root, asked, &found));
     let Found { submodules, nested, folders, newest, warnings, .. } = found;
     Examined {
         name: told.name,
@@ -96,9 +126,37 @@ fn examine_in(
         nested,
         folders: folders.iter().skip(1).map(|folder| root.join(OsStr::from_bytes(folder))).collect(),
         newest,
+        left_out,
+        members,
         warnings,
         evidence,
     }
+}
+
+/// The folder of a member from the root of its project.
+fn folder_of(root: &Path, member: &Member) -> Vec<u8> {
+    member.root.strip_prefix(root).unwrap_or(&member.root).as_os_str().as_bytes().to_vec()
+}
+
+/// Those of these files that are there and no part of what was found: they are ignored. Where something could not be
+/// read, nothing is certain.
+fn left_out(root: &Path, asked: &BTreeSet<PathBuf>, found: &Found) -> BTreeSet<PathBuf> {
+    if asked.is_empty() || found.id.is_empty() || !found.warnings.is_empty() {
+        return BTreeSet::new();
+    }
+    let mut left_out = asked.clone();
+    left_out.retain(|path| path.is_file());
+    let wanted: BTreeSet<&[u8]> = left_out
+        .iter()
+        .filter_map(|path| path.strip_prefix(root).ok())
+        .map(|path| path.as_os_str().as_bytes())
+        .collect();
+    let parts = found.entries.iter().map(|entry| entry.path.as_slice()).filter(|path| wanted.contains(path));
+    let parts: Vec<PathBuf> = parts.map(|path| root.join(OsStr::from_bytes(path))).collect();
+    for part in &parts {
+        left_out.remove(part);
+    }
+    left_out
 }
 
 /// Whether everything that was told of the content then holds of what was found now.
@@ -107,9 +165,16 @@ fn is_same(told: &Told, found: &Found) -> bool {
     told.content_hash == found.id && found.warnings.is_empty() && found.submodules.is_empty()
 }
 
-fn tell(root: &Path, vcs: Vcs, found: &mut Found, evidence: &mut Evidence, stop: &AtomicBool) -> Told {
+fn tell(
+    root: &Path,
+    vcs: Vcs,
+    rules: &Rules,
+    found: &mut Found,
+    evidence: &mut Evidence,
+    stop: &AtomicBool,
+) -> Told {
     let files = Files::of(found.entries.iter().map(|entry| entry.path.as_slice()));
-    let told = manifests::ask(root, &files, &found.submodules, evidence, &mut found.warnings);
+    let told = manifests::ask(root, &files, &found.submodules, rules, evidence, &mut found.warnings);
     let kind = if vcs == Vcs::Git && is_submodule(root) {
         evidence.project_type = Proof::by("its git folder is kept by a superproject").in_file(".git");
         evidence.members.clear();
@@ -128,6 +193,7 @@ fn tell(root: &Path, vcs: Vcs, found: &mut Found, evidence: &mut Evidence, stop:
         framework: told.framework,
         content_hash: found.id.clone(),
         kind: kind.as_str().to_owned(),
+        members: Vec::new(),
     }
 }
 

@@ -22,6 +22,7 @@ mod platform;
 mod posts;
 mod problem;
 mod root;
+mod rulebook;
 pub mod rules;
 mod shelf;
 mod stamps;
@@ -30,6 +31,7 @@ mod vcs;
 mod walk;
 mod watch;
 mod worktree;
+mod writes;
 
 use std::path::PathBuf;
 
@@ -56,4 +58,21 @@ pub struct Options {
     pub max_depth: u32,
     /// Whether a link to a folder is read like a folder.
     pub follow_symlinks: bool,
+    /// A folder with the user's own rules for frameworks, `*.toml`.
+    pub rules: Option<PathBuf>,
+    /// Whether the packages of a declared workspace are projects of their own, inside of it.
+    pub workspace_members: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            roots: Vec::new(),
+            exclude: Vec::new(),
+            max_depth: 8,
+            follow_symlinks: false,
+            rules: None,
+            workspace_members: false,
+        }
+    }
 }

@@ -14,14 +14,15 @@ use crate::problem::{Problem, is_absent};
 use crate::root::{Found, as_far_as_there};
 use crate::survey::{Attention, Ground, Survey};
 use crate::walk::{Enclosed, Step, Tree, tree_at};
-use crate::{Options, platform, vcs};
+use crate::{Options, platform, rulebook, vcs};
 
 /// Examines the project around each path again, and walks a path that is in none. Blocks like
 /// [`survey`](crate::survey()).
 ///
 /// Paths need not be below a root. One that is not there any more is covered by the result all the same.
 pub fn look(options: &Options, paths: &[PathBuf], stop: &AtomicBool) -> Survey {
-    look_with(options, paths, Attention::full(), stop)
+    let rules = rulebook::rules(options.rules.as_deref());
+    look_with(options, paths, Attention::full(&rules), stop)
 }
 
 pub(crate) fn look_with(
@@ -172,11 +173,11 @@ impl<'a> Aim<'a> {
         }
         walk.blind.append(&mut self.blind);
         walk.problems.append(&mut self.problems);
-        let points = self.around.iter().map(|tree| tree.root.clone()).collect();
+        let points: Vec<_> = self.around.iter().map(|tree| tree.root.clone()).collect();
         walk.trees.append(&mut self.around);
         let scopes = self.scopes.into_iter().collect();
         let mut survey = self.ground.assemble(walk, scopes, &self.enclosing, attention, stop);
-        survey.covered.points = points;
+        survey.speaks_for(points);
         survey
     }
 }

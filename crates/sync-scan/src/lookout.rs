@@ -3,16 +3,19 @@
 //! Its owner says when to do what and compares what was seen with what is on record. A turn blocks, so it is taken on a
 //! thread that may wait; nothing happens between turns but that the watcher collects what the system tells.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::debounce::Patience;
 use crate::look::look_with;
 use crate::memory::Memory;
+use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
-use crate::survey::{Asked, Attention, Survey, examine_again, survey_with};
+use crate::survey::{Arrivals, Asked, Attention, Survey, examine_again, survey_with};
 use crate::watch::{WatchReport, Watcher};
-use crate::{Options, platform};
+use crate::{Options, platform, rulebook};
 
 /// How long a part of a sweep takes, so that what happens meanwhile does not wait for its end.
 const SLICE: Duration = Duration::from_millis(200);
@@ -25,11 +28,16 @@ const MOST_LOOKS: usize = 3;
 #[derive(Debug)]
 pub struct Lookout {
     options: Options,
+    rules: Rules,
+    /// Where what examinations find out is kept.
+    looks: Option<PathBuf>,
     shelf: Option<Shelf>,
     watcher: Option<Watcher>,
     memory: Memory,
     /// What the sweep in progress has not examined yet, the first last.
     to_sweep: Vec<PathBuf>,
+    /// Files that were written to before the look in progress, by project.
+    written: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     most_inside: usize,
 }
 
@@ -80,12 +88,16 @@ impl Lookout {
     /// A lookout that has not looked yet. Without a watcher it notices only what its turns find. What examinations
     /// find out is kept in the folder `shelf`, which is private to this program.
     pub fn new(options: Options, watcher: Option<Watcher>, shelf: Option<PathBuf>) -> Self {
+        let rules = rulebook::rules(options.rules.as_deref());
         Self {
+            shelf: shelf.clone().map(|folder| on_shelf(folder, &options, &rules)),
             options,
-            shelf: shelf.map(Shelf::new),
+            rules,
+            looks: shelf,
             watcher,
             memory: Memory::default(),
             to_sweep: Vec::new(),
+            written: BTreeMap::new(),
             most_inside: platform::most_watches_inside(),
         }
     }
@@ -105,9 +117,13 @@ impl Lookout {
         let mut seen = Seen::default();
         match &turn.task {
             Task::Events => {}
-            Task::Glance => self.see(&mut seen, turn, |own| own.glance(stop)),
-            Task::Everything => self.see(&mut seen, turn, |own| own.survey(stop)),
-            Task::Paths(paths) => self.see(&mut seen, turn, |own| own.look(paths, Asked::All, stop)),
+            Task::Glance => self.see(&mut seen, turn, |own| own.glance(turn, stop)),
+            Task::Everything => self.see(&mut seen, turn, |own| own.survey(turn, stop)),
+            // Somebody wants to know how it is now.
+            Task::Paths(paths) => self.see(&mut seen, turn, |own| {
+                let attention = Attention { arrivals: None, ..own.attention(turn, Asked::All) };
+                look_with(&own.options, paths, attention, stop)
+            }),
             Task::Sweep => self.sweep(&mut seen, turn, stop),
         }
         for _ in 0..MOST_LOOKS {
@@ -118,7 +134,7 @@ impl Lookout {
             if dirty.paths.is_empty() || stop.load(Ordering::Relaxed) {
                 break;
             }
-            self.see(&mut seen, turn, |own| own.look(&dirty.paths, Asked::At(&dirty.paths), stop));
+            self.see(&mut seen, turn, |own| own.look(&dirty.paths, turn, stop));
             // Reached only when this was the last look: then there may be more to ask at once.
             seen.next_ms = Some(turn.now_ms);
         }
@@ -128,18 +144,34 @@ impl Lookout {
     fn see(&mut self, seen: &mut Seen, turn: &Turn, look: impl FnOnce(&mut Self) -> Survey) {
         if let Some(watcher) = &mut self.watcher {
             watcher.look_begins();
+            self.written = watcher.written();
         }
         let mut survey = look(self);
+        self.pass_over_writes(&mut survey);
         self.memory.take(&mut survey, turn.now_ms);
         if let Some(watcher) = &mut self.watcher {
+            for root in &survey.arriving {
+                watcher.awaits(root.clone(), turn.now_ms);
+            }
             let wanted = self.memory.wanted(turn.now_ms, self.most_inside);
             seen.watch = Some(watcher.watch(&wanted));
         }
         seen.surveys.push(survey);
     }
 
-    fn survey(&mut self, stop: &AtomicBool) -> Survey {
-        let attention = Attention { memory: None, asked: Asked::All, shelf: self.shelf.as_ref() };
+    /// What an examination showed to be no part of a project may be written to without our looking.
+    fn pass_over_writes(&mut self, survey: &mut Survey) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for (root, noted) in &mut survey.noted {
+            watcher.ignore_writes(root.clone(), std::mem::take(&mut noted.left_out));
+        }
+    }
+
+    fn survey(&mut self, turn: &Turn, stop: &AtomicBool) -> Survey {
+        // The user may have written other rules since.
+        self.rules = rulebook::rules(self.options.rules.as_deref());
+        self.shelf = self.looks.clone().map(|folder| on_shelf(folder, &self.options, &self.rules));
+        let attention = Attention { memory: None, ..self.attention(turn, Asked::All) };
         let survey = survey_with(&self.options, attention, stop);
         if let Some(shelf) = self.shelf.as_ref().filter(|_| !stop.load(Ordering::Relaxed)) {
             shelf.clear(survey.sightings.iter().map(|sighting| &sighting.root), wall_clock());
@@ -147,16 +179,32 @@ impl Lookout {
         survey
     }
 
-    fn glance(&self, stop: &AtomicBool) -> Survey {
-        survey_with(&self.options, self.attention(Asked::At(&[])), stop)
+    fn glance(&self, turn: &Turn, stop: &AtomicBool) -> Survey {
+        survey_with(&self.options, self.attention(turn, Asked::At(&[])), stop)
     }
 
-    fn look(&self, paths: &[PathBuf], asked: Asked<'_>, stop: &AtomicBool) -> Survey {
-        look_with(&self.options, paths, self.attention(asked), stop)
+    /// Looks where something happened and came to rest.
+    fn look(&self, paths: &[PathBuf], turn: &Turn, stop: &AtomicBool) -> Survey {
+        let mut attention = self.attention(turn, Asked::At(paths));
+        attention.arrivals = attention.arrivals.map(|arrivals| Arrivals { at_rest: paths, ..arrivals });
+        look_with(&self.options, paths, attention, stop)
     }
 
-    fn attention<'a>(&'a self, asked: Asked<'a>) -> Attention<'a> {
-        Attention { memory: Some(&self.memory), asked, shelf: self.shelf.as_ref() }
+    fn attention<'a>(&'a self, turn: &Turn, asked: Asked<'a>) -> Attention<'a> {
+        let arrivals = Arrivals {
+            memory: &self.memory,
+            now_ms: turn.now_ms,
+            patience: Patience { quiet_ms: turn.quiet_ms, most_ms: turn.most_ms },
+            at_rest: &[],
+        };
+        Attention {
+            memory: Some(&self.memory),
+            asked,
+            rules: &self.rules,
+            shelf: self.shelf.as_ref(),
+            written: Some(&self.written),
+            arrivals: Some(arrivals),
+        }
     }
 
     /// The next part of the sweep in progress, or the first of a new one.
@@ -165,12 +213,17 @@ impl Lookout {
             self.to_sweep = self.memory.outermost();
             self.to_sweep.reverse();
         }
+        if let Some(watcher) = &self.watcher {
+            self.written = watcher.written();
+        }
         let begun = moment();
         while !self.to_sweep.is_empty() && begun.elapsed() < SLICE && !stop.load(Ordering::Relaxed) {
             let part = self.to_sweep.split_off(self.to_sweep.len().saturating_sub(SWEPT_AT_ONCE));
-            let mut survey = examine_again(&self.options, &part, &self.memory, self.shelf.as_ref(), stop);
+            let attention = Attention { memory: None, ..self.attention(turn, Asked::All) };
+            let mut survey = examine_again(&self.options, &part, &self.memory, attention, stop);
             // Most often nothing changed, and then nobody has to hear of it.
-            if self.memory.agrees_with(&survey) {
+            if survey.arriving.is_empty() && self.memory.agrees_with(&survey) {
+                self.pass_over_writes(&mut survey);
                 self.memory.take(&mut survey, turn.now_ms);
             } else {
                 self.see(seen, turn, move |_| survey);
@@ -178,6 +231,11 @@ impl Lookout {
         }
         seen.sweeping = !self.to_sweep.is_empty();
     }
+}
+
+/// What is told depends on the rules, and on whether packages are told of as well.
+fn on_shelf(folder: PathBuf, options: &Options, rules: &Rules) -> Shelf {
+    Shelf::new(folder, rules.digest() ^ u64::from(options.workspace_members))
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a part of a sweep takes, a duration")]

@@ -3,7 +3,7 @@
 //! By it a look examines only the projects that something happened to, and says the rest from memory. Reads from the
 //! disk the stamps of a few files; knows neither watching nor the database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,8 @@ pub(crate) struct Remembered {
     pub(crate) sighting: Sighting,
     pub(crate) submodules: Vec<PathBuf>,
     pub(crate) nested: Vec<PathBuf>,
+    /// The packages of its workspace, where they are projects of their own.
+    pub(crate) members: Vec<PathBuf>,
     stamp: Stamp,
     /// Not found inside of another.
     is_outermost: bool,
@@ -48,11 +50,14 @@ pub(crate) struct Remembered {
 pub(crate) struct Noted {
     pub(crate) submodules: Vec<PathBuf>,
     pub(crate) nested: Vec<PathBuf>,
+    pub(crate) members: Vec<PathBuf>,
     pub(crate) stamp: Stamp,
     pub(crate) is_outermost: bool,
     /// In seconds since 1970.
     pub(crate) newest: i64,
     pub(crate) folders: Vec<PathBuf>,
+    /// Of the files that were asked about, those that are no part of it.
+    pub(crate) left_out: BTreeSet<PathBuf>,
 }
 
 /// What a project's root and its version control's main files looked like: equal when nobody touched them.
@@ -60,7 +65,7 @@ pub(crate) struct Noted {
 pub(crate) struct Stamp {
     told: u64,
     /// The newest of them, in seconds since 1970.
-    newest: i64,
+    pub(crate) newest: i64,
 }
 
 impl Stamp {
@@ -91,11 +96,15 @@ impl Memory {
         })
     }
 
+    /// The project that is remembered at this root.
+    pub(crate) fn at(&self, root: &Path) -> Option<&Sighting> {
+        self.projects.get(root).map(|known| &known.sighting)
+    }
+
     /// Takes in what a survey saw at `now_ms`, and forgets what it would have seen and did not.
     pub(crate) fn take(&mut self, survey: &mut Survey, now_ms: u64) {
         self.folders = survey.watched_after(&self.folders);
-        let seen: std::collections::BTreeSet<_> =
-            survey.sightings.iter().map(|sighting| sighting.root.as_path()).collect();
+        let seen: BTreeSet<_> = survey.sightings.iter().map(|sighting| sighting.root.as_path()).collect();
         self.projects.retain(|root, _| seen.contains(root.as_path()) || !survey.covered.has(root));
         for sighting in &survey.sightings {
             match survey.noted.remove(&sighting.root) {
@@ -122,17 +131,13 @@ impl Memory {
     }
 
     fn note(&mut self, sighting: &Sighting, noted: Noted, now_ms: u64) {
-        let written_ms =
-            u64::try_from(noted.newest.max(noted.stamp.newest)).unwrap_or(0).saturating_mul(1_000);
-        let changed_ms = match self.projects.get(&sighting.root) {
-            Some(before) if before.sighting.content_hash == sighting.content_hash => before.changed_ms,
-            Some(_) => now_ms,
-            None => written_ms.min(now_ms),
-        };
+        let written = noted.newest.max(noted.stamp.newest);
+        let changed_ms = self.changed_ms(&sighting.root, &sighting.content_hash, written, now_ms);
         let known = Remembered {
             sighting: sighting.clone(),
             submodules: noted.submodules,
             nested: noted.nested,
+            members: noted.members,
             stamp: noted.stamp,
             is_outermost: noted.is_outermost,
             changed_ms,
@@ -179,13 +184,33 @@ impl Memory {
         let mut at = 0;
         while let Some(outer) = found.get(at).cloned() {
             if let Some(known) = self.projects.get(&outer) {
-                let inner = known.submodules.iter().chain(&known.nested);
+                let inner = known.submodules.iter().chain(&known.nested).chain(&known.members);
                 let new: Vec<_> = inner.filter(|path| !found.contains(path)).cloned().collect();
                 found.extend(new);
             }
             at += 1;
         }
         found
+    }
+
+    /// When the project at `root` changed last, if this is its content now and it was `written` then, in seconds.
+    fn changed_ms(&self, root: &Path, content_hash: &str, written: i64, now_ms: u64) -> u64 {
+        match self.projects.get(root) {
+            Some(before) if before.sighting.content_hash == content_hash => before.changed_ms,
+            Some(_) => now_ms,
+            None => u64::try_from(written).unwrap_or(0).saturating_mul(1_000).min(now_ms),
+        }
+    }
+
+    /// Whether the insides of a project matter, which was examined at `now_ms` and found to be so.
+    pub(crate) fn would_be_hot(&self, root: &Path, content_hash: &str, written: i64, now_ms: u64) -> bool {
+        is_hot(self.changed_ms(root, content_hash, written, now_ms), now_ms)
+    }
+
+    /// The projects below `path`.
+    pub(crate) fn below(&self, path: &Path) -> BTreeSet<PathBuf> {
+        let from = self.projects.range(path.to_path_buf()..).map(|(root, _)| root);
+        from.take_while(|root| root.starts_with(path)).filter(|root| *root != path).cloned().collect()
     }
 
     /// The projects around `path`.

@@ -178,6 +178,19 @@ fn without_escapes(field: &[u8]) -> Vec<u8> {
     plain
 }
 
+/// How far a notice of change reaches here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reach {
+    /// A folder's own entries.
+    Folder,
+    /// Everything below it. Such streams are few: the system refuses more of them than a tenth of the descriptors a
+    /// process may have.
+    Tree,
+}
+
+/// How the system of this machine tells of changes.
+pub(crate) const REACH: Reach = if cfg!(target_os = "macos") { Reach::Tree } else { Reach::Folder };
+
 /// How many folders inside projects are watched at most: an eighth of what the system allows this user.
 pub(crate) fn most_watches_inside() -> usize {
     const MOST: usize = 8_192;

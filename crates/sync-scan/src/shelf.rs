@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::stamps::Stamps;
 
-const MAGIC: &[u8; 8] = b"cosshlf1";
+const MAGIC: &[u8; 8] = b"cosshlf2";
 /// Longest file that is read; of what would be longer nothing is kept.
 const LONGEST: usize = 64 << 20;
 /// A file whose system counts whole seconds is trusted when it was last changed this long before it was read; where
@@ -47,6 +47,8 @@ pub(crate) struct Told {
     pub(crate) language: String,
     pub(crate) framework: String,
     pub(crate) kind: String,
+    /// Its packages that are projects of their own, each with its folder from the root.
+    pub(crate) members: Vec<(Vec<u8>, Told)>,
 }
 
 /// A file as it was when it was read.
@@ -69,9 +71,10 @@ pub(crate) struct Files {
 }
 
 impl Shelf {
-    /// The shelf in `folder`, which is made when something is put there.
-    pub(crate) fn new(folder: PathBuf) -> Self {
+    /// The shelf in `folder`, which is made when something is put there. By other `rules` other things are told.
+    pub(crate) fn new(folder: PathBuf, rules: u64) -> Self {
         let mut program = DefaultHasher::new();
+        program.write_u64(rules);
         program.write(env!("CARGO_PKG_VERSION").as_bytes());
         // A program that was built anew may have other rules under the same version.
         if let Ok(metadata) = std::env::current_exe().and_then(fs::metadata) {
@@ -204,8 +207,11 @@ fn encode(kept: &Kept, program: u64, root: &Path) -> Vec<u8> {
     text(&mut bytes, root.as_os_str().as_bytes());
     number(&mut bytes, u64::from(kept.told.is_some()));
     if let Some(told) = &kept.told {
-        for field in [&told.content_hash, &told.name, &told.language, &told.framework, &told.kind] {
-            text(&mut bytes, field.as_bytes());
+        words(&mut bytes, told);
+        number(&mut bytes, told.members.len() as u64);
+        for (folder, told) in &told.members {
+            text(&mut bytes, folder);
+            words(&mut bytes, told);
         }
     }
     number(&mut bytes, kept.files.len() as u64);
@@ -221,6 +227,12 @@ fn encode(kept: &Kept, program: u64, root: &Path) -> Vec<u8> {
     let sum = checksum(&bytes);
     number(&mut bytes, sum);
     bytes
+}
+
+fn words(bytes: &mut Vec<u8>, told: &Told) {
+    for field in [&told.content_hash, &told.name, &told.language, &told.framework, &told.kind] {
+        text(bytes, field.as_bytes());
+    }
 }
 
 fn number(bytes: &mut Vec<u8>, number: u64) {
@@ -242,14 +254,12 @@ fn decode(bytes: &[u8], program: u64, root: &Path) -> Option<Kept> {
         return None;
     }
     let told = if take_number(&mut rest)? == 1 {
-        let mut field = || Some(String::from_utf8_lossy(take_text(&mut rest)?).into_owned());
-        Some(Told {
-            content_hash: field()?,
-            name: field()?,
-            language: field()?,
-            framework: field()?,
-            kind: field()?,
-        })
+        let mut told = take_words(&mut rest)?;
+        for _ in 0..take_number(&mut rest)? {
+            let folder = take_text(&mut rest)?.to_vec();
+            told.members.push((folder, take_words(&mut rest)?));
+        }
+        Some(told)
     } else {
         None
     };
@@ -266,6 +276,18 @@ fn decode(bytes: &[u8], program: u64, root: &Path) -> Option<Kept> {
         files.insert(path, Known { numbers, rules, id, filtered });
     }
     Some(Kept { told, files })
+}
+
+fn take_words(rest: &mut &[u8]) -> Option<Told> {
+    let mut field = || Some(String::from_utf8_lossy(take_text(rest)?).into_owned());
+    Some(Told {
+        content_hash: field()?,
+        name: field()?,
+        language: field()?,
+        framework: field()?,
+        kind: field()?,
+        members: Vec::new(),
+    })
 }
 
 fn take_number(rest: &mut &[u8]) -> Option<u64> {
@@ -291,7 +313,12 @@ mod tests {
         let known =
             Known { numbers: [1, 2, 3, 4, 5, 6, 7], rules: 8, id: vec![9; 20].into(), filtered: true };
         Kept {
-            told: Some(Told { content_hash: "aa".to_owned(), name: "name".to_owned(), ..Told::default() }),
+            told: Some(Told {
+                content_hash: "aa".to_owned(),
+                name: "name".to_owned(),
+                members: vec![(b"a".to_vec(), Told { kind: "standalone".to_owned(), ..Told::default() })],
+                ..Told::default()
+            }),
             files: BTreeMap::from([(b"a\nb".to_vec(), known)]),
         }
     }
@@ -299,12 +326,14 @@ mod tests {
     #[test]
     fn what_is_put_there_is_found_there_by_the_same_program_for_the_same_project() {
         let home = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(home.path().join("shelf"));
+        let shelf = Shelf::new(home.path().join("shelf"), 0);
         let root = Path::new("/some/root");
         assert_eq!(shelf.open(root), Kept::default());
         shelf.put(root, &kept());
         assert_eq!(shelf.open(root), kept());
         assert_eq!(shelf.open(Path::new("/other")), Kept::default());
+        let others = Shelf::new(home.path().join("shelf"), 1);
+        assert_eq!(others.open(root), Kept::default());
         let another = Shelf { program: shelf.program + 1, ..shelf.clone() };
         assert_eq!(another.open(root), Kept::default());
         let modes: Vec<u32> = [shelf.folder.clone(), shelf.file(root)]
@@ -328,7 +357,7 @@ mod tests {
     #[test]
     fn only_what_is_old_and_nobodys_is_cleared() {
         let home = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(home.path().to_path_buf());
+        let shelf = Shelf::new(home.path().to_path_buf(), 0);
         let (mine, gone) = (PathBuf::from("/mine"), PathBuf::from("/gone"));
         for root in [&mine, &gone] {
             shelf.put(root, &kept());

@@ -9,17 +9,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sync_core::{Place, ProjectKind, Sighting, Vcs, folder_name};
 
-use crate::content::{Examined, examine};
+use crate::arriving::is_being_made;
+use crate::content::{Examined, Means, Member, examine};
 use crate::covered::Covered;
+use crate::debounce::Patience;
 use crate::events::Role;
 use crate::evidence::{Evidence, Proof};
 use crate::exclude::Exclude;
 use crate::memory::{Memory, Noted, Remembered, Stamp};
 use crate::problem::{Problem, ProblemKind};
 use crate::root::{Found, Root, resolve_all};
+use crate::rulebook;
+use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
 use crate::walk::{Enclosed, Step, Tree, Walk, known_tree, tree_at};
-use crate::{Options, worktree};
+use crate::{Options, platform, worktree};
 
 /// How deep projects inside projects inside projects are followed.
 const DEEPEST_NESTING: u32 = 16;
@@ -42,6 +46,9 @@ pub struct Survey {
     pub folders: BTreeMap<PathBuf, Role>,
     /// Work trees that are listed with the project whose git folder they share, by path.
     pub worktrees: Vec<Worktree>,
+    /// New projects that are still being copied or cloned: they are seen when they have come to rest, and until then
+    /// this survey does not speak for them.
+    pub arriving: Vec<PathBuf>,
     /// How many projects were examined; the others are told from memory.
     pub examined: usize,
     /// Of the projects that were examined, what is remembered besides; by root.
@@ -57,6 +64,12 @@ impl Survey {
         };
         let kept = before.iter().filter(|(folder, role)| is_kept(folder, role));
         kept.chain(&self.folders).map(|(folder, role)| (folder.clone(), role.clone())).collect()
+    }
+
+    /// Has it speak for exactly these as well, but not for what is at or below a project that is still being made.
+    pub(crate) fn speaks_for(&mut self, points: impl IntoIterator<Item = PathBuf>) {
+        let is_settled = |point: &PathBuf| !self.arriving.iter().any(|root| point.starts_with(root));
+        self.covered.points = points.into_iter().filter(is_settled).collect();
     }
 }
 
@@ -95,7 +108,8 @@ pub struct Worktree {
 
 /// Reads everything under all roots. Blocks; asks `stop` between folders and projects.
 pub fn survey(options: &Options, stop: &AtomicBool) -> Survey {
-    survey_with(options, Attention::full(), stop)
+    let rules = rulebook::rules(options.rules.as_deref());
+    survey_with(options, Attention::full(&rules), stop)
 }
 
 /// The roots of the projects that a walk meets, by path, without examining them: what lies inside of others is found
@@ -125,7 +139,7 @@ pub(crate) fn examine_again(
     options: &Options,
     roots: &[PathBuf],
     memory: &Memory,
-    shelf: Option<&Shelf>,
+    attention: Attention<'_>,
     stop: &AtomicBool,
 ) -> Survey {
     let ground = Ground::new(options);
@@ -141,9 +155,8 @@ pub(crate) fn examine_again(
             Err(error) => walk.problems.push(Problem::from_io(root, &error)),
         }
     }
-    let attention = Attention { memory: None, asked: Asked::All, shelf };
     let mut survey = ground.assemble(walk, Vec::new(), &enclosing, attention, stop);
-    survey.covered.points = points;
+    survey.speaks_for(points);
     survey
 }
 
@@ -152,7 +165,23 @@ pub(crate) fn examine_again(
 pub(crate) struct Attention<'a> {
     pub(crate) memory: Option<&'a Memory>,
     pub(crate) asked: Asked<'a>,
+    pub(crate) rules: &'a Rules,
     pub(crate) shelf: Option<&'a Shelf>,
+    /// Files in projects, by project, of which is asked whether they are a part of it.
+    pub(crate) written: Option<&'a BTreeMap<PathBuf, BTreeSet<PathBuf>>>,
+    /// `None` where everything is examined as it is.
+    pub(crate) arrivals: Option<Arrivals<'a>>,
+}
+
+/// By what new projects that are still being made are told: they are left for later.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrivals<'a> {
+    /// What is not new.
+    pub(crate) memory: &'a Memory,
+    pub(crate) now_ms: u64,
+    pub(crate) patience: Patience,
+    /// Known to be at rest, with everything below but what is inside of other projects.
+    pub(crate) at_rest: &'a [PathBuf],
 }
 
 /// What is to be examined whatever is remembered.
@@ -165,8 +194,18 @@ pub(crate) enum Asked<'a> {
 
 impl<'a> Attention<'a> {
     /// Everything is examined, and nothing kept.
-    pub(crate) fn full() -> Self {
-        Self { memory: None, asked: Asked::All, shelf: None }
+    pub(crate) fn full(rules: &'a Rules) -> Self {
+        Self { memory: None, rules, asked: Asked::All, shelf: None, written: None, arrivals: None }
+    }
+
+    /// Whether the project is new and still being made.
+    fn awaits(&self, tree: &Tree, nesting: u32) -> bool {
+        let Some(Arrivals { memory, now_ms, patience, at_rest }) = self.arrivals else { return false };
+        // A place inside may be at rest while more arrives beside it.
+        if nesting == 0 && at_rest.iter().any(|place| tree.root.starts_with(place)) {
+            return false;
+        }
+        memory.recall(tree).is_none() && is_being_made(tree, &memory.below(&tree.root), now_ms, patience)
     }
 
     /// What is remembered of the project, unless it has to be examined.
@@ -183,6 +222,7 @@ impl<'a> Attention<'a> {
 pub(crate) struct Ground {
     pub(crate) roots: Vec<Root>,
     pub(crate) exclude: Exclude,
+    workspace_members: bool,
     problems: Vec<Problem>,
 }
 
@@ -195,7 +235,7 @@ impl Ground {
             let message = format!("the pattern to exclude cannot be read: {words}");
             Problem::new(Path::new("/"), ProblemKind::Unreadable, message)
         }));
-        Self { roots, exclude, problems }
+        Self { roots, exclude, workspace_members: options.workspace_members, problems }
     }
 
     pub(crate) fn walk<'a>(&'a self, options: &Options, stop: &'a AtomicBool) -> Walk<'a> {
@@ -242,13 +282,16 @@ impl Ground {
             worktrees: BTreeSet::new(),
             folders: walk.folders.into_iter().map(|folder| (folder, Role::Frontier)).collect(),
             noted: BTreeMap::new(),
+            arriving: Vec::new(),
             problems: walk.problems,
         };
         let stopped = gathering.examine_all(stop) || walk.stopped;
+        let mut blind = walk.blind;
+        blind.extend(gathering.arriving.iter().cloned());
         let awaited = self.roots.iter().filter(|root| matches!(root.found, Found::Nothing));
         gathering.folders.extend(awaited.map(|root| (root.path.clone(), Role::Frontier)));
-        gathering.problems.extend(self.problems.iter().cloned());
-        let covered = Covered { scopes, points: BTreeSet::new(), blind: walk.blind, stopped };
+        gathering.problems.extend(self.problems.iter().cloned().chain(rulebook::problems(attention.rules)));
+        let covered = Covered { scopes, points: BTreeSet::new(), blind, stopped };
         gathering.finish(covered, enclosing)
     }
 
@@ -282,6 +325,7 @@ struct Gathering<'a> {
     worktrees: BTreeSet<Worktree>,
     folders: BTreeMap<PathBuf, Role>,
     noted: BTreeMap<PathBuf, Noted>,
+    arriving: Vec<PathBuf>,
     problems: Vec<Problem>,
 }
 
@@ -295,6 +339,10 @@ impl Gathering<'_> {
             if self.is_listed_with_another(&tree, nesting) || !self.taken.insert(tree.place) {
                 continue;
             }
+            if self.attention.awaits(&tree, nesting) {
+                self.arriving.push(tree.root);
+                continue;
+            }
             self.folders.insert(tree.root.clone(), Role::Project);
             if let Some(control) = &tree.control {
                 self.folders.insert(control.folder.clone(), Role::Control(tree.root.clone()));
@@ -302,6 +350,8 @@ impl Gathering<'_> {
             match self.attention.recall(&tree) {
                 Some(known) => {
                     self.take_all_inner(&tree.root, nesting, &known.submodules, &known.nested);
+                    let members = known.members.iter().filter_map(|root| self.attention.memory?.at(root));
+                    self.sightings.extend(members.map(|member| (member.root.clone(), member.clone())));
                     self.sightings.insert(tree.root, known.sighting.clone());
                 }
                 None => self.take(tree, nesting, stop),
@@ -316,19 +366,63 @@ impl Gathering<'_> {
         let stamp = Stamp::of(&tree);
         let mut examined = self.examine(&tree.root, vcs, stop);
         self.take_all_inner(&tree.root, nesting, &examined.submodules, &examined.nested);
+        // Of a thousand projects a few are, and the folders of all of them are many.
+        let is_hot = self.attention.arrivals.is_none_or(|arrivals| {
+            let written = examined.newest.max(stamp.newest);
+            arrivals.memory.would_be_hot(&tree.root, &examined.content_hash, written, arrivals.now_ms)
+        });
+        let members = std::mem::take(&mut examined.members);
+        let members = members.into_iter().filter_map(|member| self.take_member(member, vcs)).collect();
         let noted = Noted {
+            members,
             submodules: std::mem::take(&mut examined.submodules),
             nested: std::mem::take(&mut examined.nested),
             stamp,
             is_outermost: nesting == 0,
             newest: examined.newest,
-            folders: std::mem::take(&mut examined.folders),
+            folders: if is_hot { std::mem::take(&mut examined.folders) } else { Vec::new() },
+            left_out: std::mem::take(&mut examined.left_out),
         };
         self.noted.insert(tree.root.clone(), noted);
         let mut evidence = std::mem::take(&mut examined.evidence);
         evidence.root_path = root_proof(&tree);
         self.evidence.insert(tree.root.clone(), evidence);
         self.sightings.insert(tree.root.clone(), sighting(tree, vcs, examined));
+    }
+
+    /// Its root, if it is one that nobody else has.
+    fn take_member(&mut self, member: Member, vcs: Vcs) -> Option<PathBuf> {
+        // Gone since it was seen.
+        let metadata = std::fs::symlink_metadata(&member.root).ok().filter(std::fs::Metadata::is_dir)?;
+        let (root, place) = (member.root, platform::place(&metadata));
+        if !self.taken.insert(place) {
+            return None;
+        }
+        let tree = Tree { root: root.clone(), place, born: platform::born(&metadata), control: None };
+        let noted = Noted {
+            submodules: Vec::new(),
+            nested: Vec::new(),
+            members: Vec::new(),
+            stamp: Stamp::of(&tree),
+            is_outermost: false,
+            newest: 0,
+            folders: Vec::new(),
+            left_out: BTreeSet::new(),
+        };
+        self.noted.insert(root.clone(), noted);
+        self.evidence.insert(root.clone(), member.evidence);
+        let told = member.told;
+        let examined = Examined {
+            name: told.name,
+            language: told.language,
+            framework: told.framework,
+            content_hash: told.content_hash,
+            kind: ProjectKind::from_word(&told.kind).unwrap_or_default(),
+            warnings: member.warnings,
+            ..Examined::default()
+        };
+        self.sightings.insert(root.clone(), sighting(tree, vcs, examined));
+        Some(root)
     }
 
     fn take_all_inner(&mut self, root: &Path, nesting: u32, submodules: &[PathBuf], nested: &[PathBuf]) {
@@ -342,9 +436,12 @@ impl Gathering<'_> {
 
     /// One project that makes the examination panic must not keep the others from being seen.
     fn examine(&mut self, root: &Path, vcs: Vcs, stop: &AtomicBool) -> Examined {
-        let exclude = &self.ground.exclude;
-        let kept = self.attention.shelf;
-        catch_unwind(AssertUnwindSafe(|| examine(root, vcs, exclude, stop, kept))).unwrap_or_else(|_| {
+        let Attention { rules, shelf, written, .. } = self.attention;
+        let asked = written.and_then(|written| written.get(root));
+        let members = self.ground.workspace_members;
+        let means = Means { exclude: &self.ground.exclude, rules, shelf, asked, members };
+        let examined = AssertUnwindSafe(|| examine(root, vcs, means, stop));
+        catch_unwind(examined).unwrap_or_else(|_| {
             let message = "its examination broke off with a fault of this program";
             self.problems.push(Problem::new(root, ProblemKind::Unreadable, message));
             Examined { name: folder_name(root), warnings: vec![message.to_owned()], ..Examined::default() }
@@ -394,7 +491,8 @@ impl Gathering<'_> {
     }
 
     fn finish(mut self, covered: Covered, enclosing: &BTreeSet<PathBuf>) -> Survey {
-        let roots: BTreeSet<_> = self.sightings.keys().chain(enclosing).cloned().collect();
+        let roots = self.sightings.keys().chain(enclosing).chain(&self.arriving);
+        let roots: BTreeSet<_> = roots.cloned().collect();
         for sighting in self.sightings.values_mut() {
             sighting.parent_root =
                 sighting.root.ancestors().skip(1).find(|above| roots.contains(*above)).map(Path::to_path_buf);
@@ -421,6 +519,7 @@ impl Gathering<'_> {
             examined: self.noted.len(),
             noted: self.noted,
             worktrees: self.worktrees.into_iter().collect(),
+            arriving: self.arriving,
         }
     }
 }

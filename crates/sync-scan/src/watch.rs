@@ -17,7 +17,8 @@ use crate::busy::busy;
 use crate::debounce::{Busy, Debounce, Patience};
 use crate::error::Error;
 use crate::events::{Role, Watched};
-use crate::platform;
+use crate::platform::{self, Reach};
+use crate::writes::{Writes, is_write};
 
 /// Most places that are kept apart between two questions; beyond that everything is to be surveyed.
 const MOST_PLACES: usize = 16_384;
@@ -28,6 +29,9 @@ const STAMP_LAG: Duration = Duration::from_secs(1);
 /// Watches folders. Dropping it ends the watching.
 pub struct Watcher {
     system: RecommendedWatcher,
+    reach: Reach,
+    /// The trees the system was asked to watch.
+    asked: BTreeSet<PathBuf>,
     inbox: Arc<Mutex<Inbox>>,
     debounce: Debounce,
     /// When what was watched was last known to be looked at: changes after that in folders not watched then count.
@@ -66,6 +70,7 @@ struct Inbox {
     waited_for: BTreeSet<PathBuf>,
     /// Folders whose watch is gone.
     lost: BTreeSet<PathBuf>,
+    writes: Writes,
     overflow: bool,
 }
 
@@ -76,6 +81,10 @@ impl Watcher {
     /// # Errors
     /// When the system gives no notices, for example because too many programs watch already.
     pub fn start(on_change: Box<dyn Fn() + Send>) -> Result<Self, Error> {
+        Self::reaching(platform::REACH, on_change)
+    }
+
+    fn reaching(reach: Reach, on_change: Box<dyn Fn() + Send>) -> Result<Self, Error> {
         let inbox = Arc::new(Mutex::new(Inbox::default()));
         let receiving = Arc::clone(&inbox);
         let receive = move |told: notify::Result<Event>| {
@@ -89,29 +98,43 @@ impl Watcher {
             reason: error.to_string(),
             hint: "raise fs.inotify.max_user_instances, or rely on the periodic scan".to_owned(),
         })?;
-        Ok(Self { system, inbox, debounce: Debounce::default(), looked_at: wall_clock() })
+        let (debounce, looked_at) = (Debounce::default(), wall_clock());
+        Ok(Self { system, reach, asked: BTreeSet::new(), inbox, debounce, looked_at })
     }
 
-    /// Makes the watched folders equal to `folders`, none of them watched recursively, each being what its role says.
+    /// Makes the watched folders equal to `folders`, each being what its role says. Where the system tells of whole trees,
+    /// it is asked for the outermost of them and what it tells of others is passed over.
     ///
     /// A folder that is not there is waited for in the nearest one above it that is. What changed in a newly watched
     /// folder since [`Watcher::look_begins`] (or the start) counts as an event, so that nothing falls between a look
     /// and the watching of what it found. To be called after every survey and look.
     pub fn watch(&mut self, folders: &BTreeMap<PathBuf, Role>) -> WatchReport {
         let plan = Plan::new(folders, &mut lock(&self.inbox));
-        for folder in &plan.old {
+        let (old, new) = match self.reach {
+            Reach::Folder => (plan.old.clone(), plan.new.clone()),
+            Reach::Tree => self.trees(folders, &plan),
+        };
+        for folder in &old {
+            self.asked.remove(folder);
             if let Err(error) = self.system.unwatch(folder) {
                 tracing::trace!(folder = %folder.display(), %error, "was not watched any more");
             }
         }
+        let mode = match self.reach {
+            Reach::Folder => RecursiveMode::NonRecursive,
+            Reach::Tree => RecursiveMode::Recursive,
+        };
         let mut report = WatchReport::default();
         let mut awaited = BTreeSet::new();
-        for folder in &plan.new {
+        for folder in &new {
             if report.limit_hint.is_some() {
                 report.refused.push(folder.clone());
                 continue;
             }
-            let Err(error) = self.system.watch(folder, RecursiveMode::NonRecursive) else { continue };
+            let Err(error) = self.system.watch(folder, mode) else {
+                self.note_asked(folder);
+                continue;
+            };
             match Refusal::of(&error) {
                 Refusal::Absent => {
                     awaited.insert(folder.clone());
@@ -131,13 +154,51 @@ impl Watcher {
         self.wait_for(awaited, &mut report);
         self.catch_up(plan.new.iter().filter(|folder| !without.contains(*folder)));
         report.refused.sort();
-        report.watches = lock(&self.inbox).watched.roles.len();
+        report.watches = match self.reach {
+            Reach::Folder => lock(&self.inbox).watched.roles.len(),
+            Reach::Tree => self.asked.len(),
+        };
         report
+    }
+
+    /// Where each folder is asked for by itself, that is what the roles say.
+    fn note_asked(&mut self, folder: &Path) {
+        if self.reach == Reach::Tree {
+            self.asked.insert(folder.to_path_buf());
+        }
+    }
+
+    /// The trees that are not to be asked for any more, and those that are: the outermost of the folders, those that were
+    /// lost once more.
+    fn trees(&self, folders: &BTreeMap<PathBuf, Role>, plan: &Plan) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let wanted = outermost(folders.keys());
+        let lost = |folder: &&PathBuf| plan.old.contains(folder);
+        let old =
+            self.asked.iter().filter(|folder| !wanted.contains(*folder) || lost(folder)).cloned().collect();
+        let new =
+            wanted.iter().filter(|folder| !self.asked.contains(*folder) || lost(folder)).cloned().collect();
+        (old, new)
     }
 
     /// Somebody looks at the disk from now on: what changes meanwhile in folders that are then watched is caught up.
     pub fn look_begins(&mut self) {
         self.looked_at = wall_clock();
+    }
+
+    /// The files that were written to in each project since it was examined last, as far as they are few.
+    pub(crate) fn written(&self) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
+        lock(&self.inbox).writes.written()
+    }
+
+    /// These files are no part of the project at `root`, which was just examined: writing to them is nobody's business
+    /// until it is examined again.
+    pub(crate) fn ignore_writes(&mut self, root: PathBuf, files: BTreeSet<PathBuf>) {
+        lock(&self.inbox).writes.examined(root, files);
+    }
+
+    /// Something new at `place` is still being made at `now_ms`: it is due when it has come to rest.
+    pub(crate) fn awaits(&mut self, place: PathBuf, now_ms: u64) {
+        self.debounce.touched(place, now_ms, now_ms);
     }
 
     /// What changed and came to rest until `now_ms` (milliseconds since 1970): quiet for `quiet_ms`, or waited for since
@@ -159,7 +220,9 @@ impl Watcher {
         for (place, (first, last)) in touched {
             self.debounce.touched(place, at(first), at(last));
         }
-        let known = inbox.watched.projects_at(self.debounce.waiting());
+        let mut known = inbox.watched.projects_at(self.debounce.waiting());
+        // What is there now may be another that is being put in its place.
+        known.retain(|root| !inbox.lost.contains(root));
         drop(inbox);
         let since_ms = now_ms.saturating_sub(quiet_ms);
         let goes_on = |place: &Path| {
@@ -196,6 +259,8 @@ impl Watcher {
                 tracing::debug!(folder = %folder.display(), %error, "cannot be watched");
                 lock(&self.inbox).watched.roles.remove(&folder);
                 report.refused.push(folder);
+            } else {
+                self.note_asked(&folder);
             }
         }
         // One of them may have appeared while its outlook was not yet watched.
@@ -244,6 +309,9 @@ impl Inbox {
         };
         let mut is_news = false;
         for path in &event.paths {
+            if is_write(event.kind) && self.writes.are_nobodys(path, &self.watched) {
+                continue;
+            }
             for place in self.watched.places(event.kind, path) {
                 is_news |= self.touch(place, at);
             }
@@ -266,6 +334,18 @@ impl Inbox {
         self.touched.clear();
         !std::mem::replace(&mut self.overflow, true)
     }
+}
+
+/// Those of the folders that lie in none of the others.
+fn outermost<'a>(folders: impl Iterator<Item = &'a PathBuf>) -> BTreeSet<PathBuf> {
+    let mut found: Vec<&PathBuf> = Vec::new();
+    // In the order of paths, what lies in a folder follows it.
+    for folder in folders {
+        if !found.last().is_some_and(|outer| folder.starts_with(outer)) {
+            found.push(folder);
+        }
+    }
+    found.into_iter().cloned().collect()
 }
 
 /// What has to be done to watch other folders.
@@ -354,6 +434,63 @@ mod tests {
         assert!(matches!(Refusal::of(&notify::Error::path_not_found()), Refusal::Absent));
         assert!(matches!(Refusal::of(&io(rustix::io::Errno::NOENT)), Refusal::Absent));
         assert!(matches!(Refusal::of(&io(rustix::io::Errno::ACCESS)), Refusal::Other));
+    }
+
+    #[test]
+    fn of_folders_in_folders_the_outermost_are_asked_for() {
+        let check = |folders: &[&str], expected: &[&str]| {
+            let folders: BTreeSet<PathBuf> = folders.iter().map(PathBuf::from).collect();
+            let expected: BTreeSet<PathBuf> = expected.iter().map(PathBuf::from).collect();
+            assert_eq!(outermost(folders.iter()), expected, "{folders:?}");
+        };
+        check(&["/r", "/r/p", "/r/p/.git", "/r-2", "/r-2/q", "/kept/p.git"], &["/r", "/r-2", "/kept/p.git"]);
+        check(&["/r/p", "/r/p.x", "/r/p/a"], &["/r/p", "/r/p.x"]);
+        check(&[], &[]);
+    }
+
+    #[test]
+    fn where_the_system_tells_of_trees_one_stream_hears_what_matters_in_it() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().canonicalize().unwrap();
+        for folder in ["p/.git", "p/deep/er", "other"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        let project = root.join("p");
+        let mut folders = BTreeMap::from([
+            (root.clone(), Role::Frontier),
+            (project.clone(), Role::Project),
+            (project.join(".git"), Role::Control(project.clone())),
+        ]);
+        let (send, woken) = std::sync::mpsc::channel();
+        let on_change = Box::new(move || send.send(()).unwrap_or_default());
+        let mut watcher = Watcher::reaching(Reach::Tree, on_change).unwrap();
+        assert_eq!(watcher.watch(&folders).watches, 1);
+        // Events come in order: what came before that of the folder is told with it.
+        let heard_with = |watcher: &mut Watcher, folder: &str| {
+            std::fs::create_dir(root.join(folder)).unwrap();
+            let mut paths = BTreeSet::new();
+            while !paths.contains(&root.join(folder)) {
+                assert!(woken.recv_timeout(Duration::from_secs(20)).is_ok(), "{paths:?}");
+                paths.extend(watcher.dirty(1_000_000, 0, 0).paths);
+            }
+            paths
+        };
+        watcher.look_begins();
+        watcher.dirty(1_000_000, 0, 0);
+        // Inside of a project nobody asked, and in its git folder only a few names matter.
+        std::fs::write(project.join("deep/er/file"), "text").unwrap();
+        std::fs::write(project.join(".git/COMMIT_EDITMSG"), "text").unwrap();
+        assert_eq!(heard_with(&mut watcher, "last1"), BTreeSet::from([root.join("last1")]));
+        std::fs::write(project.join(".git/HEAD"), "text").unwrap();
+        assert!(heard_with(&mut watcher, "last2").contains(&project));
+        // Another folder in it needs no other stream; one beside it does, and the last one that goes ends it.
+        folders.insert(project.join("deep/er"), Role::Inside(project.clone()));
+        assert_eq!(watcher.watch(&folders).watches, 1);
+        std::fs::write(project.join("deep/er/file"), "other").unwrap();
+        assert!(heard_with(&mut watcher, "last3").contains(&project));
+        folders.remove(&root);
+        folders.insert(root.join("other"), Role::Frontier);
+        assert_eq!(watcher.watch(&folders).watches, 2);
     }
 
     #[test]

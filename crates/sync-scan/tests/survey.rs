@@ -12,6 +12,52 @@ use sync_scan::{Worktree, look, survey};
 use walk_support::{Home, committed, git, sighting};
 
 #[test]
+fn packages_of_a_workspace_are_projects_where_that_is_wanted() {
+    let mut home = Home::new();
+    home.file("w/Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\n");
+    let package = |name: &str, more: &str| format!("[package]\nname = \"{name}\"\n{more}");
+    home.file("w/crates/a/Cargo.toml", &package("served", "[dependencies]\naxum = \"0.8\"\n"));
+    home.file("w/crates/a/src/main.rs", "fn main() {}\n");
+    home.file("w/crates/b/Cargo.toml", &package("b", ""));
+    home.file("w/crates/b/page.html", "<p>text</p>\n");
+    // A package that declares a workspace itself, and one in a repository of its own, which is that project.
+    home.file("w/crates/c/Cargo.toml", &package("c", "[workspace]\nmembers = [\"d\", \"e\"]\n"));
+    home.file("w/crates/c/d/Cargo.toml", &package("d", ""));
+    home.file("w/crates/c/e/Cargo.toml", &package("e", ""));
+    committed(&home.at("w"));
+    home.expect(&["w"]);
+
+    home.options.workspace_members = true;
+    let survey =
+        home.expect(&["w", "w/crates/a", "w/crates/b", "w/crates/c", "w/crates/c/d", "w/crates/c/e"]);
+    let served = sighting(&survey, &home.at("w/crates/a"));
+    let told = (served.name.as_str(), served.language.as_str(), served.framework.as_str(), served.kind);
+    assert_eq!(told, ("served", "Rust", "axum", ProjectKind::Standalone));
+    assert_eq!(sighting(&survey, &home.at("w/crates/b")).language, "HTML");
+    assert_eq!(sighting(&survey, &home.at("w/crates/c")).kind, ProjectKind::Monorepo);
+    for (inner, outer) in [("w/crates/a", "w"), ("w/crates/c", "w"), ("w/crates/c/d", "w/crates/c")] {
+        let inner = sighting(&survey, &home.at(inner));
+        assert_eq!(inner.parent_root, Some(home.at(outer)));
+    }
+    // What lies in a folder is hashed as git does it.
+    for folder in ["crates/a", "crates/c", "crates/c/d"] {
+        let output = std::process::Command::new("git")
+            .args(["rev-parse", &format!("HEAD:{folder}")])
+            .current_dir(home.at("w"))
+            .output()
+            .unwrap();
+        let expected = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert_eq!(sighting(&survey, &home.at("w").join(folder)).content_hash, expected, "{folder}");
+    }
+    // Its insides are watched with the project around it.
+    assert!(!survey.folders.contains_key(&home.at("w/crates/a")));
+
+    git(&home.at("w/crates/b"), &["init", "--quiet"]);
+    let survey = home.survey();
+    assert!(sighting(&survey, &home.at("w/crates/b")).vcs_place.is_some());
+}
+
+#[test]
 fn submodules_and_nested_repositories_are_projects_with_a_parent() {
     let home = Home::new();
     let library = Home::new();

@@ -97,6 +97,8 @@ impl Settings {
             exclude: discovery.exclude.clone(),
             max_depth: discovery.max_depth,
             follow_symlinks: discovery.follow_symlinks,
+            rules: discovery.rules_dir.clone(),
+            workspace_members: discovery.workspace_members,
         }
     }
 

@@ -14,6 +14,7 @@ mod oracle;
 mod patterns;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -31,14 +32,14 @@ use open::Settings;
 use walk::{Ground, Mentions, walk};
 
 /// A file or link of the tree.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// From the root, in bytes.
     pub(super) path: Vec<u8>,
     /// What it is.
     pub(super) mode: Mode,
     /// Its blob.
-    #[expect(dead_code, reason = "a cache of what was told of each blob goes by it")]
+    #[expect(dead_code, reason = "what the tree has of it, beside its path")]
     pub(super) id: ObjectId,
     /// Bytes on disk.
     pub(super) size: u64,
@@ -57,6 +58,8 @@ pub(super) struct Found {
     pub(super) submodules: Vec<PathBuf>,
     /// Other repositories inside, absolute.
     pub(super) nested: Vec<PathBuf>,
+    /// The ids of the folders below the root, which end in a slash.
+    pub(super) trees: BTreeMap<Vec<u8>, ObjectId>,
     /// The folders that were read and are not ignored, from the root, empty or ending in a slash.
     pub(super) folders: Vec<Vec<u8>>,
     /// When what differs from the index was last written, in seconds; 0 when nothing does.

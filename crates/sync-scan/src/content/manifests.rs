@@ -7,7 +7,7 @@ use sync_core::{ProjectKind, folder_name};
 
 use super::read;
 use crate::evidence::{Evidence, Proof};
-use crate::rules::framework::{Answer, framework, looked_into};
+use crate::rules::framework::{Answer, Rules, framework};
 use crate::rules::glob;
 use crate::rules::kind::workspaces;
 use crate::rules::manifest::{LONGEST_MANIFEST, Manifests};
@@ -63,6 +63,7 @@ pub(super) fn ask(
     root: &Path,
     files: &Files<'_>,
     submodules: &[PathBuf],
+    rules: &Rules,
     evidence: &mut Evidence,
     warnings: &mut Vec<String>,
 ) -> Told {
@@ -74,8 +75,8 @@ pub(super) fn ask(
         evidence.project_name = Proof::by("the folder's name: no manifest gives one");
         folder_name(root)
     };
-    let framework = main_framework(root, &manifests, files, evidence, warnings);
-    let kind = kind(root, &manifests, files, submodules, evidence);
+    let framework = main_framework(root, &manifests, files, rules, evidence, warnings);
+    let kind = kind(root, &manifests, files, submodules, evidence, warnings);
     Told { name, framework, kind }
 }
 
@@ -125,9 +126,9 @@ fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
 }
 
 /// The files besides manifests that the rules want to look into, with how they begin.
-fn beginnings(root: &Path, folder: &str, below: &[&str]) -> Vec<(String, String)> {
+fn beginnings(rules: &Rules, root: &Path, folder: &str, below: &[&str]) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for pattern in looked_into() {
+    for pattern in rules.looked_into() {
         let matching = below.iter().filter(|file| glob::matches(pattern, file)).take(MOST_BEGINNINGS);
         for file in matching {
             // One that cannot be read shows nothing; the content hash tells of it.
@@ -144,10 +145,11 @@ fn main_framework(
     root: &Path,
     manifests: &Manifests,
     files: &Files<'_>,
+    rules: &Rules,
     evidence: &mut Evidence,
     warnings: &mut Vec<String>,
 ) -> String {
-    let answer = framework(manifests, &files.0, &beginnings(root, "", &files.0));
+    let answer = framework(rules, manifests, &files.0, &beginnings(rules, root, "", &files.0));
     if !manifests.is_empty() || answer.first.is_some() {
         evidence.framework = proof(&answer, "");
         return answer.slug().to_owned();
@@ -167,7 +169,7 @@ fn main_framework(
     for folder in folders {
         let manifests = read_in(root, &folder, files, warnings);
         let below = files.below(&folder);
-        let answer = framework(&manifests, &below, &beginnings(root, &folder, &below));
+        let answer = framework(rules, &manifests, &below, &beginnings(rules, root, &folder, &below));
         answers.push((folder, answer));
     }
     let first = answers.first().map_or("", |(_, answer)| answer.slug());
@@ -192,11 +194,14 @@ fn main_framework(
     String::new()
 }
 
-fn proof(answer: &Answer, folder: &str) -> Proof {
+fn proof(answer: &Answer<'_>, folder: &str) -> Proof {
     let mut shown = match &answer.first {
         Some(held) => {
-            let shown = Proof::by(format!("{}: the rule of rank {}", held.rule.name, held.rule.rank))
-                .seeing(format!("{folder}{}", held.because));
+            let mut rule = format!("{}: the rule of rank {}", held.rule.name, held.rule.rank);
+            if !held.rule.origin.is_empty() {
+                rule = format!("{rule} in {}", held.rule.origin);
+            }
+            let shown = Proof::by(rule).seeing(format!("{folder}{}", held.because));
             if held.file.is_empty() { shown } else { shown.in_file(format!("{folder}{}", held.file)) }
         }
         None => Proof::by("no rule holds for the manifests and files of the root"),
@@ -216,9 +221,11 @@ fn kind(
     files: &Files<'_>,
     submodules: &[PathBuf],
     evidence: &mut Evidence,
+    warnings: &mut Vec<String>,
 ) -> ProjectKind {
     let mut too_few = Vec::new();
     for workspace in workspaces(manifests) {
+        warnings.extend(workspace.warning());
         // Members may be submodules, whose files are not the project's own.
         let inside: Vec<String> = submodules
             .iter()

@@ -26,7 +26,7 @@ pub(super) fn open_itself(path: &Path) -> Result<File> {
 ///
 /// # Errors
 /// When it is longer than `limit` bytes, is no regular file or cannot be read.
-pub(super) fn whole(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+pub(crate) fn whole(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let file = match open(path) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {

@@ -9,8 +9,9 @@ use std::time::SystemTime;
 use sync_core::{ProjectKind, Vcs};
 use tempfile::TempDir;
 
-use super::{Examined, Surroundings, examine_in};
+use super::{Examined, Means, Surroundings, examine_in};
 use crate::exclude::Exclude;
+use crate::rules::framework::Rules;
 use crate::shelf::Files;
 
 struct Project {
@@ -31,7 +32,9 @@ fn project(files: &[(&str, &str)]) -> Project {
 }
 
 fn examined(root: &Path, vcs: Vcs) -> Examined {
-    examine_in(root, vcs, &Exclude::new(&[], &[]), &AtomicBool::new(false), Surroundings::Bare, None)
+    let (exclude, rules) = (Exclude::new(&[], &[]), Rules::built_in());
+    let means = Means { exclude: &exclude, rules: &rules, shelf: None, asked: None, members: false };
+    examine_in(root, vcs, means, &AtomicBool::new(false), Surroundings::Bare)
 }
 
 /// Name, language, framework and kind of a folder with these files.

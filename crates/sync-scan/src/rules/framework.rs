@@ -1,12 +1,15 @@
 //! Tells the framework a project is built on, by rules kept as data.
 //!
 //! Only the manifests of one folder and the names of its files are looked at. The rule with the lowest rank wins; a
-//! package that is a framework itself is not an application of it.
+//! package that is a framework itself is not an application of it. The user's own rules come beside those of the
+//! program, or in their place.
 
-use std::sync::LazyLock;
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 use serde_json::Value;
+use toml::Spanned;
 
 use super::glob;
 use super::manifest::{Dependency, Ecosystem, Manifests, Use};
@@ -17,8 +20,8 @@ mod tests;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Rules {
-    framework: Vec<Framework>,
+struct RulesFile {
+    framework: Vec<Spanned<Framework>>,
 }
 
 /// A framework, and what shows that a project is built on it.
@@ -43,6 +46,9 @@ pub struct Framework {
     all: Vec<Condition>,
     #[serde(default)]
     none: Vec<Condition>,
+    /// The user's file it is from; empty for a rule of the program.
+    #[serde(skip)]
+    pub origin: String,
 }
 
 #[derive(Deserialize, Debug)]
@@ -62,21 +68,150 @@ enum Condition {
     JsonKey { file: String, key: String },
 }
 
-static RULES: LazyLock<Vec<Framework>> = LazyLock::new(|| {
-    let rules = toml::from_str::<Rules>(include_str!("frameworks.toml"));
-    let mut rules = rules.map_or_else(|_error| Vec::new(), |rules| rules.framework);
+static BUILT_IN: LazyLock<Rules> = LazyLock::new(|| {
+    let file = toml::from_str::<RulesFile>(include_str!("frameworks.toml"));
+    let mut rules: Vec<Arc<Framework>> = Vec::new();
+    rules.extend(file.into_iter().flat_map(|file| file.framework).map(|rule| Arc::new(rule.into_inner())));
     rules.sort_by_key(|rule| rule.rank);
-    rules
+    Rules { all: rules, digest: 0, problems: Vec::new() }
 });
+
+/// The rules, the lowest rank first.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    all: Vec<Arc<Framework>>,
+    digest: u64,
+    problems: Vec<RuleProblem>,
+}
+
+/// What is wrong with a user's file of rules.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RuleProblem {
+    /// The file.
+    pub file: String,
+    /// Where and what, for people: a lower-case fragment.
+    pub words: String,
+}
+
+impl Rules {
+    /// Those of the program.
+    pub fn built_in() -> Self {
+        BUILT_IN.clone()
+    }
+
+    /// Those of the program and of these files, each with its content, in this order: a rule takes the place of an
+    /// earlier one with the same slug. What is wrong with one costs that rule or file and nothing else.
+    pub fn with(files: &[(String, String)]) -> Self {
+        let mut made = Self::built_in();
+        let mut own: Vec<Arc<Framework>> = Vec::new();
+        let mut digest = DefaultHasher::new();
+        for (file, text) in files {
+            for part in [file, text] {
+                digest.write_usize(part.len());
+                digest.write(part.as_bytes());
+            }
+            let (found, problems) = read(file, text);
+            made.problems.extend(problems.into_iter().map(|words| RuleProblem { file: file.clone(), words }));
+            for rule in found {
+                own.retain(|earlier| earlier.slug != rule.slug);
+                own.push(Arc::new(rule));
+            }
+        }
+        made.all.retain(|rule| own.iter().all(|other| other.slug != rule.slug));
+        // Before the others, so that of two of one rank it is the user's that wins.
+        own.append(&mut made.all);
+        own.sort_by_key(|rule| rule.rank);
+        Self { all: own, digest: if files.is_empty() { 0 } else { digest.finish() }, ..made }
+    }
+
+    /// Another one when the user's rules are others; 0 when there are none.
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// What is wrong with the user's files.
+    pub fn problems(&self) -> &[RuleProblem] {
+        &self.problems
+    }
+
+    /// Notes that a file or folder could not be read.
+    pub fn note(&mut self, file: String, words: String) {
+        self.problems.push(RuleProblem { file, words });
+    }
+
+    /// The patterns of files besides manifests whose beginnings the rules look into.
+    pub fn looked_into(&self) -> impl Iterator<Item = &str> {
+        let all = self.all.iter().flat_map(|rule| rule.any.iter().chain(&rule.all).chain(&rule.none));
+        all.filter_map(|condition| match condition {
+            Condition::FileContains { file, .. } if !Manifests::is_wanted(file) => Some(file.as_str()),
+            Condition::FileContains { .. }
+            | Condition::File(_)
+            | Condition::Dependency(_)
+            | Condition::DependencyOf { .. }
+            | Condition::TomlKey { .. }
+            | Condition::JsonKey { .. } => None,
+        })
+    }
+}
+
+/// The rules of a user's file, and what is wrong with it, each with the line.
+fn read(file: &str, text: &str) -> (Vec<Framework>, Vec<String>) {
+    let line = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
+    let rules = match toml::from_str::<RulesFile>(text) {
+        Ok(rules) => rules.framework,
+        Err(error) => {
+            let at = error.span().map_or(0, |span| span.start);
+            return (
+                Vec::new(),
+                vec![format!("line {}: {}; none of its rules count", line(at), error.message())],
+            );
+        }
+    };
+    let mut problems = Vec::new();
+    let mut good = Vec::new();
+    for rule in rules {
+        let at = line(rule.span().start);
+        let rule = rule.into_inner();
+        match fault(&rule) {
+            Some(words) => {
+                problems.push(format!("line {at}: the rule `{}` does not count: {words}", rule.slug));
+            }
+            None => good.push(Framework { origin: file.to_owned(), ..rule }),
+        }
+    }
+    (good, problems)
+}
+
+/// Why a rule cannot be used.
+fn fault(rule: &Framework) -> Option<&'static str> {
+    let is_slug = |text: &str| {
+        let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.+".contains(&byte);
+        !text.is_empty() && text.len() <= LONGEST_SLUG && text.bytes().all(good)
+    };
+    let mut conditions = rule.any.iter().chain(&rule.all).chain(&rule.none);
+    if !is_slug(&rule.slug) {
+        Some("a slug has lower-case letters, digits, `-`, `.` and `+`, at most 64")
+    } else if rule.any.is_empty() && rule.all.is_empty() {
+        Some("it needs `any` or `all`, or it would hold for everything")
+    } else if rule.ecosystem.is_none()
+        && conditions.any(|condition| matches!(condition, Condition::Dependency(_)))
+    {
+        Some("a `dependency` needs the rule's `ecosystem`")
+    } else {
+        None
+    }
+}
+
+const LONGEST_SLUG: usize = 64;
 
 /// Most mentions of what nearly held.
 const MOST_NEARLY: usize = 8;
 
 /// A rule that holds, and why.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct Held<'r> {
     /// The rule.
-    pub rule: &'static Framework,
+    pub rule: &'r Framework,
     /// What held, for people.
     pub because: String,
     /// The file that shows it; empty when none does by itself.
@@ -85,46 +220,37 @@ pub struct Held {
 
 /// What the rules say of a folder.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
+pub struct Answer<'r> {
     /// The rule that wins.
-    pub first: Option<Held>,
+    pub first: Option<Held<'r>>,
     /// Those that hold too, in the order of their ranks.
-    pub outranked: Vec<Held>,
+    pub outranked: Vec<Held<'r>>,
     /// Rules that nearly hold and why they do not, for people.
     pub nearly: Vec<String>,
 }
 
-impl Answer {
+impl<'r> Answer<'r> {
     /// The slug of the rule that wins, or nothing.
-    pub fn slug(&self) -> &'static str {
+    pub fn slug(&self) -> &'r str {
         self.first.as_ref().map_or("", |held| held.rule.slug.as_str())
     }
 }
 
-/// The patterns of files besides manifests whose beginnings the rules look into.
-pub fn looked_into() -> impl Iterator<Item = &'static str> {
-    let all = RULES.iter().flat_map(|rule| rule.any.iter().chain(&rule.all).chain(&rule.none));
-    all.filter_map(|condition| match condition {
-        Condition::FileContains { file, .. } if !Manifests::is_wanted(file) => Some(file.as_str()),
-        Condition::FileContains { .. }
-        | Condition::File(_)
-        | Condition::Dependency(_)
-        | Condition::DependencyOf { .. }
-        | Condition::TomlKey { .. }
-        | Condition::JsonKey { .. } => None,
-    })
-}
-
 /// What the rules say of a folder with these manifests and files; paths are from the folder and sorted.
 ///
-/// `beginnings` are files that [`looked_into`] asked for, with how they begin.
-pub fn framework(manifests: &Manifests, files: &[&str], beginnings: &[(String, String)]) -> Answer {
+/// `beginnings` are files that [`Rules::looked_into`] asked for, with how they begin.
+pub fn framework<'r>(
+    rules: &'r Rules,
+    manifests: &Manifests,
+    files: &[&str],
+    beginnings: &[(String, String)],
+) -> Answer<'r> {
     let dependencies = manifests.dependencies();
     let own_name = name(manifests).map(|(name, _)| name).unwrap_or_default();
     let names = files.iter().copied().filter(|file| !file.contains('/')).collect();
     let seen = Seen { manifests, files, names, beginnings, dependencies: &dependencies, own_name: &own_name };
     let mut answer = Answer::default();
-    for rule in RULES.iter() {
+    for rule in &rules.all {
         match seen.judge(rule) {
             Judgement::Holds(held) if answer.first.is_none() => answer.first = Some(held),
             Judgement::Holds(held) => answer.outranked.push(held),
@@ -135,8 +261,8 @@ pub fn framework(manifests: &Manifests, files: &[&str], beginnings: &[(String, S
     answer
 }
 
-enum Judgement {
-    Holds(Held),
+enum Judgement<'r> {
+    Holds(Held<'r>),
     Nearly(String),
     Not,
 }
@@ -152,7 +278,7 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    fn judge(&self, rule: &'static Framework) -> Judgement {
+    fn judge<'r>(&self, rule: &'r Framework) -> Judgement<'r> {
         let shown = |condition: &Condition| self.shown(rule, condition);
         let any = rule.any.iter().find_map(shown);
         let mut all = rule.all.iter().map(shown);
@@ -169,7 +295,7 @@ impl Seen<'_> {
     }
 
     /// A dependency that would have counted had it been one for running.
-    fn nearly(&self, rule: &Framework) -> Judgement {
+    fn nearly<'r>(&self, rule: &'r Framework) -> Judgement<'r> {
         let found = rule.any.iter().chain(&rule.all).find_map(|condition| {
             let (ecosystem, name) = sought(rule, condition)?;
             self.named(ecosystem, name).find(|found| !counts(rule, found))

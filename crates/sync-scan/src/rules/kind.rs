@@ -31,6 +31,8 @@ pub struct Workspace {
     needs_no_manifest: bool,
     /// The root is a package itself.
     root_is_package: bool,
+    /// How many patterns are not compared, because there are too many.
+    dropped: usize,
 }
 
 impl Workspace {
@@ -41,6 +43,16 @@ impl Workspace {
             found.insert(".");
         }
         found
+    }
+
+    /// What of it does not count, for people.
+    pub fn warning(&self) -> Option<String> {
+        let Self { file, system, dropped, .. } = self;
+        (*dropped > 0).then(|| {
+            format!(
+                "{file}: {dropped} patterns of the {system} workspace do not count: more than {MOST_PATTERNS}"
+            )
+        })
     }
 
     /// Whether it declares anything beside the root.
@@ -71,6 +83,8 @@ impl Workspace {
         if words.contains(['*', '?', '{']) {
             if self.patterns.len() < MOST_PATTERNS {
                 self.patterns.push(words.to_owned());
+            } else {
+                self.dropped += 1;
             }
         } else if words != "." && !words.is_empty() {
             self.folders.insert(words.to_owned());
@@ -80,6 +94,8 @@ impl Workspace {
     fn leave_out(&mut self, words: &str) {
         if self.without.len() < MOST_PATTERNS {
             self.without.push(words.trim_start_matches("./").to_owned());
+        } else {
+            self.dropped += 1;
         }
     }
 }
@@ -123,6 +139,7 @@ fn workspace(
         without: Vec::new(),
         needs_no_manifest: false,
         root_is_package: false,
+        dropped: 0,
     };
     for member in members {
         match member.strip_prefix('!') {
@@ -513,5 +530,8 @@ mod tests {
         let manifests = Manifests::read([("package.json".to_owned(), json.into_bytes())]);
         let found = workspaces(&manifests);
         assert!(found[0].packages(files.iter().map(String::as_str)).len() > 100);
+        let expected =
+            "package.json: 49872 patterns of the npm workspace do not count: more than 128".to_owned();
+        assert_eq!(found[0].warning(), Some(expected));
     }
 }

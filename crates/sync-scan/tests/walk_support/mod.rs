@@ -27,8 +27,7 @@ impl Home {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap();
-        let options =
-            Options { roots: vec![path.clone()], exclude: Vec::new(), max_depth: 8, follow_symlinks: false };
+        let options = Options { roots: vec![path.clone()], ..Options::default() };
         Self { folder, path, options }
     }
 

@@ -246,7 +246,10 @@ impl<'g> Walk<'_, 'g> {
         parent.as_indexed &= frame.as_indexed;
         let name = self.path[parent.depth..frame.depth - 1].to_vec();
         match id {
-            Some(id) => parent.entries.push(TreeEntry { name: Cow::Owned(name), mode: Mode::Tree, id }),
+            Some(id) => {
+                self.found.trees.insert(self.path[..frame.depth].to_vec(), id);
+                parent.entries.push(TreeEntry { name: Cow::Owned(name), mode: Mode::Tree, id });
+            }
             None => self.found.partial(&self.path),
         }
     }

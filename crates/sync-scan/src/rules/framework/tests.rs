@@ -21,7 +21,11 @@ struct Example {
     no: Option<BTreeMap<String, String>>,
 }
 
-fn answer(files: &BTreeMap<String, String>) -> Answer {
+fn answer(files: &BTreeMap<String, String>) -> Answer<'static> {
+    answer_by(&BUILT_IN, files)
+}
+
+fn answer_by<'r>(rules: &'r Rules, files: &BTreeMap<String, String>) -> Answer<'r> {
     let bytes = |(name, text): (&String, &String)| (name.clone(), text.clone().into_bytes());
     let mut manifests =
         Manifests::read(files.iter().filter(|(name, _)| Manifests::is_wanted(name)).map(bytes));
@@ -29,13 +33,13 @@ fn answer(files: &BTreeMap<String, String>) -> Answer {
     manifests.add(files.iter().filter(|(name, _)| parts.contains(name)).map(bytes));
     assert!(manifests.problems().is_empty(), "{:?}", manifests.problems());
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
-    let wanted = |name: &str| looked_into().any(|pattern| glob::matches(pattern, name));
+    let wanted = |name: &str| rules.looked_into().any(|pattern| glob::matches(pattern, name));
     let beginnings: Vec<(String, String)> = files
         .iter()
         .filter(|(name, _)| wanted(name))
         .map(|(name, text)| (name.clone(), text.clone()))
         .collect();
-    framework(&manifests, &names, &beginnings)
+    framework(rules, &manifests, &names, &beginnings)
 }
 
 fn json(text: &str) -> BTreeMap<String, String> {
@@ -44,17 +48,14 @@ fn json(text: &str) -> BTreeMap<String, String> {
 
 #[test]
 fn the_rules_are_read_and_each_slug_is_one_rule() {
-    toml::from_str::<Rules>(include_str!("../frameworks.toml")).map(drop).unwrap();
-    let mut slugs: Vec<_> = RULES.iter().map(|rule| &rule.slug).collect();
+    toml::from_str::<RulesFile>(include_str!("../frameworks.toml")).map(drop).unwrap();
+    let mut slugs: Vec<_> = BUILT_IN.all.iter().map(|rule| &rule.slug).collect();
     slugs.sort();
     slugs.dedup();
-    assert_eq!(slugs.len(), RULES.len());
-    for rule in RULES.iter() {
-        assert!(!rule.any.is_empty() || !rule.all.is_empty(), "{} holds for everything", rule.slug);
+    assert_eq!(slugs.len(), BUILT_IN.all.len());
+    for rule in &BUILT_IN.all {
+        assert_eq!(fault(rule), None, "{}", rule.slug);
         assert!(!rule.name.is_empty());
-        let conditions = || rule.any.iter().chain(&rule.all).chain(&rule.none);
-        let needs_ecosystem = conditions().any(|condition| matches!(condition, Condition::Dependency(_)));
-        assert!(!needs_ecosystem || rule.ecosystem.is_some(), "{} depends on nothing known", rule.slug);
     }
 }
 
@@ -64,7 +65,7 @@ fn every_rule_has_an_example_that_holds_and_one_that_nearly_does() {
     let mut with_yes = Vec::new();
     let mut with_no = Vec::new();
     for example in &examples.example {
-        assert!(RULES.iter().any(|rule| rule.slug == example.slug), "{} is no rule", example.slug);
+        assert!(BUILT_IN.all.iter().any(|rule| rule.slug == example.slug), "{} is no rule", example.slug);
         if let Some(files) = &example.yes {
             assert_eq!(answer(files).slug(), example.slug, "{files:?}");
             with_yes.push(&example.slug);
@@ -74,7 +75,7 @@ fn every_rule_has_an_example_that_holds_and_one_that_nearly_does() {
             with_no.push(&example.slug);
         }
     }
-    for rule in RULES.iter() {
+    for rule in &BUILT_IN.all {
         assert!(with_yes.contains(&&rule.slug), "{} has no example that holds", rule.slug);
         assert!(with_no.contains(&&rule.slug), "{} has no near miss", rule.slug);
     }
@@ -120,4 +121,93 @@ fn a_star_at_the_end_stands_for_anything() {
     };
     assert_eq!(answer(&pom("a")).slug(), "quarkus");
     assert_eq!(answer(&pom("quarkus-rest")).slug(), "quarkus");
+}
+
+fn with(files: &[(&str, &str)]) -> Rules {
+    let files: Vec<(String, String)> =
+        files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    Rules::with(&files)
+}
+
+const HOUSE: &str = r#"
+[[framework]]
+slug = "house-kit"
+name = "House Kit"
+ecosystem = "npm"
+rank = 1
+any = [{ dependency = "@house/kit" }]
+"#;
+
+#[test]
+fn a_users_rule_comes_beside_those_of_the_program_or_takes_the_place_of_one() {
+    let rules = with(&[("a.toml", HOUSE)]);
+    assert_eq!(rules.all.len(), BUILT_IN.all.len() + 1);
+    let both = json(r#"{"dependencies": {"next": "15", "@house/kit": "1"}}"#);
+    let told = answer_by(&rules, &both);
+    let first = told.first.as_ref().unwrap();
+    assert_eq!((told.slug(), first.rule.origin.as_str()), ("house-kit", "a.toml"));
+    assert_eq!(answer_by(&rules, &json(r#"{"dependencies": {"next": "15"}}"#)).slug(), "nextjs");
+
+    let other = HOUSE.replace("house-kit", "nextjs").replace("rank = 1", "rank = 900");
+    let rules = with(&[("a.toml", &other)]);
+    assert_eq!(rules.all.len(), BUILT_IN.all.len());
+    assert_eq!(answer_by(&rules, &json(r#"{"dependencies": {"next": "15"}}"#)).slug(), "");
+
+    // Of two files the later counts, and of two of one rank the user's.
+    let rules = with(&[("a.toml", HOUSE), ("b.toml", &HOUSE.replace("@house/kit", "next"))]);
+    let told = answer_by(&rules, &json(r#"{"dependencies": {"next": "15"}}"#));
+    assert_eq!(told.first.unwrap().rule.origin, "b.toml");
+    let rank = BUILT_IN.all.iter().find(|rule| rule.slug == "nextjs").unwrap().rank;
+    let same = with(&[("a.toml", &HOUSE.replace("rank = 1", &format!("rank = {rank}")))]);
+    assert_eq!(answer_by(&same, &both).slug(), "house-kit");
+}
+
+#[test]
+fn what_is_wrong_with_a_users_file_is_named_with_its_line_and_costs_no_other_rule() {
+    let check = |text: &str, expected: &str, rules: usize| {
+        let made = with(&[("good.toml", HOUSE), ("bad.toml", text)]);
+        let words: Vec<String> =
+            made.problems().iter().map(|problem| format!("{}: {}", problem.file, problem.words)).collect();
+        assert_eq!(words.join("\n"), expected);
+        assert_eq!(made.all.len(), BUILT_IN.all.len() + 1 + rules, "{text}");
+    };
+    let rule = |slug: &str, rest: &str| {
+        format!("\n[[framework]]\nslug = \"{slug}\"\nname = \"X\"\nrank = 5\n{rest}\n")
+    };
+    let file = "any = [{ file = \"x.conf\" }]";
+    check(&rule("x", file), "", 1);
+    check(
+        &format!("{}{}", rule("x", file), rule("y", "")),
+        "bad.toml: line 8: the rule `y` does not count: it needs `any` or `all`, or it would hold for everything",
+        1,
+    );
+    check(
+        &rule("y", "all = [{ dependency = \"z\" }]"),
+        "bad.toml: line 2: the rule `y` does not count: a `dependency` needs the rule's `ecosystem`",
+        0,
+    );
+    check(
+        &rule("Bad Slug", file),
+        "bad.toml: line 2: the rule `Bad Slug` does not count: a slug has lower-case letters, digits, `-`, `.` and \
+         `+`, at most 64",
+        0,
+    );
+    let unknown = with(&[("bad.toml", &rule("y", "anny = []"))]);
+    let words = &unknown.problems()[0].words;
+    assert!(words.starts_with("line ") && words.contains(": unknown field `anny`"), "{words}");
+    assert!(words.ends_with("; none of its rules count"), "{words}");
+}
+
+#[test]
+fn other_rules_have_another_digest() {
+    let digests = [
+        Rules::built_in().digest(),
+        with(&[("a.toml", HOUSE)]).digest(),
+        with(&[("b.toml", HOUSE)]).digest(),
+        with(&[("a.toml", "")]).digest(),
+    ];
+    assert_eq!(digests[0], with(&[]).digest());
+    for (at, digest) in digests.iter().enumerate() {
+        assert!(!digests[..at].contains(digest));
+    }
 }
