@@ -277,7 +277,8 @@ fn reading(path: &Path) -> SqliteConnectOptions {
         .row_buffer_size(ROW_BUFFER)
         .busy_timeout(BUSY)
         .disable_statement_logging();
-    careful(options)
+    // Several of these stay open, and what they read lies in the system's cache as well.
+    careful(options).pragma("cache_size", "-512")
 }
 
 fn careful(options: SqliteConnectOptions) -> SqliteConnectOptions {
