@@ -151,7 +151,7 @@ impl Mask {
             if let Some(uuid) = rest.get(..36).filter(|text| is_uuid(text)) {
                 let next = self.uuids.len();
                 let number = *self.uuids.entry(uuid.to_owned()).or_insert(next);
-                masked.push_str(&format!("<uuid {number}>"));
+                masked.extend(["<uuid ", &number.to_string(), ">"]);
                 rest = &rest[36..];
             } else if let Some(length) = moment(rest) {
                 masked.push_str("<moment>");
@@ -234,13 +234,12 @@ impl Scene {
 
     /// Does what the comment before a block says.
     fn set(&mut self, scene: &str) {
-        match scene {
-            "the cloud is well" => self.faults("[]"),
-            _ => match scene.strip_prefix("the cloud answers ").and_then(|code| code.parse::<u16>().ok()) {
-                Some(code) => self.faults(&format!("[{{\"fault\": {{\"status\": {{\"code\": {code}}}}}}}]")),
-                None => panic!("no scene is called `{scene}`"),
-            },
+        if scene == "the cloud is well" {
+            return self.faults("[]");
         }
+        let code = scene.strip_prefix("the cloud answers ").and_then(|code| code.parse::<u16>().ok());
+        let code = code.unwrap_or_else(|| unreachable!("no scene is called `{scene}`"));
+        self.faults(&format!("[{{\"fault\": {{\"status\": {{\"code\": {code}}}}}}}]"));
     }
 
     fn faults(&mut self, rules: &str) {
@@ -295,7 +294,7 @@ impl Scene {
         self.rest();
         let wanted: Vec<String> = shown.lines().map(|line| plain(&line.replace(SHOWN, &home))).collect();
         let log = self.daemon.as_ref().map(Daemon::log).unwrap_or_default();
-        log.lines().filter(|line| wanted.contains(&plain(line))).map(|line| format!("{line}\n")).collect()
+        log.split_inclusive('\n').filter(|line| wanted.contains(&plain(line.trim_end()))).collect()
     }
 
     /// Waits until nothing is going on that a command could catch halfway.

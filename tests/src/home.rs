@@ -155,6 +155,8 @@ impl Home {
             .env("HOME", self.path())
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            // The journeys look into the daemon, also where they are not run by root.
+            .env("CODITECT_SYNC_DUMPABLE", "1")
             .current_dir(self.path())
             .stdin(Stdio::null());
         if let Some([state, data]) = self.places {

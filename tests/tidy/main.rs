@@ -16,6 +16,7 @@ mod pure;
 mod regressions;
 mod repository;
 mod service;
+mod threats;
 
 /// Fails with all violations, a line each.
 fn none(violations: &[String]) {

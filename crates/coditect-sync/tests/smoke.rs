@@ -41,6 +41,7 @@ fn every_command_explains_itself() {
         &["import"],
         &["pause"],
         &["resume"],
+        &["wait"],
         &["reload"],
         &["stop"],
         &["service"],

@@ -580,8 +580,8 @@ fn what_the_daemon_starts_is_not_given_its_secrets() {
     drop(daemon);
 }
 
-#[test]
 #[cfg(target_os = "linux")]
+#[test]
 fn the_memory_of_the_daemon_is_not_dumped() {
     use std::os::unix::process::ExitStatusExt;
 

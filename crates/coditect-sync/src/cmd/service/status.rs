@@ -108,15 +108,22 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
             );
         }
     }
-    match &file {
-        State::Outdated { .. } => notes.push("bring the file up to date with `coditect-sync service install`".to_owned()),
-        State::Edited { .. } | State::Foreign => notes.push("the file is left alone; `coditect-sync service install --force` would replace it and keep it as .bak".to_owned()),
-        State::Absent | State::Current => {}
-    }
+    notes.extend(about_file(&file).map(str::to_owned));
     notes.extend((lingers == Some(false)).then(linger_note));
     let exit = if status.is_ok() || idle { Exit::Done } else { Exit::NoDaemon };
     let answer = Answer::result(document.to_string().into_bytes(), lines.join("\n")).ending(exit);
     Ok(if notes.is_empty() { answer } else { answer.with_note(notes.join("\n")) })
+}
+
+/// What is to be done about the unit's file, if anything.
+fn about_file(file: &State) -> Option<&'static str> {
+    match file {
+        State::Outdated { .. } => Some("bring the file up to date with `coditect-sync service install`"),
+        State::Edited { .. } | State::Foreign => Some(
+            "the file is left alone; `coditect-sync service install --force` would replace it and keep it as .bak",
+        ),
+        State::Absent | State::Current => None,
+    }
 }
 
 /// How the manager sees the service, for programs.
