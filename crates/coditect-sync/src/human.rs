@@ -71,7 +71,7 @@ pub(crate) fn elapsed(now: OffsetDateTime, moment: &str) -> String {
 /// When something is tried next: a moment that has passed is now.
 pub(crate) fn next(now: OffsetDateTime, moment: &str) -> String {
     match OffsetDateTime::parse(moment, &Rfc3339) {
-        Ok(moment) if moment <= now => "now".to_owned(),
+        Ok(moment) if (moment - now).whole_seconds() <= 0 => "now".to_owned(),
         Ok(_) | Err(_) => relative(now, moment),
     }
 }
@@ -159,6 +159,7 @@ mod tests {
         assert_eq!(elapsed(now, "2026-03-01T11:57:00Z"), "3 m");
         assert_eq!(elapsed(now, "2026-03-01T12:57:00Z"), "0 s");
         assert_eq!(next(now, "2026-03-01T11:00:00Z"), "now");
+        assert_eq!(next(now, "2026-03-01T12:00:00.4Z"), "now");
         assert_eq!(next(now, "2026-03-01T12:04:00Z"), "in 4 m");
     }
 

@@ -22,6 +22,8 @@ const SHORT: Duration = Duration::from_millis(300);
 const STEP: Duration = Duration::from_millis(200);
 /// The widest bar.
 const BAR: usize = 30;
+/// The narrowest that still says something.
+const NARROWEST: usize = 6;
 
 /// What is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +67,8 @@ pub(crate) fn during<T>(
             while ended.recv_timeout(nap) == Err(RecvTimeoutError::Timeout) {
                 far.look(&mut daemon);
                 let width = tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col));
-                drawn |= draw(&format!("\r{}\u{1b}[K", cut(&far.line(), width.saturating_sub(1))));
+                let room = width.saturating_sub(1);
+                drawn |= draw(&format!("\r{}\u{1b}[K", cut(&far.line(room), room)));
                 nap = STEP;
             }
             if drawn {
@@ -98,33 +101,37 @@ impl Far {
         self.most = self.most.max(self.waiting.unwrap_or(0));
     }
 
-    fn line(&self) -> String {
+    /// The bar takes what the words leave of the room.
+    fn line(&self, room: usize) -> String {
         let seconds = (SHORT + STEP * u32::try_from(self.steps).unwrap_or(u32::MAX)).as_secs();
         let waiting = self.waiting.unwrap_or(0);
-        let entries = |number| count(number, "entry", "entries");
-        let (bar, words) = match self.shown {
-            Shown::Draining => {
-                let sent = self.most.saturating_sub(waiting);
-                (known(sent, self.most), format!("{sent} of {} sent", entries(self.most)))
-            }
-            Shown::Looking => (unknown(self.steps), format!("looking for projects, {waiting} to send")),
-            Shown::TakingOver => (unknown(self.steps), format!("taking over, {waiting} to send")),
+        let sent = self.most.saturating_sub(waiting);
+        let words = match self.shown {
+            Shown::Draining => format!("{sent} of {} sent", count(self.most, "entry", "entries")),
+            Shown::Looking => format!("looking for projects, {waiting} to send"),
+            Shown::TakingOver => format!("taking over, {waiting} to send"),
         };
-        format!("[{bar}] {seconds} s, {words}")
+        let words = format!("] {seconds} s, {words}");
+        let wide = room.saturating_sub(1 + words.len()).clamp(NARROWEST, BAR);
+        let bar = match self.shown {
+            Shown::Draining => known(sent, self.most, wide),
+            Shown::Looking | Shown::TakingOver => unknown(self.steps, wide),
+        };
+        format!("[{bar}{words}")
     }
 }
 
 /// A bar for something whose end is known.
-fn known(done: u64, all: u64) -> String {
-    let share = u128::from(done) * BAR as u128 / u128::from(all.max(1));
-    let filled = usize::try_from(share).unwrap_or(BAR).min(BAR);
-    format!("{}{}", "=".repeat(filled), " ".repeat(BAR - filled))
+fn known(done: u64, all: u64, wide: usize) -> String {
+    let share = u128::from(done) * wide as u128 / u128::from(all.max(1));
+    let filled = usize::try_from(share).unwrap_or(wide).min(wide);
+    format!("{}{}", "=".repeat(filled), " ".repeat(wide - filled))
 }
 
 /// A bar for something whose end nobody knows: a piece that goes there and back.
-fn unknown(steps: u64) -> String {
+fn unknown(steps: u64, wide: usize) -> String {
     const PIECE: usize = 4;
-    let way = BAR - PIECE;
+    let way = wide.saturating_sub(PIECE).max(1);
     let at = usize::try_from(steps % (2 * way as u64)).unwrap_or(0);
     let at = if at > way { 2 * way - at } else { at };
     format!("{}{}{}", " ".repeat(at), "=".repeat(PIECE), " ".repeat(way - at))
@@ -139,23 +146,28 @@ mod tests {
         for (done, all, filled) in
             [(0, 0, 0), (0, 9, 0), (1, 2, 15), (9, 9, 30), (u64::MAX, u64::MAX, 30), (9, 3, 30)]
         {
-            let bar = known(done, all);
+            let bar = known(done, all, BAR);
             assert_eq!((bar.matches('=').count(), bar.len()), (filled, BAR), "{done} of {all}");
         }
     }
 
     #[test]
     fn a_bar_without_an_end_goes_there_and_back() {
-        let at = |steps| unknown(steps).find('=');
+        let at = |steps| unknown(steps, BAR).find('=');
         assert_eq!((at(0), at(26), at(27), at(52)), (Some(0), Some(26), Some(25), Some(0)));
-        assert!((0..200).all(|steps| unknown(steps).len() == BAR));
+        for wide in [NARROWEST, 7, BAR] {
+            assert!((0..200).all(|steps| unknown(steps, wide).len() == wide), "{wide}");
+        }
     }
 
     #[test]
     fn how_far_it_is_is_said_in_words_too() {
         let far = |shown| Far { shown, steps: 10, most: 40, waiting: Some(30) };
-        assert_eq!(far(Shown::Draining).line(), format!("[{}] 2 s, 10 of 40 entries sent", known(1, 4)));
-        assert!(far(Shown::Looking).line().ends_with("2 s, looking for projects, 30 to send"));
-        assert!(far(Shown::TakingOver).line().contains("taking over"));
+        let sent = "] 2 s, 10 of 40 entries sent";
+        assert_eq!(far(Shown::Draining).line(80), format!("[{}{sent}", known(1, 4, BAR)));
+        assert_eq!(far(Shown::Draining).line(40), format!("[{}{sent}", known(1, 4, 11)));
+        assert_eq!(far(Shown::Draining).line(20), format!("[{}{sent}", known(1, 4, NARROWEST)));
+        assert!(far(Shown::Looking).line(80).ends_with("2 s, looking for projects, 30 to send"));
+        assert!(far(Shown::TakingOver).line(80).contains("taking over"));
     }
 }

@@ -52,6 +52,64 @@ pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// The text on lines none of which is wider than said unless a word is; all but the first begin further in. A line ends after a
+/// comma and the like where it can, else between words. Colours in it take no columns.
+pub(crate) fn hanging(text: &str, width: Option<usize>, indent: usize) -> String {
+    let Some(width) = width else { return text.to_owned() };
+    let mut lines = Lines { whole: String::new(), column: 0, begin: 0, width, indent };
+    let mut clause: Vec<&str> = Vec::new();
+    for word in text.split(' ') {
+        clause.push(word);
+        if word.ends_with([',', ';', ':']) {
+            lines.add(&std::mem::take(&mut clause));
+        }
+    }
+    lines.add(&clause);
+    lines.whole
+}
+
+/// Lines that are filled.
+struct Lines {
+    whole: String,
+    column: usize,
+    /// Where the present line begins.
+    begin: usize,
+    width: usize,
+    indent: usize,
+}
+
+impl Lines {
+    /// Adds words that belong together, as far as there is room for that.
+    fn add(&mut self, words: &[&str]) {
+        let joined = words.join(" ");
+        let columns = painted_wide(&joined);
+        if words.len() > 1 && !self.fits(columns) && self.indent + columns > self.width {
+            return words.iter().for_each(|word| self.add(&[word]));
+        }
+        if !self.fits(columns) && self.column > self.begin {
+            self.whole.push('\n');
+            self.whole.push_str(&" ".repeat(self.indent));
+            (self.column, self.begin) = (self.indent, self.indent);
+        } else if !self.whole.is_empty() {
+            self.whole.push(' ');
+            self.column += 1;
+        }
+        self.whole.push_str(&joined);
+        self.column += columns;
+    }
+
+    fn fits(&self, columns: usize) -> bool {
+        self.column + usize::from(self.column > 0) + columns <= self.width
+    }
+}
+
+/// The columns of a text in which there are colours.
+fn painted_wide(text: &str) -> usize {
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().map_or(0, wide);
+    parts.fold(first, |columns, part| columns + part.split_once('m').map_or(0, |(_, rest)| wide(rest)))
+}
+
 /// Takes a letter's columns from those that are left, if there are so many.
 fn fits(letter: char, left: &mut usize) -> bool {
     let Some(rest) = left.checked_sub(letter.width().unwrap_or(0)) else { return false };
@@ -73,6 +131,24 @@ mod tests {
             ("", 4, &[""]),
         ] {
             assert_eq!(wrapped(text, width), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_goes_on_below_its_beginning() {
+        for (text, width, expected) in [
+            ("queue   1 ready, 2 dead", Some(17), "queue   1 ready,\n    2 dead"),
+            ("queue   1 ready, 2 dead", Some(12), "queue   1\n    ready,\n    2 dead"),
+            ("it is so: nobody knows more", Some(12), "it is so:\n    nobody\n    knows\n    more"),
+            ("queue   1 ready, 2 dead", Some(80), "queue   1 ready, 2 dead"),
+            ("queue   1 ready, 2 dead", None, "queue   1 ready, 2 dead"),
+            ("a \u{1b}[31mb c\u{1b}[0m d", Some(7), "a \u{1b}[31mb c\u{1b}[0m d"),
+            ("a \u{1b}[31mbb cc\u{1b}[0m d", Some(6), "a \u{1b}[31mbb\n    cc\u{1b}[0m\n    d"),
+            ("much-too-long-a-word x", Some(5), "much-too-long-a-word\n    x"),
+            ("研究 研究", Some(8), "研究\n    研究"),
+            ("", Some(3), ""),
+        ] {
+            assert_eq!(hanging(text, width, 4), expected, "{text}");
         }
     }
 

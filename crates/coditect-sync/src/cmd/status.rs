@@ -8,9 +8,12 @@ use crate::human::{Tone, clean, cloud_state, count, elapsed, next, relative, spa
 use crate::out::Answer;
 use crate::problem::Failure;
 use crate::table::{Table, Way};
+use crate::width::hanging;
 
 /// Unreadable places that are named; the rest is counted, so that the screen stays one.
 const MOST_PROBLEMS: usize = 3;
+/// The columns of a name before what is said of it.
+const NAME: usize = 12;
 
 pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
     let (status, document) = context.daemon()?.ask_for::<Status>(&Call::status())?;
@@ -21,7 +24,8 @@ fn screen(status: &Status, context: &Context) -> String {
     let Context { now, view, .. } = context;
     let mut lines = Vec::new();
     let mut line = |name: &str, text: String| {
-        lines.push(format!("{}{text}", view.paint(Tone::Faint, &format!("{name:<12}"))));
+        let line = format!("{}{text}", view.paint(Tone::Faint, &format!("{name:<NAME$}")));
+        lines.push(hanging(&line, view.width, NAME));
     };
     let paused = if status.paused { view.paint(Tone::Mind, ", paused") } else { String::new() };
     line(
@@ -83,7 +87,8 @@ fn screen(status: &Status, context: &Context) -> String {
     if advice.is_empty() {
         screen.push_str(&view.paint(Tone::Good, "nothing to do"));
     } else {
-        screen.push_str(&advice.join("\n"));
+        let lines: Vec<String> = advice.iter().map(|line| hanging(line, view.width, 0)).collect();
+        screen.push_str(&lines.join("\n"));
     }
     screen
 }

@@ -141,14 +141,21 @@ fn figures(board: &Board, status: &Status, canvas: Canvas) -> Vec<Line> {
     ]);
     lines.push(Vec::new());
     let height = if canvas.height >= TALL { 3 } else { 1 };
-    lines.extend(over_time("waiting", &board.waiting, height, "", canvas));
-    lines.extend(over_time("delivered", &board.delivered, 1, " a second", canvas));
+    lines.extend(over_time("waiting", Tone::Mind, &board.waiting, height, "", canvas));
+    lines.extend(over_time("delivered", Tone::Good, &board.delivered, 1, " a second", canvas));
     lines.push(Vec::new());
     lines
 }
 
-/// A chart with its name before it and what it says in numbers after it.
-fn over_time(label: &str, figures: &VecDeque<u64>, height: usize, unit: &str, canvas: Canvas) -> Vec<Line> {
+/// A chart with its name before it and what it says in numbers after it, in a colour of its own: it may touch the next one.
+fn over_time(
+    label: &str,
+    tone: Tone,
+    figures: &VecDeque<u64>,
+    height: usize,
+    unit: &str,
+    canvas: Canvas,
+) -> Vec<Line> {
     let figures: Vec<u64> = figures.iter().copied().collect();
     let said = 26;
     let width = canvas.width.saturating_sub(NAME + 1 + said);
@@ -161,7 +168,7 @@ fn over_time(label: &str, figures: &VecDeque<u64>, height: usize, unit: &str, ca
         .map(|(row, columns)| {
             let label = if row == last { name(label) } else { name("") };
             let words = if row == last { format!("  {now}{unit}, most {most}") } else { String::new() };
-            vec![label, (columns, Some(Tone::Good)), (words, None)]
+            vec![label, (columns, Some(tone)), (words, None)]
         })
         .collect()
 }
