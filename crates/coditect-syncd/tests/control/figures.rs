@@ -87,6 +87,19 @@ fn figures_are_as_prometheus_reads_them_and_count_what_happened() {
     ] {
         assert_eq!(now[sample], expected, "{sample}");
     }
+    // What is measured is explained, and what is explained is measured.
+    let explained = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/OPERATIONS.md"));
+    let explained = explained.expect("the document is kept");
+    let rows = explained.lines().filter_map(|line| line.strip_prefix("| `coditect_sync_")?.split('`').next());
+    let measured = now.keys().filter_map(|sample| sample.strip_prefix("coditect_sync_")?.split('{').next());
+    assert_eq!(rows.collect::<BTreeSet<_>>(), measured.collect::<BTreeSet<_>>());
+    for sample in now.keys() {
+        let word = sample.split('"').nth(1).filter(|_| !sample.contains("version="));
+        assert!(
+            word.is_none_or(|word| explained.contains(&format!("`{word}`"))),
+            "{sample} is not explained"
+        );
+    }
 }
 
 /// The names of figures in a text.
