@@ -88,8 +88,23 @@ fn generate(folder: &Path, projects: usize) -> Outcome {
     sources(&big, BIG_FILES)?;
     fs::write(big.join(".gitignore"), "*.log\nbuild/\n")?;
     commit(&big)?;
+    leavings(folder)?;
     truth.sort();
     fs::write(folder.join(TRUTH), truth.join("\n"))?;
+    Ok(())
+}
+
+/// What package managers and caches leave in a home, outside of all projects.
+fn leavings(folder: &Path) -> Outcome {
+    const PLACES: [&str; 3] = [".cargo/registry/src", "go/pkg/mod", ".cache"];
+    for number in 0..40_000 {
+        let place = PLACES[number % PLACES.len()];
+        let at = folder.join(place).join(format!("part{}/package{number}", number % 200));
+        fs::create_dir_all(&at)?;
+        for file in 0..3 {
+            fs::write(at.join(format!("file{file}")), "text\n")?;
+        }
+    }
     Ok(())
 }
 
