@@ -1,7 +1,8 @@
 //! Measures what delivery and the queue cost beside the limits of this machine, and prints a table of ratios.
 //!
 //! `cargo run --release -p sync-tests --example figures -- [--rounds N] [--only SECTION]… [--python-client FOLDER]
-//! [--offline-minutes N] [--against DOCUMENT] [--drawings FOLDER]`. Starts the built programs in scratch homes, speaks to loopback only, and repeats what it
+//! [--offline-minutes N] [--against DOCUMENT] [--drawings FOLDER] [--tree FOLDER]`. Starts the built programs in scratch
+//! homes, speaks to loopback only, and repeats what it
 //! compares in turns, because a figure of a shared machine means something only beside another of the same minutes.
 //! Not a test: nothing fails for being slow, but with `--against docs/performance.md` the ratios that got worse than those
 //! recorded there are said at the end, with exit code 1. `docs/performance.md` says how each row is taken.
@@ -15,6 +16,7 @@ mod enqueue;
 mod idle;
 mod measure;
 mod offline;
+mod projects;
 mod python;
 mod recorded;
 mod resolve;
@@ -39,6 +41,7 @@ struct Given {
     offline: Duration,
     against: Recorded,
     drawings: Option<PathBuf>,
+    tree: Option<PathBuf>,
 }
 
 /// What is drawn where `--drawings` names a folder.
@@ -81,6 +84,7 @@ fn main() -> Result<ExitCode, Failed> {
     show("offline", &|| offline::measure(&folders, given.offline))?;
     show("resolve", &|| resolve::measure(&folders, given.rounds))?;
     show("idle", &idle::measure)?;
+    show("projects", &|| projects::measure(given.tree.as_deref(), given.rounds))?;
     for axes in &DRAWINGS {
         if let (Some(folder), Some(svg)) = (&given.drawings, chart::svg(axes, &points)) {
             std::fs::write(folder.join(format!("{}.svg", axes.chart)), svg)?;
@@ -101,6 +105,7 @@ fn given() -> Result<Given, Failed> {
         offline: Duration::from_mins(3),
         against: Recorded::default(),
         drawings: None,
+        tree: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -109,6 +114,7 @@ fn given() -> Result<Given, Failed> {
             "--rounds" => given.rounds = value.parse()?,
             "--only" => given.only.push(value),
             "--python-client" => given.python = Some(std::fs::canonicalize(value)?),
+            "--tree" => given.tree = Some(std::fs::canonicalize(value)?),
             "--offline-minutes" => given.offline = Duration::from_mins(value.parse()?),
             "--against" => given.against = Recorded::read(&std::fs::read_to_string(value)?),
             "--drawings" => given.drawings = Some(std::fs::canonicalize(value)?),

@@ -200,6 +200,12 @@ impl Process {
         self.entries("fd").len()
     }
 
+    /// Folders that the system watches for it.
+    pub(crate) fn watches(&self) -> usize {
+        let told = self.entries("fdinfo").into_iter().filter_map(|file| std::fs::read_to_string(file).ok());
+        told.map(|text| text.lines().filter(|line| line.starts_with("inotify wd:")).count()).sum()
+    }
+
     fn named(&self, file: &str, name: &str) -> f64 {
         named(&self.read(file), name)
     }
