@@ -195,6 +195,9 @@ const BELOW: &[&str] = &["gradle/libs.versions.toml", "project/plugins.sbt"];
 /// Most projects of a solution that are looked at.
 const MOST_PARTS: usize = 64;
 
+/// Most parts of a YAML file that are there by reference: a few lines of references to references stand for millions.
+const MOST_REPEATED: usize = 10_000;
+
 fn is_solution(name: &str) -> bool {
     matches!(name.rsplit_once('.'), Some((_, "sln" | "slnx")))
 }
@@ -223,12 +226,17 @@ fn understand(name: &str, text: &str) -> Result<Content, String> {
     match format_of(name) {
         Some(Format::Json) => json(text).map(Content::Tree),
         Some(Format::Toml) => toml_tree(text).map(Content::Tree),
-        Some(Format::Yaml) => {
-            serde_saphyr::from_str(text).map(Content::Tree).map_err(|error| first_line(&error))
-        }
+        Some(Format::Yaml) => yaml(text).map(Content::Tree),
         Some(Format::Xml) => xml::read(text, DEEPEST).map(Content::Xml).map_err(|reason| first_line(&reason)),
         Some(Format::Text) | None => Ok(Content::Text),
     }
+}
+
+fn yaml(text: &str) -> Result<Value, String> {
+    let options = serde_saphyr::options! {
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPEATED },
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| first_line(&error))
 }
 
 fn toml_tree(text: &str) -> Result<Value, String> {
@@ -318,6 +326,9 @@ mod tests {
             };
             (0..anchors).map(line).collect::<String>()
         };
+        check("pubspec.yaml", &laughs(3), true);
+        // Half a million parts: few enough for a reader's own limits, and ten seconds of a debug build.
+        check("pubspec.yaml", &laughs(6), false);
         check("pubspec.yaml", &laughs(20), false);
         check("pubspec.yaml", &"- ".repeat(100_000), false);
         check("pubspec.yaml", &"{a: ".repeat(100_000), false);
