@@ -168,7 +168,9 @@ impl Breaker {
             Some(told) => {
                 let longest = if cause == Cause::Rate { LONGEST_RATE_WAIT } else { LONGEST_TOLD_WAIT };
                 let told = told.min(longest);
-                now.after(told).after(between(Duration::ZERO, told.max(pause).min(MOST_JITTER), dice))
+                // Who is turned away again came with too many others: the more often, the further apart they come.
+                let spread = doubled(told, self.step, MOST_JITTER).max(pause).min(MOST_JITTER);
+                now.after(told).after(between(Duration::ZERO, spread, dice))
             }
             None if cause.is_fixed() => {
                 // A fixed pause, spread a little so that daemons stopped together do not come back together.
@@ -221,7 +223,9 @@ impl Breaker {
     pub fn network_changed(&mut self, now: Timestamp, spread: Duration, dice: u64) -> bool {
         match &mut self.open {
             Some(open) if open.cause == Cause::Local => {
-                open.until = open.until.min(now.after(between(Duration::ZERO, spread, dice)));
+                let soon = now.after(between(Duration::ZERO, spread, dice));
+                // A wait that is over and whose probe was held back must not end at once on all machines.
+                open.until = if now < open.until { open.until.min(soon) } else { soon };
                 self.step = 0;
                 true
             }
@@ -353,6 +357,17 @@ mod tests {
     }
 
     #[test]
+    fn who_is_turned_away_time_and_again_comes_back_ever_further_apart() {
+        let mut breaker = Breaker::new(Pauses::default());
+        for most in [60, 90, 150, 270, 330, 330] {
+            breaker.open = None;
+            breaker.failed(Cause::Rate, Some(30 * SECOND), NOW, u64::MAX);
+            let waited = until(&breaker).as_secs_f64();
+            assert!((waited - f64::from(most)).abs() < 0.01, "{waited} for {most}");
+        }
+    }
+
+    #[test]
     fn a_network_change_ends_only_a_wait_for_the_network() {
         for (cause, ends) in
             [(Cause::Local, true), (Cause::Server, false), (Cause::Rate, false), (Cause::Portal, false)]
@@ -361,6 +376,22 @@ mod tests {
             breaker.failed(cause, None, NOW, u64::MAX);
             assert_eq!(breaker.network_changed(NOW, SECOND / 4, u64::MAX), ends, "{cause:?}");
             assert_eq!(until(&breaker) <= SECOND / 4, ends, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn a_network_change_spreads_those_too_whose_wait_is_over() {
+        for (waited, most) in [(0, 30), (600, 630)] {
+            let mut breaker = Breaker::new(Pauses::default());
+            breaker.failed(Cause::Local, None, NOW, u64::MAX);
+            let later = NOW.after(waited * SECOND);
+            breaker.network_changed(later, 60 * SECOND, u64::MAX / 2);
+            let until = until(&breaker);
+            assert!(until >= waited * SECOND && until <= most * SECOND, "{waited}: {until:?}");
+            assert_eq!(
+                until > waited * SECOND,
+                breaker.gate(later) != Gate::HalfOpen { cause: Cause::Local }
+            );
         }
     }
 
