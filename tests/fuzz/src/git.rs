@@ -57,9 +57,8 @@ pub(crate) fn run(data: &[u8]) {
     let begun = now();
     let options = Options {
         roots: vec![folder.path().join("roots")],
-        exclude: Vec::new(),
-        max_depth: 8,
-        follow_symlinks: false,
+        workspace_members: true,
+        ..Options::default()
     };
     let survey = look(&options, &[root], &AtomicBool::new(false));
     for sighting in &survey.sightings {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sync_scan::rules::framework::framework;
+use sync_scan::rules::framework::{Rules, framework};
 use sync_scan::rules::language::{Guess, by_content, guess, is_generated, left_out};
 use sync_scan::rules::manifest::Manifests;
 use sync_scan::rules::{glob, kind, name};
@@ -14,6 +14,12 @@ use crate::parts::named;
 
 /// Far more than a few kilobytes of manifests need.
 const LONG: Duration = Duration::from_secs(10);
+
+/// What would be a user's own rules, if it lay in their folder.
+fn files_of_rules(files: &[(String, &[u8])]) -> Vec<(String, String)> {
+    let tables = files.iter().filter(|(name, _)| name.ends_with(".toml"));
+    tables.map(|(name, content)| (name.clone(), String::from_utf8_lossy(content).into_owned())).collect()
+}
 
 pub(crate) fn run(data: &[u8]) {
     let begun = now();
@@ -26,7 +32,8 @@ pub(crate) fn run(data: &[u8]) {
         .iter()
         .map(|(name, content)| (name.clone(), String::from_utf8_lossy(content).into_owned()))
         .collect();
-    let answer = framework(&manifests, &paths, &beginnings);
+    let rules = Rules::with(&files_of_rules(&files));
+    let answer = framework(&rules, &manifests, &paths, &beginnings);
     assert!(answer.slug().len() < 128, "a slug is short");
     for workspace in kind::workspaces(&manifests) {
         for package in workspace.packages(paths.iter().copied()) {
