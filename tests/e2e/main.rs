@@ -2,6 +2,7 @@
 
 mod absent;
 mod appears;
+mod catalogue;
 mod crash;
 mod damage;
 mod discovery;

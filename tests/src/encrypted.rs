@@ -16,6 +16,7 @@ use crate::message::Message;
 /// An HTTPS server of an authority that only its bundle knows.
 #[derive(Debug)]
 pub struct Encrypted {
+    name: String,
     address: SocketAddr,
     bundle: PathBuf,
 }
@@ -26,14 +27,30 @@ impl Encrypted {
     /// # Panics
     /// When it cannot.
     pub fn start(at: IpAddr, cloud: SocketAddr, folder: &Path) -> Self {
+        Self::at_port(&at.to_string(), (at, 0).into(), cloud, folder)
+    }
+
+    /// The same, under a name that somebody else makes lead to the address.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn named(name: &str, at: IpAddr, cloud: SocketAddr, folder: &Path) -> Self {
+        Self::at_port(name, (at, 0).into(), cloud, folder)
+    }
+
+    /// The same, at this port.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn at_port(name: &str, at: SocketAddr, cloud: SocketAddr, folder: &Path) -> Self {
         let mut about = CertificateParams::default();
         about.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         let authority = about.self_signed(&key).expect("a certificate");
         let bundle = folder.join("ca.pem");
         std::fs::write(&bundle, authority.pem()).expect("the bundle");
-        let config = Arc::new(config(&Issuer::new(about, key), at));
-        let listener = TcpListener::bind((at, 0)).expect("a free port");
+        let config = Arc::new(config(&Issuer::new(about, key), name));
+        let listener = TcpListener::bind(at).expect("a free port");
         let address = listener.local_addr().expect("its address");
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -42,12 +59,17 @@ impl Encrypted {
                 std::thread::spawn(move || drop(serve(stream, config, cloud)));
             }
         });
-        Self { address, bundle }
+        Self { name: name.to_owned(), address, bundle }
     }
 
     /// Where it is.
     pub fn url(&self) -> String {
-        format!("https://{}", self.address)
+        format!("https://{}:{}", self.name, self.address.port())
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The file with the certificate of the authority.
@@ -56,8 +78,8 @@ impl Encrypted {
     }
 }
 
-fn config(issuer: &Issuer<'_, KeyPair>, at: IpAddr) -> ServerConfig {
-    let about = CertificateParams::new(vec![at.to_string()]).expect("an address");
+fn config(issuer: &Issuer<'_, KeyPair>, name: &str) -> ServerConfig {
+    let about = CertificateParams::new(vec![name.to_owned()]).expect("a name or an address");
     let key = KeyPair::generate().expect("a key");
     let certificate = about.signed_by(&key, issuer).expect("a certificate");
     let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));

@@ -7,6 +7,7 @@ mod arrows;
 mod dependencies;
 mod documents;
 mod durable;
+mod faults;
 mod form;
 mod heavy;
 mod lexer;

@@ -17,7 +17,7 @@ use crate::args::{Args, Command, manual_page};
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::engine::{Engine, Parts, Settings, chronicle, credential, deliver, discover, legacy};
-use crate::fatal::Fatal;
+use crate::fatal::{Fatal, passes_by_itself};
 use crate::lock::{Lock, LockError};
 use crate::logging::{self, Logging};
 use crate::network::network;
@@ -53,11 +53,20 @@ fn run_under(manager: Option<Manager>, args: Args, environment: Environment) -> 
     // Everything that is made from here on is for this user alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let places = environment.places(&args.place_flags()).map_err(|problem| Fatal::from(vec![problem]))?;
-    let loaded = environment.load(&places.config_file, args.values())?;
+    let loaded = environment.load(&places.config_file, args.values()).map_err(|problems| {
+        // A file that could not be read for want of something has nothing wrong in it.
+        match std::fs::read(&places.config_file) {
+            Err(error) if passes_by_itself(error.kind()) => Fatal::Fault(format!(
+                "failed to read the configuration `{}`: {error}",
+                places.config_file.display()
+            )),
+            Ok(_) | Err(_) => Fatal::from(problems),
+        }
+    })?;
     if let Some(Command::Inspect { paths, .. }) = &args.command {
         return inspect::run(&loaded.config, paths);
     }
-    places::prepare(&places).map_err(|error| Fatal::config(&error))?;
+    places::prepare(&places).map_err(|error| Fatal::place(&error))?;
     let handed = control::handed_over(&environment).map_err(|line| Fatal::Config(vec![line]))?;
 
     let clock = Clock::System;
@@ -70,15 +79,13 @@ fn run_under(manager: Option<Manager>, args: Args, environment: Environment) -> 
     };
     let lock = Lock::take(&places.lock, &info).map_err(|error| match &error {
         LockError::Held { .. } => Fatal::Locked(error.to_string()),
-        LockError::File { source, .. } if passes(source) => Fatal::Fault(error.to_string()),
+        LockError::File { source, .. } if passes_by_itself(source.kind()) => Fatal::Fault(error.to_string()),
         LockError::File { .. } => Fatal::Config(vec![error.to_string()]),
     })?;
     // Before the first thread: it holds for this one and those that come.
     let sandbox = Sandbox::enter(Wish::of(&loaded.config), &places, args.dev);
     let (logging, log_files) =
-        logging::start(&loaded.config.sync_daemon.log, &places.logs).map_err(|error| {
-            Fatal::Config(vec![format!("failed to log to `{}`: {error}", places.logs.display())])
-        })?;
+        logging::start(&loaded.config.sync_daemon.log, &places.logs).map_err(|error| Fatal::place(&error))?;
 
     let stop = Stop::default();
     let reload = Arc::new(Notify::new());
@@ -149,13 +156,13 @@ impl Life {
         }
         self.sandbox.say();
         let machine = machine::identity(&self.places.machine_id, self.dice.id())
-            .map_err(|error| Fatal::config(&error))?;
+            .map_err(|error| Fatal::place(&error))?;
         // Bound before the database is opened: a client that knocks meanwhile waits instead of being refused.
         let bound = match self.handed.take() {
             Some(socket) => control::take(&self.places.socket, socket),
             None => control::bind(&self.places.socket),
         }
-        .map_err(|error| Fatal::config(&error))?;
+        .map_err(|error| Fatal::place(&error))?;
         let (store, unclean) =
             open_store(&self.places.database, &self.loaded.config, &self.clock, &self.dice).await?;
 
@@ -272,12 +279,6 @@ impl Life {
             }
         }
     }
-}
-
-/// Whether a failure may be over at the next start: a full disk, too many open files.
-fn passes(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
-    !matches!(error.kind(), NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem)
 }
 
 /// The store, and whether the process that used it last did not end in order.

@@ -1,12 +1,14 @@
 //! What ends the daemon, and its exit code.
 
+use std::any::Any;
+use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use sync_config::Problem;
 
 use crate::service::Manager;
-use crate::supervisor::{EXIT_FAULT, Fault};
+use crate::supervisor::{EXIT_FAULT, Fault, panic_words};
 
 /// Why the daemon ended otherwise than as asked.
 #[derive(Debug)]
@@ -54,8 +56,23 @@ impl Fatal {
         }
     }
 
-    pub(crate) fn config(error: &dyn std::error::Error) -> Self {
+    pub(crate) fn config(error: &dyn Error) -> Self {
         Self::Config(vec![format!("failed to {}", crate::chain(error))])
+    }
+
+    /// What a place that cannot be used comes to. A lack that may be over at the next start is no bad configuration: the
+    /// service manager does not start the daemon again after one.
+    pub(crate) fn place(error: &(dyn Error + 'static)) -> Self {
+        if passes(error) {
+            Self::Fault(format!("failed to {}", crate::chain(error)))
+        } else {
+            Self::config(error)
+        }
+    }
+
+    /// A panic of the thread that holds everything.
+    pub fn panicked(panic: &(dyn Any + Send)) -> Self {
+        Self::Fault(format!("the daemon panicked: {}", panic_words(panic)))
     }
 
     /// Says on stderr what happened and gives the exit code.
@@ -82,6 +99,38 @@ impl From<Vec<Problem>> for Fatal {
     fn from(problems: Vec<Problem>) -> Self {
         Self::Config(problems.iter().map(ToString::to_string).collect())
     }
+}
+
+/// Whether what the system said, somewhere below the error, may be over at the next start.
+fn passes(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return passes_by_itself(error.kind());
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// Whether a failure may be over at the next start: a full disk, too many open files.
+pub(crate) fn passes_by_itself(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{
+        AlreadyExists, InvalidData, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+        ReadOnlyFilesystem, Unsupported,
+    };
+    !matches!(
+        kind,
+        AlreadyExists
+            | InvalidData
+            | InvalidInput
+            | IsADirectory
+            | NotADirectory
+            | NotFound
+            | PermissionDenied
+            | ReadOnlyFilesystem
+            | Unsupported
+    )
 }
 
 impl From<Fault> for Fatal {
@@ -112,6 +161,35 @@ mod tests {
         ] {
             let ends = all().map(|fatal| matches!(fatal.under(manager), Fatal::Settled(_)));
             assert_eq!(ends, settled, "{manager:?}");
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("keep a secret")]
+    struct Outer {
+        source: io::Error,
+    }
+
+    #[test]
+    fn a_lack_that_passes_is_a_fault_and_what_stays_is_bad_configuration() {
+        let code = |errno: rustix::io::Errno| match Fatal::place(&Outer { source: errno.into() }) {
+            Fatal::Fault(line) => {
+                assert!(line.starts_with("failed to keep a secret: "), "{line}");
+                EXIT_FAULT
+            }
+            Fatal::Config(_) => EXIT_CONFIG,
+            other @ (Fatal::Locked(_) | Fatal::Failed(_) | Fatal::Again(_) | Fatal::Settled(_)) => {
+                panic!("{other:?}")
+            }
+        };
+        use rustix::io::Errno;
+        for errno in
+            [Errno::NOSPC, Errno::IO, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR, Errno::AGAIN]
+        {
+            assert_eq!(code(errno), EXIT_FAULT, "{errno}");
+        }
+        for errno in [Errno::ACCESS, Errno::PERM, Errno::ROFS, Errno::NOENT, Errno::NOTDIR, Errno::ISDIR] {
+            assert_eq!(code(errno), EXIT_CONFIG, "{errno}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! socket.
 
 mod args;
+mod blocking;
 mod boot;
 mod clock;
 mod control;

@@ -20,18 +20,35 @@ pub(crate) struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
 }
 
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+#[error("log to `{folder}`")]
+pub(crate) struct LogError {
+    folder: String,
+    source: io::Error,
+}
+
 /// Starts logging. The files are written as long as the guard lives, so it has to outlive everything that logs.
 ///
 /// # Errors
-/// When the log folder cannot be used.
-pub(crate) fn start(log: &Log, folder: &Path) -> Result<(Logging, WorkerGuard), io::Error> {
+/// When the log folder cannot be used, or the system gives no thread to write to it.
+pub(crate) fn start(log: &Log, folder: &Path) -> Result<(Logging, WorkerGuard), LogError> {
+    begin(log, folder).map_err(|source| LogError { folder: folder.display().to_string(), source })
+}
+
+fn begin(log: &Log, folder: &Path) -> Result<(Logging, WorkerGuard), io::Error> {
     let appender = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("coditect-syncd")
         .filename_suffix("log")
         .max_log_files(usize::try_from(log.keep_days.max(1)).unwrap_or(usize::MAX))
         .build(folder)
-        .map_err(io::Error::other)?;
+        .map_err(|error| kept(&error))?;
+    // The library panics where it gets no thread; so whether there is one is asked first.
+    let thread = std::thread::Builder::new().name("log".to_owned()).spawn(|| ())?;
+    if thread.join().is_err() {
+        return Err(io::Error::other("a thread ended badly"));
+    }
     let (files, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).thread_name("log").finish(appender);
     let (filter, handle) = reload::Layer::new(filter(log));
@@ -52,6 +69,15 @@ pub(crate) fn start(log: &Log, folder: &Path) -> Result<(Logging, WorkerGuard), 
         .try_init()
         .map_err(io::Error::other)?;
     Ok((Logging { filter: handle }, guard))
+}
+
+/// What the system said, below the library's own words for it.
+fn kept(error: &tracing_appender::rolling::InitError) -> io::Error {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.map_or_else(
+        || io::Error::other(error.to_string()),
+        |source| source.raw_os_error().map_or_else(|| source.kind().into(), io::Error::from_raw_os_error),
+    )
 }
 
 impl Logging {

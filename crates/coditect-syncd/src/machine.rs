@@ -12,10 +12,10 @@ use uuid::Uuid;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MachineError {
     /// The file is there and says something else.
-    #[error("`{0}` holds no `machine_uuid`; mend it or move it away to get a new identity")]
+    #[error("read `{0}`: it holds no `machine_uuid`; mend it or move it away to get a new identity")]
     Unreadable(String),
     /// The file cannot be read or made.
-    #[error("cannot read or make `{path}`: {source}")]
+    #[error("read or make `{path}`")]
     File {
         /// The file.
         path: String,

@@ -1,5 +1,6 @@
 //! The daemon as a program: arguments, runtime, life, exit code.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -10,7 +11,9 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return Fatal::usage(&error),
     };
-    match run(args) {
+    // Some libraries panic where the system gives them no thread or no descriptor; the exit code is to be one of ours.
+    let lived = catch_unwind(AssertUnwindSafe(|| run(args)));
+    match lived.unwrap_or_else(|panic| Err(Fatal::panicked(&*panic))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fatal) => fatal.report(),
     }

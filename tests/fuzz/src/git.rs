@@ -55,11 +55,8 @@ pub(crate) fn run(data: &[u8]) {
     let beside = folder.path().join("beside");
     put(&beside, b"not looked at");
     let begun = now();
-    let options = Options {
-        roots: vec![folder.path().join("roots")],
-        workspace_members: true,
-        ..Options::default()
-    };
+    let options =
+        Options { roots: vec![folder.path().join("roots")], workspace_members: true, ..Options::default() };
     let survey = look(&options, &[root], &AtomicBool::new(false));
     for sighting in &survey.sightings {
         assert!(sighting.root.starts_with(real(folder.path())), "{} is elsewhere", sighting.root.display());

@@ -174,8 +174,11 @@ impl SocketFile {
 
     /// Whether the name still leads to the socket that was bound.
     pub(super) fn still_ours(&self) -> bool {
-        fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| found.dev() == self.device && found.ino() == self.inode)
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) => found.dev() == self.device && found.ino() == self.inode,
+            // A disk that does not tell has not taken the name away.
+            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
     }
 }
 

@@ -24,6 +24,8 @@ use super::{Engine, ScanWish, Settings, locked};
 use agenda::Due;
 use station::{Destination, Finished, Inbox, Station};
 
+use crate::blocking::{Blocked, blocking};
+
 /// Why the loop cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DiscoverError {
@@ -38,6 +40,9 @@ pub(crate) enum DiscoverError {
 const MOST_QUIET: Duration = Duration::from_secs(30);
 /// A store that refused what was found is tried again after this.
 const STORE_PAUSE: Duration = Duration::from_secs(10);
+/// A look for which the system gave no thread is begun again after this.
+const THREAD_PAUSE: Duration = Duration::from_secs(2);
+const NO_THREAD: &str = "the system gives no thread to look at folders with; they are looked at later";
 /// A look at roots that lie elsewhere is taken to hang after this.
 const STALLED: Duration = Duration::from_secs(30);
 
@@ -121,15 +126,30 @@ impl Eye {
 
     /// Divides the configured roots among new stations, which look at everything first.
     async fn man_stations(&mut self) -> Result<(), DiscoverError> {
-        let posts = self.posts().await?;
+        let posts = loop {
+            if let Some(posts) = self.posts().await? {
+                break posts;
+            }
+            tokio::select! {
+                () = self.engine.0.stop.finishing() => return Ok(()),
+                () = self.engine.0.clock.rest(THREAD_PAUSE) => {}
+            }
+        };
         self.man(posts);
         Ok(())
     }
 
-    async fn posts(&self) -> Result<Vec<Post>, DiscoverError> {
+    /// `None` while the system gives no thread to ask with.
+    async fn posts(&self) -> Result<Option<Vec<Post>>, DiscoverError> {
         let roots = self.settings.scan().roots;
-        let posts = tokio::task::spawn_blocking(move || sync_scan::posts(&roots)).await;
-        posts.map_err(|error| DiscoverError::Look(crate::supervisor::panic_text(error)))
+        match blocking(move || sync_scan::posts(&roots)).await {
+            Ok(posts) => Ok(Some(posts)),
+            Err(Blocked::NoThread) => {
+                tracing::warn!(pause_seconds = THREAD_PAUSE.as_secs(), "{NO_THREAD}");
+                Ok(None)
+            }
+            Err(Blocked::Panicked(words)) => Err(DiscoverError::Look(words)),
+        }
     }
 
     fn man(&mut self, posts: Vec<Post>) {
@@ -180,8 +200,9 @@ impl Eye {
             self.take(turn).await?;
         }
         if std::mem::take(&mut self.mounts_in_doubt) {
-            let posts = self.posts().await?;
-            if !posts.iter().eq(self.stations.iter().map(|station| &station.post)) {
+            if let Some(posts) = self.posts().await?
+                && !posts.iter().eq(self.stations.iter().map(|station| &station.post))
+            {
                 tracing::info!("roots were mounted or unmounted; looking at everything");
                 self.man(posts);
             }
@@ -195,7 +216,7 @@ impl Eye {
         self.take_wishes();
         self.notice_stalls(now);
         for at in 0..self.stations.len() {
-            self.begin_due(at, now)?;
+            self.begin_due(at, now);
         }
         Ok(self.next(now))
     }
@@ -206,7 +227,7 @@ impl Eye {
 
     fn next(&self, now: Timestamp) -> Timestamp {
         let next = |station: &Station| match &station.running {
-            None => station.agenda.next(),
+            None => station.agenda.next().max(station.rests_until),
             Some(running) if station.post.is_remote && !station.is_stalled => running.since.after(STALLED),
             Some(_) => Timestamp::NEVER,
         };
@@ -278,10 +299,10 @@ impl Eye {
         }
     }
 
-    fn begin_due(&mut self, at: usize, now: Timestamp) -> Result<(), DiscoverError> {
+    fn begin_due(&mut self, at: usize, now: Timestamp) {
         let interval = self.interval();
-        let Some(station) = self.stations.get_mut(at).filter(|station| station.is_free()) else {
-            return Ok(());
+        let Some(station) = self.stations.get_mut(at).filter(|station| station.could_begin(now)) else {
+            return;
         };
         let mut wish = None;
         let task = match station.agenda.due(now, interval) {
@@ -293,12 +314,12 @@ impl Eye {
             Some(Due::Events) => Task::Events,
             Some(Due::Sweep) => {
                 if !station.agenda.sweep_begins(now, sync_scan::strain()) {
-                    return Ok(());
+                    return;
                 }
                 Task::Sweep
             }
             Some(Due::Glance) => Task::Glance,
-            None => return Ok(()),
+            None => return,
         };
         let quiet = self.settings.config.sync_daemon.discovery.debounce;
         let turn = Turn {
@@ -313,7 +334,12 @@ impl Eye {
             generation: self.generation,
             station: at,
         };
-        station.begin(turn, wish, to).map_err(|error| DiscoverError::Look(format!("begin a thread: {error}")))
+        if let Err(error) = station.begin(turn, wish, to) {
+            // What was due stays so.
+            tracing::warn!(%error, pause_seconds = THREAD_PAUSE.as_secs(), "{NO_THREAD}");
+            station.rests_until = now.after(THREAD_PAUSE);
+            station.agenda.survey_by(station.rests_until);
+        }
     }
 
     /// Takes in what a turn came to.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sync_cloud::{Cloud, LookUpReply, Reply, Token};
 use sync_core::{
     Answer, Cause, Delivery, Entry, Flight, Heads, Hints, LocalId, LookUp, ScopeId, Standing, Step,
-    Timestamp, Tokens, Wants, Why,
+    Timestamp, Tokens, Unreachable, Wants, Why,
 };
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use uuid::Uuid;
@@ -29,6 +29,7 @@ use credential::LONGEST_READY;
 use settle::LONGEST_STORE_PAUSE;
 
 use super::{CurrentScope, Engine, Settings};
+use crate::blocking::is_of_threads;
 use crate::clock::Nap;
 use crate::supervisor::panic_text;
 
@@ -527,7 +528,12 @@ impl Desk {
 fn panicked(errand: Errand, error: JoinError) -> Landing {
     let words = format!("sending it failed inside the daemon: {}", panic_text(error));
     tracing::error!(reason = words, "a request panicked");
-    let answer = Answer::Internal(words.clone());
+    // A machine without a thread to look a name up with has no way to the cloud; no project is to blame.
+    let answer = if is_of_threads(&words) {
+        Answer::Unreachable(Unreachable::NoRoute)
+    } else {
+        Answer::Internal(words.clone())
+    };
     let look_up = |answer| LookUpReply {
         look_up: LookUp::Failed(answer),
         hints: Hints::default(),

@@ -10,6 +10,7 @@ use sync_scan::Survey;
 use sync_store::Applied;
 
 use super::{DiscoverError, Eye};
+use crate::blocking::blocking;
 use crate::engine::api::Scanned;
 
 impl Eye {
@@ -110,5 +111,5 @@ async fn standing(known: &[Project], survey: &Survey) -> BTreeSet<PathBuf> {
     let all: BTreeSet<PathBuf> = roots.iter().cloned().collect();
     // A look that fails or is cut off by the end of the daemon calls nothing missing.
     let look = move || roots.into_iter().filter(|root| root.is_dir()).collect();
-    tokio::task::spawn_blocking(look).await.unwrap_or(all)
+    blocking(look).await.unwrap_or(all)
 }

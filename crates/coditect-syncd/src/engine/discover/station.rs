@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
 use sync_core::Timestamp;
@@ -28,6 +28,8 @@ pub(super) struct Station {
     pub(super) refused: Vec<PathBuf>,
     pub(super) limit_hint: Option<String>,
     pub(super) watches: usize,
+    /// No turn is begun before: there was no thread for one.
+    pub(super) rests_until: Timestamp,
     /// Nobody tells it of changes.
     pub(super) is_deaf: bool,
     /// Its turn takes so long that it may never end.
@@ -86,6 +88,7 @@ impl Station {
             refused: Vec::new(),
             limit_hint: None,
             watches: 0,
+            rests_until: now,
             is_deaf,
             is_stalled: false,
         }
@@ -96,17 +99,26 @@ impl Station {
         self.lookout.is_some()
     }
 
+    /// Whether a turn may be begun.
+    pub(super) fn could_begin(&self, now: Timestamp) -> bool {
+        // A clock that was set back must not put it off for long.
+        self.is_free() && (now >= self.rests_until || self.rests_until.since(now) > super::THREAD_PAUSE)
+    }
+
     /// Begins a turn. The engine's discovery is woken at its end.
     ///
     /// # Errors
-    /// When there is no thread for it.
+    /// When there is no thread for it. The station is as it was then, and the wish comes first the next time.
     pub(super) fn begin(&mut self, turn: Turn, wish: Option<ScanWish>, to: Destination) -> io::Result<()> {
-        let Some(mut lookout) = self.lookout.take() else { return Ok(()) };
+        let Some(lookout) = self.lookout.take() else { return Ok(()) };
         let Destination { engine, inbox, generation, station } = to;
         let (task, since, started) = (turn.task.clone(), engine.now(), tokio::time::Instant::now());
         let stop = engine.0.stop.flag();
         let niceness = niceness(&turn.task);
+        // Handed over when there is a thread: what a thread that is not begun was given is lost with it.
+        let (hand, given) = mpsc::sync_channel::<Lookout>(1);
         let take_turn = move || {
+            let Ok(mut lookout) = given.recv() else { return };
             sync_scan::step_back(niceness);
             let outcome = catch_unwind(AssertUnwindSafe(move || {
                 let seen = lookout.turn(&turn, &stop);
@@ -117,7 +129,21 @@ impl Station {
             engine.0.discover_wake.wake();
         };
         // Not of the runtime's pool: its threads serve others as well, and a priority once lowered stays so.
-        let thread = std::thread::Builder::new().name("look".to_owned()).spawn(take_turn)?;
+        let thread = std::thread::Builder::new().name("look".to_owned()).spawn(take_turn);
+        let thread = match thread {
+            Ok(thread) => thread,
+            Err(error) => {
+                self.lookout = Some(lookout);
+                if let Some(wish) = wish {
+                    self.wishes.push_front(wish);
+                }
+                return Err(error);
+            }
+        };
+        if let Err(mpsc::SendError(lookout)) = hand.send(lookout) {
+            self.lookout = Some(lookout);
+            return Err(io::Error::other("the thread ended at once"));
+        }
         self.running = Some(Running { task, since, started, wish, thread });
         Ok(())
     }
