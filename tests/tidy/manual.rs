@@ -69,11 +69,11 @@ fn section(part: &Value, path: &str, page: &mut String) {
     let keys: Vec<_> = properties.iter().filter(|(_, key)| key["properties"].is_null()).collect();
     if !keys.is_empty() {
         let about = part["description"].as_str().unwrap_or_default();
-        page.push_str(&format!("\n## {path}\n\n{about}\n\n| key | default | what it is |\n|---|---|---|\n"));
+        page.extend(["\n## ", path, "\n\n", about, "\n\n| key | default | what it is |\n|---|---|---|\n"]);
         for (name, key) in keys {
             let about = key["description"].as_str().unwrap_or_default();
             let allowed = allowed(key);
-            page.push_str(&format!("| `{name}` | `{}` | {about}{allowed} |\n", key["default"]));
+            page.extend(["| `", name, "` | `", &key["default"].to_string(), "` | ", about, &allowed, " |\n"]);
         }
     }
     for (name, part) in properties {
@@ -119,7 +119,7 @@ fn routes(document: &str) -> String {
         match (depth, name) {
             (2, _) => path = unquoted(line.trim().trim_end_matches(':')),
             (4, method) => {
-                rows.push((format!("{} {path}", method.to_uppercase()), String::new(), Vec::new()))
+                rows.push((format!("{} {path}", method.to_uppercase()), String::new(), Vec::new()));
             }
             (6, "summary") => rows.iter_mut().last().into_iter().for_each(|row| row.1 = unquoted(value)),
             (10, "name") => rows
@@ -131,7 +131,7 @@ fn routes(document: &str) -> String {
         }
     }
     for (route, does, parameters) in rows {
-        page.push_str(&format!("| `{route}` | {does} | {} |\n", parameters.join(", ")));
+        page.extend(["| `", &route, "` | ", &does, " | ", &parameters.join(", "), " |\n"]);
     }
     page
 }
@@ -164,17 +164,20 @@ fn broken(document: &Source, files: &BTreeSet<&str>) -> Vec<String> {
             || files.contains(&*to)
             || files.iter().any(|file| file.starts_with(&format!("{to}/")))
             || root().join(&to).exists();
-        let is_page = Path::new(&to).extension().is_some_and(|kind| kind == "md");
         if !is_there {
             found.push(format!("{} links to {target}, which is not there", document.path));
         } else if !place.is_empty()
-            && is_page
+            && is_page(&to)
             && !has_place(if own { Some(document) } else { file(&to) }, place)
         {
             found.push(format!("{} links to {target}, and there is no such heading", document.path));
         }
     }
     found
+}
+
+fn is_page(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|kind| kind == "md")
 }
 
 fn included(document: &Source) -> String {
@@ -246,8 +249,7 @@ fn the_manuals_generated_pages_are_what_they_come_from() {
 #[test]
 fn every_page_of_the_manual_is_in_its_table_of_contents() {
     let contents = text("docs/manual/src/SUMMARY.md");
-    let pages =
-        FILES.iter().filter_map(|file| file.path.strip_prefix(PAGES)).filter(|page| page.ends_with(".md"));
+    let pages = FILES.iter().filter_map(|file| file.path.strip_prefix(PAGES)).filter(|page| is_page(page));
     let lost = pages.filter(|page| *page != "SUMMARY.md" && !contents.contains(&format!("({page})")));
     none(&lost.map(|page| format!("{page} is not in SUMMARY.md")).collect::<Vec<_>>());
 }
@@ -255,7 +257,7 @@ fn every_page_of_the_manual_is_in_its_table_of_contents() {
 #[test]
 fn links_lead_somewhere() {
     let files: BTreeSet<&str> = FILES.iter().map(|file| &*file.path).collect();
-    let documents = FILES.iter().filter(|file| file.path.ends_with(".md"));
+    let documents = FILES.iter().filter(|file| is_page(&file.path));
     let found: Vec<String> = documents.flat_map(|document| broken(document, &files)).collect();
     none(&found);
 }
@@ -264,7 +266,7 @@ fn links_lead_somewhere() {
 fn a_link_that_leads_nowhere_is_noticed() {
     let files = BTreeSet::from(["docs/a.md", "docs/adr/1.md"]);
     let check = |text: &str, expected: &[&str]| {
-        assert_eq!(broken(&Source::new("docs/b.md", text), &files), expected, "{text}")
+        assert_eq!(broken(&Source::new("docs/b.md", text), &files), expected, "{text}");
     };
     check("[a](a.md) [b](adr) [c](https://x.invalid/) [d](#here-1)\n# Here 1\n", &[]);
     check("[a](../docs/a.md), `[b](nowhere.md)`\n```\n[c](nowhere.md)\n```\n", &[]);

@@ -172,7 +172,9 @@ mod tests {
 
     #[test]
     fn a_lack_that_passes_is_a_fault_and_what_stays_is_bad_configuration() {
-        let code = |errno: rustix::io::Errno| match Fatal::place(&Outer { source: errno.into() }) {
+        use rustix::io::Errno;
+
+        let code = |errno: Errno| match Fatal::place(&Outer { source: errno.into() }) {
             Fatal::Fault(line) => {
                 assert!(line.starts_with("failed to keep a secret: "), "{line}");
                 EXIT_FAULT
@@ -182,7 +184,6 @@ mod tests {
                 panic!("{other:?}")
             }
         };
-        use rustix::io::Errno;
         for errno in
             [Errno::NOSPC, Errno::IO, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR, Errno::AGAIN]
         {

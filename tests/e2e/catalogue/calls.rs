@@ -3,6 +3,8 @@
 //! Not tried, because the system never does it: an event counter or a socket pair of the process's own that fails (what
 //! ends a runtime or a signal's way into it), and random numbers that are refused.
 
+#![expect(clippy::print_stdout, reason = "a test that cannot be carried out here says so")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -43,7 +43,7 @@ impl Server {
                 // How a connection ends is the business of its two sides.
                 std::thread::spawn(move || {
                     if is_well {
-                        return drop(join(stream, cloud));
+                        return drop(join(&stream, cloud));
                     }
                     let read = stream.read(&mut [0; 4096]);
                     drop(read.and_then(|_| deed(&mut stream, &sent)));
@@ -59,11 +59,11 @@ impl Server {
 }
 
 /// Passes everything on in both directions.
-fn join(client: TcpStream, cloud: SocketAddr) -> std::io::Result<()> {
+fn join(client: &TcpStream, cloud: SocketAddr) -> std::io::Result<()> {
     let cloud = TcpStream::connect(cloud)?;
     let (mut from_client, mut to_cloud) = (client.try_clone()?, cloud.try_clone()?);
     std::thread::spawn(move || drop(std::io::copy(&mut from_client, &mut to_cloud)));
-    std::io::copy(&mut &cloud, &mut &client)?;
+    std::io::copy(&mut &cloud, &mut &*client)?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Parts: a file, its path on the first line and its content on the others.
 
+use std::path::Path;
 use std::time::Duration;
 
 use sync_scan::rules::framework::{Rules, framework};
@@ -17,7 +18,8 @@ const LONG: Duration = Duration::from_secs(10);
 
 /// What would be a user's own rules, if it lay in their folder.
 fn files_of_rules(files: &[(String, &[u8])]) -> Vec<(String, String)> {
-    let tables = files.iter().filter(|(name, _)| name.ends_with(".toml"));
+    let is_table = |name: &str| Path::new(name).extension().is_some_and(|end| end == "toml");
+    let tables = files.iter().filter(|(name, _)| is_table(name));
     tables.map(|(name, content)| (name.clone(), String::from_utf8_lossy(content).into_owned())).collect()
 }
 

@@ -199,13 +199,12 @@ impl Eye {
         for turn in finished {
             self.take(turn).await?;
         }
-        if std::mem::take(&mut self.mounts_in_doubt) {
-            if let Some(posts) = self.posts().await?
-                && !posts.iter().eq(self.stations.iter().map(|station| &station.post))
-            {
-                tracing::info!("roots were mounted or unmounted; looking at everything");
-                self.man(posts);
-            }
+        if std::mem::take(&mut self.mounts_in_doubt)
+            && let Some(posts) = self.posts().await?
+            && !posts.iter().eq(self.stations.iter().map(|station| &station.post))
+        {
+            tracing::info!("roots were mounted or unmounted; looking at everything");
+            self.man(posts);
         }
         let now = self.engine.now();
         if self.told.swap(false, Ordering::Acquire) {
