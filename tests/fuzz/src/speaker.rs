@@ -53,10 +53,12 @@ fn say(mut stream: UnixStream, words: &[u8]) -> std::io::Result<()> {
     stream.shutdown(Shutdown::Write)
 }
 
+/// The other side left, or this one was disturbed: libFuzzer's alarm interrupts a wait that has an end.
 pub(crate) fn is_gone(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::BrokenPipe
+        ErrorKind::Interrupted
+            | ErrorKind::BrokenPipe
             | ErrorKind::ConnectionReset
             | ErrorKind::NotConnected
             | ErrorKind::TimedOut

@@ -85,6 +85,7 @@ impl OldCache {
             Ok((last, found.iter().map(row_of).collect::<Result<Vec<_>, _>>()?))
         };
         let (last, rows) = attempt.await.map_err(|error: sqlx::Error| Trouble::from(&error))?;
+        file::gets_on(after, last)?;
         Ok(OldMappings { path: self.table.path.clone(), file: self.table.id(), rows, last })
     }
 

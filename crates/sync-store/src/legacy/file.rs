@@ -44,6 +44,19 @@ impl Trouble {
     }
 }
 
+/// Whether a batch got on: a damaged tree may give the same rows time and again.
+///
+/// # Errors
+/// It did not.
+pub(super) fn gets_on(after: i64, last: Option<i64>) -> Result<(), Trouble> {
+    match last {
+        Some(last) if last <= after => {
+            Err(Trouble::Unusable("it is damaged: its rows are not in their order".to_owned()))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// A table of a database that was opened.
 pub(super) struct Table {
     pub(super) connection: SqliteConnection,

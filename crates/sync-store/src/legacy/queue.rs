@@ -119,6 +119,7 @@ impl OldQueue {
             })
             .collect::<Result<Vec<OldRow>, sqlx::Error>>()
             .map_err(|error| Trouble::from(&error))?;
+        file::gets_on(after, rows.last().map(|row| row.number))?;
         Ok(OldRows { path: self.table.path.clone(), file: self.table.id(), rows: located(rows).await })
     }
 

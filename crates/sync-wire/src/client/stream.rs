@@ -61,6 +61,8 @@ impl EventStream {
             if let Some(json) = self.lines.event() {
                 let event = serde_json::from_str(&json)
                     .map_err(|error| self.garbled(format!("an event: {error}")))?;
+                // It was JSON, in which the end of a line is a blank like others.
+                let json = json.replace(['\n', '\r'], " ");
                 return Ok(Heard::Event { event, json });
             }
             if self.chunks.as_ref().is_some_and(Chunks::ended) {
@@ -219,13 +221,13 @@ impl Lines {
             if self.line.last() == Some(&b'\n') {
                 let line = std::mem::take(&mut self.line);
                 let line = String::from_utf8(line).map_err(|_why| "a line of it is not text".to_owned())?;
-                self.line_ends(line.trim_end_matches(['\n', '\r']));
+                self.line_ends(line.trim_end_matches(['\n', '\r']))?;
             }
         }
         Ok(())
     }
 
-    fn line_ends(&mut self, line: &str) {
+    fn line_ends(&mut self, line: &str) -> Result<(), String> {
         if line.is_empty() {
             match self.data.take() {
                 Some(data) => self.whole.push_back((self.id, data)),
@@ -238,6 +240,9 @@ impl Lines {
         } else if let Some(more) = line.strip_prefix("data:") {
             let more = more.strip_prefix(' ').unwrap_or(more);
             match &mut self.data {
+                Some(data) if data.len() + more.len() > LONGEST_LINE => {
+                    return Err("an event of it is much too long".to_owned());
+                }
                 Some(data) => {
                     data.push('\n');
                     data.push_str(more);
@@ -245,6 +250,7 @@ impl Lines {
                 None => self.data = Some(more.to_owned()),
             }
         }
+        Ok(())
     }
 }
 
@@ -289,6 +295,9 @@ mod tests {
         check("2\r\nabc\r\n", Err("longer than it says"));
         check(&"1".repeat(200), Err("much too long"));
         check(&chunk(&"x".repeat(LONGEST_LINE + 2)), Err("much too long"));
+        let lines = format!("data: {}\n", "x".repeat(LONGEST_LINE / 2)).repeat(3);
+        let mut read = Lines::default();
+        assert_eq!(read.feed(lines.as_bytes()), Err("an event of it is much too long".to_owned()));
     }
 
     #[test]
