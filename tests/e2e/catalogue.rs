@@ -1,6 +1,6 @@
 //! The fault catalogue: what `docs/faults.md` lists and no other module tries, each fault injected for real and bounded.
 //!
-//! `cargo test -p sync-tests --test e2e catalogue` runs it. What needs another program (`strace`, `cc`) or rights that are
+//! `cargo test -p sync-tests --test e2e catalogue` runs it. What needs another program (`strace`) or rights that are
 //! missing says so and is over.
 
 mod calls;
@@ -60,4 +60,9 @@ fn knows(cloud: &Cloud, root: &str) -> bool {
 fn has(program: &str) -> bool {
     let mut command = std::process::Command::new(program);
     command.arg("-V").stdin(std::process::Stdio::null()).output().is_ok_and(|ran| ran.status.success())
+}
+
+#[expect(clippy::print_stderr, reason = "who runs the tests is to know what was not tried")]
+fn skipped(words: &str) {
+    eprintln!("{words}");
 }

@@ -113,7 +113,7 @@ fn a_call_that_fails_while_it_starts_ends_it_with_a_reason_or_does_not_matter() 
         }
         let ended = daemon.ended();
         if !fs::read_to_string(&trace).unwrap_or_default().contains("INJECTED") {
-            println!("{call} is not called here");
+            super::skipped(&format!("{call} is not called here"));
             return Ok(());
         }
         let reason = ended.log.lines().last().unwrap_or_default();
@@ -147,7 +147,6 @@ enum Meanwhile {
 
 use Meanwhile::{Answers, MayEnd, Silent};
 
-const NO_NETWORK: &str = "there is no network to it";
 const NO_THREAD: &str = "the system gives no thread";
 
 const WHILE_IT_RUNS: &[Case<Meanwhile>] = &[
@@ -161,10 +160,10 @@ const WHILE_IT_RUNS: &[Case<Meanwhile>] = &[
     ("read", "EIO", Always, Answers("")),
     ("getdents64", "EIO", Always, Answers("")),
     ("statx", "EIO", Always, Answers("")),
-    ("socket", "EMFILE", Always, Answers(NO_NETWORK)),
-    ("socket", "ENFILE", Always, Answers(NO_NETWORK)),
-    ("connect", "ENETUNREACH", Always, Answers(NO_NETWORK)),
-    ("connect", "EPERM", Always, Answers(NO_NETWORK)),
+    ("socket", "EMFILE", Always, Answers("")),
+    ("socket", "ENFILE", Always, Answers("")),
+    ("connect", "ENETUNREACH", Always, Answers("")),
+    ("connect", "EPERM", Always, Answers("")),
     ("accept4", "EMFILE", Always, Silent("is not accepted")),
     ("accept4", "ENFILE", Always, Silent("is not accepted")),
     ("epoll_ctl", "ENOMEM", Always, Silent("is not accepted")),
@@ -288,7 +287,9 @@ impl Tracer {
             (tracer.trim() != "0").then_some(true)
         });
         if !held {
-            println!("SKIPPED {fault}: the system does not let `strace` hold a program of the same user");
+            super::skipped(&format!(
+                "SKIPPED {fault}: the system does not let `strace` hold a program of the same user"
+            ));
             return None;
         }
         Some(Self(child))
@@ -355,7 +356,7 @@ fn calls_before_it_begins(cloud: &Cloud) -> Option<Vec<String>> {
         .filter_map(|(_, call)| Some(call.trim_start().split_once('(')?.0.to_owned()));
     let before: Vec<String> = calls.take_while(|call| call != "umask").collect();
     if before.len() > 1_000 {
-        println!("SKIPPED: it is not known where the daemon begins in its trace");
+        super::skipped("SKIPPED: it is not known where the daemon begins in its trace");
         return None;
     }
     Some(before)
@@ -373,7 +374,7 @@ fn can_trace() -> bool {
     // The names of the calls are those of this processor.
     let can = cfg!(all(target_os = "linux", target_arch = "x86_64")) && has("strace");
     if !can {
-        println!("SKIPPED: needs `strace` on Linux, x86_64");
+        super::skipped("SKIPPED: needs `strace` on Linux, x86_64");
     }
     can
 }

@@ -75,6 +75,16 @@ fn pour(stream: &mut TcpStream, sent: &AtomicU64, piece: &[u8], limit: u64) -> s
     Ok(())
 }
 
+/// Made once: it takes longer than a daemon waits.
+fn bomb() -> &'static [u8] {
+    static BOMB: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    BOMB.get_or_init(|| {
+        let mut zeros = std::process::Command::new("sh");
+        zeros.args(["-c", "head -c 67108864 /dev/zero | gzip -9"]);
+        zeros.output().expect("compressed zeros").stdout
+    })
+}
+
 const TEN_GIGABYTES: u64 = 10_000_000_000;
 
 /// What it is, what it does, and the state that is told of the cloud.
@@ -128,15 +138,14 @@ const HOSTILE: &[(&str, Deed, &str)] = &[
         // Nobody asked for an encoding, and none is undone: it is just no JSON.
         "a bomb of compressed zeros",
         |stream, sent| {
-            let zeros = "head -c 67108864 /dev/zero | gzip -9";
-            let bomb = std::process::Command::new("sh").args(["-c", zeros]).output()?.stdout;
+            let bomb = bomb();
             write!(
                 stream,
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n\
                  content-length: {}\r\n\r\n",
                 bomb.len()
             )?;
-            pour(stream, sent, &bomb, 1)
+            pour(stream, sent, bomb, 1)
         },
         "portal",
     ),
@@ -152,6 +161,7 @@ const HOSTILE: &[(&str, Deed, &str)] = &[
 #[test]
 fn a_hostile_cloud_costs_neither_memory_nor_a_registration() {
     let (_keeper, cloud) = cloud();
+    assert!(!bomb().is_empty());
     each(HOSTILE, |&(what, deed, state)| {
         let server = Server::start(cloud.address(), deed);
         let mut home = home_of(&cloud);

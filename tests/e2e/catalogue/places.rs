@@ -1,17 +1,15 @@
-//! What the daemon stands on is taken away: its directories, its place; and the clock moves under it.
+//! What the daemon stands on is taken away: its directories and its place.
 
 #![expect(clippy::print_stdout, reason = "a test that cannot be carried out here says so")]
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use coditect_devcloud::{Fault, Rule};
 use sync_tests::{Daemon, program, until};
 
 use super::knows;
-use crate::{cloud_is, drained, world};
+use crate::world;
 
 const DAEMONS: usize = 20;
 
@@ -71,7 +69,9 @@ fn a_state_directory_that_is_removed_costs_no_project_that_can_be_found() {
     let mut daemon = Daemon::start(&home);
     until("it is delivered", || (cloud.projects().len() == 1).then_some(()));
     let uuid = home.json(&["projects"])["projects"][0]["local_project_uuid"].clone();
-    fs::remove_dir_all(home.state()).expect("the state");
+    // At once, so that nothing new is in it while it goes.
+    let gone = home.path().join("gone");
+    fs::rename(home.state(), &gone).and_then(|()| fs::remove_dir_all(&gone)).expect("the state");
     let after = home.project("after");
     until("it goes on, or ends with a reason and can be started", || {
         if let Some(log) = daemon.has_ended() {
@@ -94,106 +94,5 @@ fn a_state_directory_that_is_removed_costs_no_project_that_can_be_found() {
         (known.len() == 2 && known.iter().any(|one| one["local_project_uuid"] == uuid)).then_some(())
     });
     until("both are in the cloud", || (cloud.projects().len() == 2).then_some(()));
-    daemon.finish();
-}
-
-/// Adds what a file says, in seconds, to what the system tells of the time of day, and to nothing else: as when
-/// somebody sets the clock, or the machine slept.
-const CLOCK: &str = r#"
-#define _GNU_SOURCE
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-static long offset(void) {
-    char text[32] = {0};
-    const char *name = getenv("TEST_CLOCK");
-    int file = name ? open(name, O_RDONLY | O_CLOEXEC) : -1;
-    if (file < 0) return 0;
-    if (read(file, text, sizeof text - 1) < 0) text[0] = 0;
-    close(file);
-    return atol(text);
-}
-int clock_gettime(clockid_t clock, struct timespec *now) {
-    int result = (int)syscall(SYS_clock_gettime, clock, now);
-    if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += offset();
-    return result;
-}
-int gettimeofday(struct timeval *restrict now, void *restrict zone) {
-    struct timespec exact;
-    (void)zone;
-    clock_gettime(CLOCK_REALTIME, &exact);
-    now->tv_sec = exact.tv_sec;
-    now->tv_usec = exact.tv_nsec / 1000;
-    return 0;
-}
-time_t time(time_t *to) {
-    struct timespec exact;
-    clock_gettime(CLOCK_REALTIME, &exact);
-    if (to) *to = exact.tv_sec;
-    return exact.tv_sec;
-}
-"#;
-
-/// Builds the clock; `false`, and said so, where that cannot be done.
-fn build_clock(folder: &Path) -> bool {
-    let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
-    fs::write(&source, CLOCK).expect("the clock's source");
-    let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-o"]).args([&library, &source]);
-    let built = cfg!(target_os = "linux") && compiler.output().is_ok_and(|ran| ran.status.success());
-    if !built {
-        println!("SKIPPED: needs Linux and a C compiler `cc` for a clock that can be set");
-    }
-    built
-}
-
-#[test]
-fn a_clock_that_jumps_forth_and_back_and_a_sleep_lose_nothing_and_put_nothing_off() {
-    const DAY: i64 = 24 * 60 * 60;
-    let (mut home, cloud) = world();
-    if !build_clock(home.path()) {
-        return;
-    }
-    let clock = home.path().join("clock");
-    // Put in place by a rename, so that nobody reads half of it.
-    let set = |seconds: i64| {
-        let beside = clock.with_extension("new");
-        fs::write(&beside, seconds.to_string()).expect("the clock");
-        fs::rename(beside, &clock).expect("the clock");
-    };
-    set(0);
-    let (library, variable) = (home.path().join("clock.so"), format!("TEST_CLOCK={}", clock.display()));
-    let preload = format!("LD_PRELOAD={}", library.display());
-    home.start_daemon_by(&["env", &preload, &variable]);
-    home.set_cloud("retry_initial", "4s");
-    home.set_cloud("retry_max", "8s");
-    let daemon = Daemon::start(&home).expecting("the cloud cannot be used");
-    let mut number = 0;
-    for jump in [0, DAY, -365 * DAY, 0, 10 * 365 * DAY, 0] {
-        set(jump);
-        number += 1;
-        let root = home.project(&format!("p{number}"));
-        until(&format!("it is delivered after a jump to {jump} s"), || {
-            knows(&cloud, &root.display().to_string()).then_some(())
-        });
-        drained(&home);
-    }
-    // Asleep while it waits for a cloud that was down: the pause is over when the machine wakes, and it is known why.
-    cloud.faults().add(Rule::new(Fault::status(503))).expect("a rule");
-    let root = home.project("late");
-    cloud_is(&home, "offline");
-    cloud.faults().clear();
-    set(3_600);
-    until("it is delivered after the sleep", || knows(&cloud, &root.display().to_string()).then_some(()));
-    // The clock is an hour behind what is on record: nothing is put off for an hour.
-    set(0);
-    let root = home.project("later");
-    until("it is delivered after the clock was set back", || {
-        knows(&cloud, &root.display().to_string()).then_some(())
-    });
-    drained(&home);
     daemon.finish();
 }
