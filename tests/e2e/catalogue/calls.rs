@@ -171,7 +171,6 @@ const WHILE_IT_RUNS: &[Case<Meanwhile>] = &[
     ("sendto", "ECONNRESET", Always, Silent("")),
     ("inotify_add_watch", "ENOSPC", Always, Answers("cannot be watched")),
     ("clone3", "EAGAIN", Always, Answers(NO_THREAD)),
-    ("mprotect", "ENOMEM", Always, Answers("")),
     ("openat", "EINTR", EverySecond, Answers("")),
     ("pread64", "EINTR", EverySecond, Answers("")),
     ("pwrite64", "EINTR", EverySecond, Answers("")),
