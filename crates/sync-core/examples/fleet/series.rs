@@ -64,10 +64,12 @@ pub(crate) fn waves(counts: &[u32]) -> (f64, usize) {
         let product: f64 = left.iter().zip(left.iter().skip(lag)).map(|(one, other)| one * other).sum();
         product / power
     };
-    let lags = LAGS.filter(|lag| lag * 2 <= counts.len());
-    lags.map(|lag| (at(lag), lag))
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map_or((0.0, 0), |found| found)
+    // What is beside a peak is like it. A wave is what comes again after there was less than usual.
+    let beyond = (1..=counts.len() / 2).find(|lag| at(*lag) <= 0.0);
+    let Some(beyond) = beyond else { return (0.0, 0) };
+    let lags = LAGS.filter(|lag| *lag >= beyond && lag * 2 <= counts.len());
+    let found = lags.map(|lag| (at(lag), lag)).max_by(|one, other| one.0.total_cmp(&other.0));
+    found.filter(|(much, _)| *much > 0.0).unwrap_or((0.0, 0))
 }
 
 /// The value below which `share` of the values are; zero where there are none.
