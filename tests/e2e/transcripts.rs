@@ -14,6 +14,8 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use std::time::Duration;
+
 use sync_tests::{Daemon, Home, program, until};
 
 /// The home as the documents show it.
@@ -290,6 +292,7 @@ impl Scene {
         let home = self.home.path().display().to_string();
         let flags: Vec<String> = flags.split(' ').map(|flag| flag.replace('~', &home)).collect();
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        self.at_rest();
         self.daemon = Some(Daemon::start_with(&self.home, &flags));
         self.rest();
         let wanted: Vec<String> = shown.lines().map(|line| plain(&line.replace(SHOWN, &home))).collect();
@@ -298,6 +301,18 @@ impl Scene {
     }
 
     /// Waits until nothing is going on that a command could catch halfway.
+    /// A project that was made just now is left alone until nothing in it changed for a while.
+    fn at_rest(&self) {
+        let made = std::fs::metadata(self.home.path()).and_then(|home| home.modified());
+        let marker = self.home.path().join("PROJECTS");
+        let made = std::fs::metadata(marker).and_then(|projects| projects.modified()).or(made);
+        let quiet = Duration::from_secs(4);
+        until("what was made is at rest", || {
+            let age = made.as_ref().ok().and_then(|made| made.elapsed().ok());
+            age.is_none_or(|age| age > quiet).then_some(())
+        });
+    }
+
     fn rest(&self) {
         until("the daemon rests", || {
             let status = self.home.json(&["status"]);

@@ -51,7 +51,7 @@ pub(crate) fn true_path(path: &Path) -> io::Result<PathBuf> {
     Ok(canonical)
 }
 
-/// Whether the path is a folder's [`true_path`], as far as the system can tell without waiting for a disk or a mount.
+/// Whether the path is a folder's true path, as far as the system can tell without waiting for a disk or a mount.
 /// "No" may as well mean that it could not tell. Never blocks.
 #[cfg(target_os = "linux")]
 pub fn is_true_folder_at_hand(path: &Path) -> bool {

@@ -4,8 +4,6 @@
 //! ends a runtime or a signal's way into it), and random numbers that are refused.
 //! Memory that is refused while it runs is not tried either: the language ends the process where a new thread finds none.
 
-#![expect(clippy::print_stdout, reason = "a test that cannot be carried out here says so")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
