@@ -265,6 +265,7 @@ impl Scene {
     fn begin(&mut self) {
         if self.daemon.is_none() {
             let roots = self.home.path().join("PROJECTS").display().to_string();
+            self.at_rest();
             self.daemon = Some(Daemon::start_with(&self.home, &["--dev", "--root", &roots]));
         }
     }
