@@ -304,9 +304,9 @@ impl Scene {
     /// Waits until nothing is going on that a command could catch halfway.
     /// A project that was made just now is left alone until nothing in it changed for a while.
     fn at_rest(&self) {
-        let made = std::fs::metadata(self.home.path()).and_then(|home| home.modified());
+        let made = fs::metadata(self.home.path()).and_then(|home| home.modified());
         let marker = self.home.path().join("PROJECTS");
-        let made = std::fs::metadata(marker).and_then(|projects| projects.modified()).or(made);
+        let made = fs::metadata(marker).and_then(|projects| projects.modified()).or(made);
         let quiet = Duration::from_secs(4);
         until("what was made is at rest", || {
             let age = made.as_ref().ok().and_then(|made| made.elapsed().ok());
