@@ -106,12 +106,12 @@ impl Programs {
         let mut child = command.spawn()?;
         let output = child.stdout.take().map(heard);
         let complaint = child.stderr.take().map(heard);
-        let deadline = clock::now() + limit;
+        let deadline = clock::moment() + limit;
         let status = loop {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
-            if clock::now() >= deadline {
+            if clock::moment() >= deadline {
                 child.kill()?;
                 child.wait()?;
                 let message = format!("it did not end within {} s", limit.as_secs());

@@ -41,7 +41,8 @@ pub(super) fn reload(context: &Context) -> Result<Answer, Failure> {
 pub(super) fn stop(context: &Context) -> Result<Answer, Failure> {
     let mut daemon = context.daemon()?;
     let document = document(daemon.ask(&Call::shutdown())?.body);
-    while clock::now() < context.now + LONGEST_STOP {
+    let deadline = clock::moment() + LONGEST_STOP;
+    while clock::moment() < deadline {
         if daemon.has_gone() {
             return Ok(Answer::done(document, "the daemon has stopped"));
         }

@@ -9,6 +9,7 @@ use sync_wire::ProblemCode;
 use super::api::{Inspected, ProjectView, Refusal, Seen};
 use super::register::LONGEST_LOOK;
 use super::{Engine, Settings, refusal, store_refusal};
+use crate::blocking::blocking;
 
 /// Most projects that are told at once.
 const MOST_PROJECTS: usize = 100;
@@ -59,14 +60,14 @@ impl Engine {
             || refusal(ProblemCode::Internal, "the folder does not answer; is it on a mount that hangs?");
         let permit = tokio::time::timeout(LONGEST_LOOK, Arc::clone(&self.0.looks).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return Err(busy()) };
-        let looking = tokio::task::spawn_blocking(move || {
+        let looking = blocking(move || {
             // Held by the thread, which may hang for longer than anybody waits.
             let _permit = permit;
             sync_scan::look(&options, &[path], &stop)
         });
         let Ok(looked) = tokio::time::timeout(LONGEST_LOOK, looking).await else { return Err(busy()) };
         looked.map_err(|error| {
-            tracing::error!(%error, "a look at a path ended badly");
+            tracing::error!(?error, "a look at a path ended badly");
             refusal(ProblemCode::Internal, "looking at the path ended badly; see the daemon's log")
         })
     }

@@ -15,6 +15,7 @@ use sync_wire::ProblemCode;
 
 use super::api::{Draft, Refusal, RegisterOutcome, Registered};
 use super::{Engine, Settings, refusal, store_refusal};
+use crate::blocking::blocking;
 
 /// How long a look at given paths may take.
 pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(30);
@@ -184,7 +185,7 @@ impl Engine {
         };
         let permit = tokio::time::timeout(LONGEST_LOOK, Arc::clone(&self.0.looks).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return Err(busy()) };
-        let looking = tokio::task::spawn_blocking(move || {
+        let looking = blocking(move || {
             // Held by the thread, which may hang for longer than anybody waits.
             let _permit = permit;
             let mut wanted = Vec::new();
@@ -218,7 +219,7 @@ impl Engine {
             return Err(busy());
         };
         looked.map_err(|error| {
-            tracing::error!(%error, "a look at paths ended badly");
+            tracing::error!(?error, "a look at paths ended badly");
             refusal(ProblemCode::Internal, "looking at the path ended badly; see the daemon's log")
         })
     }

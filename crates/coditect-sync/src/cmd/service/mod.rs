@@ -322,7 +322,7 @@ impl Told<'_> {
 
 /// Waits until a daemon answers.
 fn answering(daemon: &mut Daemon) -> Result<Status, Failure> {
-    let deadline = clock::now() + LONGEST_START;
+    let deadline = clock::moment() + LONGEST_START;
     loop {
         let asked = daemon.ask_for::<Ready>(&Call::ready()).and_then(|(ready, _)| match ready {
             Ready { ready: true, .. } => daemon.ask_for::<Status>(&Call::status()),
@@ -330,7 +330,7 @@ fn answering(daemon: &mut Daemon) -> Result<Status, Failure> {
         });
         match asked {
             Ok((status, _)) => return Ok(status),
-            Err(_) if clock::now() < deadline => std::thread::sleep(NAP),
+            Err(_) if clock::moment() < deadline => std::thread::sleep(NAP),
             Err(failure) => {
                 let message = format!(
                     "the service was started, and does not answer after {} s: {}",
@@ -345,9 +345,9 @@ fn answering(daemon: &mut Daemon) -> Result<Status, Failure> {
 
 /// Waits until no daemon is there any more.
 fn gone(daemon: &mut Daemon) -> bool {
-    let deadline = clock::now() + LONGEST_STOP;
+    let deadline = clock::moment() + LONGEST_STOP;
     while !daemon.has_gone() {
-        if clock::now() >= deadline {
+        if clock::moment() >= deadline {
             return false;
         }
         std::thread::sleep(NAP);

@@ -45,3 +45,73 @@ impl Ahead {
         read.ok()?.ok().filter(|entries| is_current && !entries.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use sync_core::{Asked, LocalId, MachineId, ProjectKind, Registration, Scope, Tenant};
+    use sync_store::{Limits, Wish};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    fn wish(number: u128) -> Wish {
+        let registration = Registration {
+            local: LocalId(Uuid::from_u128(number)),
+            machine: MachineId(Uuid::from_u128(99)),
+            name: number.to_string(),
+            root: PathBuf::from(format!("/p/{number}")),
+            language: String::new(),
+            framework: String::new(),
+            content_hash: String::new(),
+            kind: ProjectKind::Standalone,
+            parent: None,
+        };
+        Wish { registration, asked: Asked::ByUser, force: false }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_was_read_ahead_counts_only_while_nothing_else_has_changed() {
+        let home = tempfile::tempdir().unwrap();
+        let limits = Limits { max_items: 100 };
+        let opened =
+            Store::open(&home.path().join("sync.db"), limits, NOW, Uuid::from_u128(7)).await.unwrap();
+        let store = opened.store;
+        let scope = Scope { origin: "https://cloud.invalid".to_owned(), tenant: Tenant::Opaque };
+        let scope = store.scope().ensure(&scope).await.unwrap();
+        store.outbox().enqueue(scope, vec![wish(1), wish(2), wish(3)], NOW).await.unwrap();
+        let heads = store.outbox().heads(scope, NOW, 1, &[]).await.unwrap();
+        let flying = vec![heads[0].id];
+        let rest: Vec<EntryId> = store
+            .outbox()
+            .heads(scope, NOW, 9, &flying)
+            .await
+            .unwrap()
+            .iter()
+            .map(|entry| entry.id)
+            .collect();
+        let begin = || Ahead::begin(&store, scope, NOW, 9, flying.clone());
+        // One commit, as settling the flight is one.
+        let settle = || store.outbox().drop_entries(&flying);
+
+        let ahead = begin();
+        settle().await.unwrap();
+        let read = ahead.entries(&store, scope, 9).await.expect("nothing else changed");
+        assert_eq!(read.iter().map(|entry| entry.id).collect::<Vec<_>>(), rest);
+
+        // Not settled yet, as when a flight is given up.
+        assert!(begin().entries(&store, scope, 9).await.is_none());
+        // Somebody else's commit beside it.
+        let ahead = begin();
+        settle().await.unwrap();
+        store.outbox().enqueue(scope, vec![wish(4)], NOW).await.unwrap();
+        assert!(ahead.entries(&store, scope, 9).await.is_none());
+        // Another question.
+        let ahead = begin();
+        settle().await.unwrap();
+        assert!(ahead.entries(&store, scope, 8).await.is_none());
+    }
+}
