@@ -91,6 +91,8 @@ pub(crate) async fn open(file: Option<&Path>) -> Result<(Book, Bookkeeper, i64),
     };
     // `NORMAL` may lose the last commits in a power cut; this is a cloud to try things with.
     let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal);
+    // The daemon it may run in can write to its own folders only, not where SQLite puts what it holds for a moment.
+    let options = options.pragma("temp_store", "memory");
     let mut connection = options.connect().await.map_err(|source| refused(source.into()))?;
     let (application, version, tables): (i64, i64, i64) =
         sqlx::query_as(WHOSE).fetch_one(&mut connection).await.map_err(|source| refused(source.into()))?;

@@ -85,6 +85,8 @@ pub(super) async fn open(path: &Path, table: &str) -> Result<Option<Table>, Trou
         .foreign_keys(false)
         .pragma("cache_size", "-2048")
         .pragma("mmap_size", "0")
+        // The daemon can write to its own folders only, not where SQLite puts what it holds for a moment.
+        .pragma("temp_store", "memory")
         .pragma("cell_size_check", "on")
         .pragma("trusted_schema", "off")
         .disable_statement_logging();
