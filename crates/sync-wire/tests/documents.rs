@@ -5,9 +5,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sync_wire::{
-    Event, FlushAnswer, FlushRequest, Health, ImportAnswer, ImportRequest, PauseAnswer, Problem, Project,
-    ProjectsPage, QueueCounts, QueueItem, QueueItemsPage, Ready, RegisterRequest, ResolveAnswer,
-    RetryDeadAnswer, ScanAnswer, ScanRequest, Status, SyncRequest, SyncResult, SyncResults,
+    Event, FlushAnswer, FlushRequest, Health, ImportAnswer, ImportRequest, PauseAnswer, PauseRequest,
+    Problem, Project, ProjectsPage, QueueCounts, QueueItem, QueueItemsPage, Ready, RegisterRequest,
+    ResolveAnswer, RetryDeadAnswer, ScanAnswer, ScanRequest, Status, SyncRequest, SyncResult, SyncResults,
+    WaitAnswer,
 };
 
 const LOCAL: &str = "11111111-1111-4111-8111-11111111abcd";
@@ -35,8 +36,10 @@ fn error() -> Value {
 
 #[test]
 fn the_status() {
-    check::<Status>(&json!({
-        "version": "0.1.0", "api": 1, "pid": 1, "started_at": MOMENT, "uptime_seconds": 1, "dev": false, "paused": false,
+    let pause = json!({"by": "user", "since": MOMENT, "until": MOMENT, "reason": "a demo"});
+    let status = json!({
+        "version": "0.1.0", "api": 1, "pid": 1, "started_at": MOMENT, "uptime_seconds": 1, "dev": false, "paused": true,
+        "pause": pause,
         "machine_uuid": LOCAL, "tenant_id": "acme",
         "cloud": {
             "api_url": "https://api.coditect.ai", "state": "auth_required", "since": MOMENT,
@@ -55,10 +58,17 @@ fn the_status() {
                 "started_at": MOMENT, "duration_ms": 5, "found": 4, "added": 1, "changed": 1, "missing": 1
             }
         }
-    }));
+    });
+    check::<Status>(&status);
+    // A daemon of before there were pauses with an end.
+    let mut earlier = status;
+    earlier.as_object_mut().expect("an object").remove("pause");
+    assert_eq!(serde_json::from_value::<Status>(earlier).expect("it is read").pause, None);
     check::<Health>(&json!({"healthy": false, "why": "w"}));
     check::<Ready>(&json!({"ready": true, "why": null}));
-    check::<PauseAnswer>(&json!({"paused": true}));
+    check::<PauseAnswer>(&json!({"paused": true, "pause": pause}));
+    check::<PauseRequest>(&json!({"for_ms": 7_200_000, "reason": "a demo"}));
+    check::<WaitAnswer>(&json!({"for": "idle", "reached": false, "why": "3 to be sent"}));
 }
 
 #[test]
