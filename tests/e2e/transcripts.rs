@@ -297,7 +297,15 @@ impl Scene {
         self.daemon = Some(Daemon::start_with(&self.home, &flags));
         self.rest();
         let wanted: Vec<String> = shown.lines().map(|line| plain(&line.replace(SHOWN, &home))).collect();
-        let log = self.daemon.as_ref().map(Daemon::log).unwrap_or_default();
+        let log = || self.daemon.as_ref().map(Daemon::log).unwrap_or_default();
+        let has_all = |log: &str| {
+            let said: Vec<String> = log.lines().map(plain).collect();
+            wanted.iter().all(|line| said.contains(line))
+        };
+        // A line comes a moment after what it tells of; one that never comes is shown to be missing.
+        let patience = (0..200).take_while(|_| !has_all(&log()));
+        patience.for_each(|_| std::thread::sleep(Duration::from_millis(50)));
+        let log = log();
         log.split_inclusive('\n').filter(|line| wanted.contains(&plain(line.trim_end()))).collect()
     }
 
@@ -322,7 +330,9 @@ impl Scene {
             let well = status["cloud"]["state"] == "online" && status["paused"] == false;
             let gone =
                 !well && status["cloud"]["state"] != "unknown" || count("ready") + count("delayed") == 0;
-            (scanned && count("in_flight") == 0 && gone).then_some(())
+            // What there is was told to the cloud, and what came of it is known.
+            let asked = status["cloud"]["state"] != "unknown" || status["projects"]["total"] == 0;
+            (scanned && asked && count("in_flight") == 0 && gone).then_some(())
         });
     }
 

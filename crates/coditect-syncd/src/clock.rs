@@ -75,8 +75,10 @@ impl Clock {
             },
             #[cfg(test)]
             Self::Manual(time) => {
+                let begun = *time.borrow();
                 // The sender lives in self, so waiting cannot fail.
-                let reached = time.subscribe().wait_for(|now| *now >= deadline).await.is_ok();
+                let over = |now: &Timestamp| *now >= deadline || *now < begun;
+                let reached = time.subscribe().wait_for(over).await.is_ok();
                 debug_assert!(reached, "the clock is held by its user");
                 Nap::Over
             }

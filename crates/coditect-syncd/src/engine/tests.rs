@@ -408,3 +408,39 @@ async fn what_was_unknown_a_moment_ago_is_known_when_it_is_delivered() {
     world.register(root, PATIENCE).await;
     assert!(world.engine.resolve(Which::Local(local), true, PATIENCE).await.is_ok());
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_clock_that_jumps_holds_up_nothing_that_is_registered_afterwards() {
+    const DAY: i64 = 86_400_000;
+    let world = World::new().await;
+    let jumps = [0, DAY, -365 * DAY, 365 * DAY, -DAY];
+    for (number, jump) in jumps.into_iter().enumerate() {
+        world.time.send_modify(|now| now.0 += jump);
+        let root = world.project(&format!("p{number}"));
+        let outcome = world.register(root, PATIENCE).await;
+        assert!(matches!(outcome, RegisterOutcome::Registered(_)), "after {jump} ms: {outcome:?}");
+    }
+    assert_eq!(world.effects().await, [Effect::Created; 5]);
+    // What waits for the cloud over a jump is delivered as well.
+    for jump in [-365 * DAY, 365 * DAY] {
+        world.cloud.faults().add(Rule::new(Fault::status(503))).unwrap();
+        let root = world.project(&format!("offline{jump}"));
+        world.register(root, Duration::ZERO).await;
+        let is_offline = async || world.engine.status().await.unwrap().cloud == CloudState::Offline;
+        world.until("the cloud is missed", is_offline).await;
+        world.time.send_modify(|now| now.0 += jump);
+        world.cloud.faults().clear();
+        let minutes = std::cell::Cell::new(0);
+        let what = format!("it is delivered after a jump of {jump} ms");
+        world
+            .until(&what, async || {
+                world.pass(Duration::from_mins(1));
+                minutes.set(minutes.get() + 1);
+                world.waiting().await == 0
+            })
+            .await;
+        // Not when the clock is again where it was.
+        assert!(minutes.get() < 600, "{} min after a jump of {jump} ms", minutes.get());
+    }
+    assert_eq!(world.effects().await, [Effect::Created; 7]);
+}
