@@ -12,6 +12,7 @@ mod debounce;
 mod error;
 mod events;
 mod evidence;
+mod examiner;
 mod exclude;
 mod listing;
 mod look;

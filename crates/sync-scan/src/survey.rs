@@ -3,18 +3,18 @@
 //! Walk first, then choose among linked work trees, then examine each project and those inside it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sync_core::{Place, ProjectKind, Sighting, Vcs, folder_name};
 
 use crate::arriving::is_being_made;
-use crate::content::{Examined, Means, Member, examine};
+use crate::content::{Examined, Member};
 use crate::covered::Covered;
 use crate::debounce::Patience;
 use crate::events::Role;
 use crate::evidence::{Evidence, Proof};
+use crate::examiner::{Errand, Examiner};
 use crate::exclude::Exclude;
 use crate::memory::{Memory, Noted, Remembered, Stamp};
 use crate::problem::{Problem, ProblemKind};
@@ -33,7 +33,7 @@ const DEEPEST_NESTING: u32 = 16;
 pub struct Survey {
     /// The projects, by path; no place on disk twice.
     pub sightings: Vec<Sighting>,
-    /// What each was told by, by path.
+    /// What each was told by, by path; nothing where only what is on record is to be kept true.
     pub evidence: BTreeMap<PathBuf, Evidence>,
     /// What could not be read, by path.
     pub problems: Vec<Problem>,
@@ -198,6 +198,11 @@ impl<'a> Attention<'a> {
         Self { memory: None, rules, asked: Asked::All, shelf: None, written: None, arrivals: None }
     }
 
+    /// Whether somebody wants to know what is told by what. With a shelf, much of it is not looked at again.
+    fn is_to_prove(&self) -> bool {
+        self.shelf.is_none()
+    }
+
     /// Whether the project is new and still being made.
     fn awaits(&self, tree: &Tree, nesting: u32) -> bool {
         let Some(Arrivals { memory, now_ms, patience, at_rest }) = self.arrivals else { return false };
@@ -222,7 +227,7 @@ impl<'a> Attention<'a> {
 pub(crate) struct Ground {
     pub(crate) roots: Vec<Root>,
     pub(crate) exclude: Exclude,
-    workspace_members: bool,
+    pub(crate) workspace_members: bool,
     problems: Vec<Problem>,
 }
 
@@ -285,7 +290,10 @@ impl Ground {
             arriving: Vec::new(),
             problems: walk.problems,
         };
-        let stopped = gathering.examine_all(stop) || walk.stopped;
+        let errand = Errand { ground: self, attention, stop };
+        let stopped =
+            std::thread::scope(|scope| gathering.examine_all(&mut Examiner::new(scope, errand), stop))
+                || walk.stopped;
         let mut blind = walk.blind;
         blind.extend(gathering.arriving.iter().cloned());
         let awaited = self.roots.iter().filter(|root| matches!(root.found, Found::Nothing));
@@ -331,7 +339,7 @@ struct Gathering<'a> {
 
 impl Gathering<'_> {
     /// Whether it was told to stop.
-    fn examine_all(&mut self, stop: &AtomicBool) -> bool {
+    fn examine_all(&mut self, by: &mut Examiner<'_, '_>, stop: &AtomicBool) -> bool {
         while let Some((tree, nesting)) = self.waiting.pop_front() {
             if stop.load(Ordering::Relaxed) {
                 return true;
@@ -354,17 +362,17 @@ impl Gathering<'_> {
                     self.sightings.extend(members.map(|member| (member.root.clone(), member.clone())));
                     self.sightings.insert(tree.root, known.sighting.clone());
                 }
-                None => self.take(tree, nesting, stop),
+                None => self.take(tree, nesting, by),
             }
         }
         stop.load(Ordering::Relaxed)
     }
 
-    fn take(&mut self, tree: Tree, nesting: u32, stop: &AtomicBool) {
+    fn take(&mut self, tree: Tree, nesting: u32, by: &mut Examiner<'_, '_>) {
         let vcs = tree.control.as_ref().map_or(Vcs::None, |control| control.vcs);
         // Before the examination, so that what happens during it makes another one.
         let stamp = Stamp::of(&tree);
-        let mut examined = self.examine(&tree.root, vcs, stop);
+        let mut examined = self.examine(&tree.root, vcs, by);
         self.take_all_inner(&tree.root, nesting, &examined.submodules, &examined.nested);
         // Of a thousand projects a few are, and the folders of all of them are many.
         let is_hot = self.attention.arrivals.is_none_or(|arrivals| {
@@ -385,8 +393,10 @@ impl Gathering<'_> {
         };
         self.noted.insert(tree.root.clone(), noted);
         let mut evidence = std::mem::take(&mut examined.evidence);
-        evidence.root_path = root_proof(&tree);
-        self.evidence.insert(tree.root.clone(), evidence);
+        if self.attention.is_to_prove() {
+            evidence.root_path = root_proof(&tree);
+            self.evidence.insert(tree.root.clone(), evidence);
+        }
         self.sightings.insert(tree.root.clone(), sighting(tree, vcs, examined));
     }
 
@@ -410,7 +420,9 @@ impl Gathering<'_> {
             left_out: BTreeSet::new(),
         };
         self.noted.insert(root.clone(), noted);
-        self.evidence.insert(root.clone(), member.evidence);
+        if self.attention.is_to_prove() {
+            self.evidence.insert(root.clone(), member.evidence);
+        }
         let told = member.told;
         let examined = Examined {
             name: told.name,
@@ -435,13 +447,8 @@ impl Gathering<'_> {
     }
 
     /// One project that makes the examination panic must not keep the others from being seen.
-    fn examine(&mut self, root: &Path, vcs: Vcs, stop: &AtomicBool) -> Examined {
-        let Attention { rules, shelf, written, .. } = self.attention;
-        let asked = written.and_then(|written| written.get(root));
-        let members = self.ground.workspace_members;
-        let means = Means { exclude: &self.ground.exclude, rules, shelf, asked, members };
-        let examined = AssertUnwindSafe(|| examine(root, vcs, means, stop));
-        catch_unwind(examined).unwrap_or_else(|_| {
+    fn examine(&mut self, root: &Path, vcs: Vcs, by: &mut Examiner<'_, '_>) -> Examined {
+        by.examine(root, vcs).unwrap_or_else(|_| {
             let message = "its examination broke off with a fault of this program";
             self.problems.push(Problem::new(root, ProblemKind::Unreadable, message));
             Examined { name: folder_name(root), warnings: vec![message.to_owned()], ..Examined::default() }
@@ -496,13 +503,19 @@ impl Gathering<'_> {
         for sighting in self.sightings.values_mut() {
             sighting.parent_root =
                 sighting.root.ancestors().skip(1).find(|above| roots.contains(*above)).map(Path::to_path_buf);
+            let is_submodule = self.submodules.contains(&sighting.place);
+            if is_submodule {
+                sighting.kind = ProjectKind::Submodule;
+            }
+            if !self.attention.is_to_prove() {
+                continue;
+            }
             let evidence = self.evidence.entry(sighting.root.clone()).or_default();
             evidence.parent_root_path = Proof::by(match sighting.parent_root {
                 Some(_) => "the project it lies in",
                 None => "it lies in no project",
             });
-            if self.submodules.contains(&sighting.place) {
-                sighting.kind = ProjectKind::Submodule;
+            if is_submodule {
                 evidence.project_type = Proof::by("the project around it has it as a submodule");
                 evidence.members.clear();
             }

@@ -223,6 +223,19 @@ impl Store {
             .map_err(|error| self.inner.writer.noticed(Error::from(error).in_file(&self.inner.file)))
     }
 
+    /// Reads what may be long, each row turned into what is kept of it as it comes. One that cannot be read is left out
+    /// with a warning.
+    pub(crate) async fn read_each<T: Send + Unpin>(
+        &self,
+        query: Query<'_, Sqlite, SqliteArguments>,
+        read: fn(&SqliteRow) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let found = query.map(|row: SqliteRow| row::or_warn(read(&row))).fetch_all(&self.inner.reads).await;
+        let found =
+            found.map_err(|error| self.inner.writer.noticed(Error::from(error).in_file(&self.inner.file)))?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
     /// Writes what ends something or is small. When the disk is full it is done with the room kept for that.
     pub(crate) async fn write<T: Send + 'static>(
         &self,

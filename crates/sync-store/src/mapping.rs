@@ -73,8 +73,7 @@ impl Mappings<'_> {
 
     /// Every mapping of a scope. A row that cannot be read is left out with a warning.
     pub async fn all_in(self, scope: ScopeId) -> Result<Vec<Mapping>, Error> {
-        let rows = self.store.read(sqlx::query(ALL_IN).bind(scope.0)).await?;
-        Ok(rows.iter().filter_map(|found| row::or_warn(row::mapping(found, 0))).collect())
+        self.store.read_each(sqlx::query(ALL_IN).bind(scope.0), |found| row::mapping(found, 0)).await
     }
 
     /// The mapping with this UUID in the cloud.

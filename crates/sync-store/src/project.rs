@@ -1,6 +1,6 @@
 //! The projects that are known on this machine. They belong to the machine, not to a scope.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sync_core::{Change, Entry, LocalId, MachineId, Mapping, Project, ProjectKind, ScopeId, Timestamp};
 
@@ -93,6 +93,7 @@ macro_rules! in_scope {
 
 crate::sql::statements! {
     ALL = concat!("select ", project_columns!(), " from project p order by p.local");
+    ROOTS = "select p.local, p.root from project p where p.presence = 0";
     GET = concat!("select ", project_columns!(), " from project p where p.local = ?1");
     AT_OR_ABOVE = concat!("\
         select ", project_columns!(), "
@@ -118,8 +119,12 @@ crate::sql::statements! {
 impl Projects<'_> {
     /// Every project on record. A row that cannot be read is left out with a warning; a scan finds it again.
     pub async fn all(self) -> Result<Vec<Project>, Error> {
-        let rows = self.store.read(sqlx::query(ALL)).await?;
-        Ok(rows.iter().filter_map(|found| row::or_warn(row::project(found, 0))).collect())
+        self.store.read_each(sqlx::query(ALL), |found| row::project(found, 0)).await
+    }
+
+    /// Where those are that are on disk, in no order.
+    pub async fn roots(self) -> Result<Vec<PathBuf>, Error> {
+        self.store.read_each(sqlx::query(ROOTS), row::root).await
     }
 
     /// One project.

@@ -2,6 +2,8 @@
 //!
 //! What this program did not write, or what was changed on the way, becomes [`Error::Row`] with table, column and row.
 
+use std::path::PathBuf;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
 use sync_core::{
@@ -231,6 +233,12 @@ pub(crate) fn project(row: &SqliteRow, from: usize) -> Result<Project, Error> {
         seen_at: columns.time("seen_at")?,
         born: columns.take("born")?,
     })
+}
+
+/// Reads where a project is: its UUID, its root.
+pub(crate) fn root(row: &SqliteRow) -> Result<PathBuf, Error> {
+    let mut columns = Columns::new(row, 1, "project", uuid_key(row, 0));
+    Ok(path_of(columns.take("root")?))
 }
 
 /// Reads a scope: id, origin, kind, tenant.

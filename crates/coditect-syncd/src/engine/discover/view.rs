@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use sync_core::Presence;
 use sync_scan::{Problem, RootReport, Seen, Task};
 
 use super::station::{RootFound, Station};
@@ -66,11 +65,8 @@ impl Station {
 impl Eye {
     /// Counts the projects below each root.
     pub(super) async fn count(&mut self) {
-        match self.engine.0.store.project().all().await {
-            Ok(known) => {
-                let present = known.into_iter().filter(|project| project.presence == Presence::Present);
-                self.present = present.map(|project| project.root).collect();
-            }
+        match self.engine.0.store.project().roots().await {
+            Ok(roots) => self.present = roots,
             Err(error) => tracing::error!(reason = crate::chain(&error), "projects cannot be counted"),
         }
     }
