@@ -6,22 +6,28 @@
 #![expect(clippy::panic, reason = "a harness says what is wrong by panicking")]
 
 mod apart;
+mod chart;
 mod cloud;
 mod daemon;
 mod dice;
 mod encrypted;
+mod figure;
 mod home;
 mod message;
+mod process;
 mod promise;
 mod proxy;
 mod wait;
 
 pub use apart::{Needs, apart, ran};
+pub use chart::{Axes, Point, Scale, sheet, svg};
 pub use cloud::{Cloud, Stopped};
 pub use daemon::{Daemon, Ended};
 pub use dice::{Dice, asked_for, seed};
 pub use encrypted::Encrypted;
+pub use figure::{Series, float, micros, now, per_second, short, timed};
 pub use home::{Home, Shown, program};
+pub use process::Process;
 pub use promise::{Order, Write, broken};
-pub use proxy::{Mischief, Proxy};
+pub use proxy::{Link, Mischief, Proxy};
 pub use wait::{PATIENCE, until};

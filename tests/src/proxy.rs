@@ -58,6 +58,17 @@ impl Mischief {
     ];
 }
 
+/// Whether there is a way at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Link {
+    /// There is.
+    Up,
+    /// Whoever comes is turned away at once.
+    Refusing,
+    /// Whatever is sent is swallowed, and nothing comes back.
+    Silent,
+}
+
 /// The longest the network is silent on purpose.
 const LONGEST_STALL: Duration = Duration::from_secs(2);
 /// An answer that trickles comes in at most so many pieces, a millisecond apart.
@@ -86,6 +97,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct Plot {
+    link: Link,
     dice: Dice,
     /// What the next requests meet, whatever the dice say.
     next: VecDeque<Mischief>,
@@ -110,7 +122,8 @@ impl Proxy {
     pub fn start(cloud: SocketAddr, seed: u64) -> Self {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let plot = Plot { dice: Dice::new(seed), next: VecDeque::new(), tally: BTreeMap::new() };
+        let plot =
+            Plot { link: Link::Up, dice: Dice::new(seed), next: VecDeque::new(), tally: BTreeMap::new() };
         let shared = Arc::new(Shared {
             cloud,
             chance: AtomicU64::new(0),
@@ -130,6 +143,11 @@ impl Proxy {
     /// From now on so many in a hundred requests meet some mischief; 0 is good weather.
     pub fn weather(&self, percent: u64) {
         self.shared.chance.store(percent, Ordering::SeqCst);
+    }
+
+    /// From now on the way is like this; a request that was swallowed is lost even when it is up again.
+    pub fn link(&self, link: Link) {
+        self.shared.plot().link = link;
     }
 
     /// The next requests meet these, in this order, whatever the weather.
@@ -164,6 +182,10 @@ impl Shared {
                 break;
             }
             let Ok(stream) = stream else { continue };
+            if self.plot().link == Link::Refusing {
+                drop(reset(&stream));
+                continue;
+            }
             let shared = Arc::clone(self);
             // How a connection ends is the business of its two sides.
             let thread = std::thread::spawn(move || drop(shared.serve(stream)));
@@ -186,6 +208,18 @@ impl Shared {
         while self.speaks(&client)? {
             client.set_read_timeout(Some(DEAD))?;
             let Some(request) = Message::read(&mut client)? else { break };
+            let link = self.plot().link;
+            match link {
+                Link::Up => {}
+                Link::Refusing => {
+                    reset(&client)?;
+                    break;
+                }
+                Link::Silent => {
+                    self.wait_while(&client, || self.plot().link == Link::Silent)?;
+                    break;
+                }
+            }
             let fortune = self.plot().throw(self.chance.load(Ordering::SeqCst));
             if !self.pass(&mut client, &request, &fortune)? {
                 break;
@@ -289,8 +323,13 @@ impl Shared {
     #[expect(clippy::disallowed_methods, reason = "the network has no clock but the machine's")]
     fn stall(&self, client: &TcpStream, length: Duration) -> io::Result<bool> {
         let until = Instant::now() + length;
+        self.wait_while(client, || Instant::now() < until)
+    }
+
+    /// Is silent while something is so; whether somebody still waits afterwards.
+    fn wait_while(&self, client: &TcpStream, is: impl Fn() -> bool) -> io::Result<bool> {
         client.set_read_timeout(Some(GLANCE))?;
-        while Instant::now() < until {
+        while is() {
             if self.stopped() {
                 return Ok(false);
             }
@@ -453,6 +492,29 @@ mod tests {
     }
 
     #[test]
+    fn a_way_that_is_down_turns_away_or_swallows_until_it_is_up_again() {
+        let server = Server::start();
+        let proxy = Proxy::start(server.address, 3);
+        let mut kept = TcpStream::connect(proxy.address).unwrap();
+        assert_eq!(ask(&mut kept, DEAD), Seen::Answer(ANSWER.to_owned()));
+        proxy.link(Link::Silent);
+        let mut silent = TcpStream::connect(proxy.address).unwrap();
+        assert_eq!(ask(&mut silent, Duration::from_millis(30)), Seen::Nothing);
+        proxy.link(Link::Refusing);
+        assert_eq!(ask(&mut kept, DEAD), Seen::Reset);
+        let refused = TcpStream::connect(proxy.address);
+        let told = refused.and_then(|mut stream| stream.read(&mut [0])).map_err(|error| error.kind());
+        assert_eq!(told, Err(ErrorKind::ConnectionReset));
+        proxy.link(Link::Up);
+        // What was swallowed is lost.
+        silent.set_read_timeout(Some(DEAD)).unwrap();
+        assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+        let mut again = TcpStream::connect(proxy.address).unwrap();
+        assert_eq!(ask(&mut again, DEAD), Seen::Answer(ANSWER.to_owned()));
+        assert_eq!(server.asked(), 2);
+    }
+
+    #[test]
     fn one_connection_carries_many_requests_in_good_weather() {
         let server = Server::start();
         let proxy = Proxy::start(server.address, 3);
@@ -465,7 +527,12 @@ mod tests {
 
     #[test]
     fn the_same_seed_makes_the_same_weather_and_every_mischief_comes() {
-        let plot = |seed| Plot { dice: Dice::new(seed), next: VecDeque::new(), tally: BTreeMap::new() };
+        let plot = |seed| Plot {
+            link: Link::Up,
+            dice: Dice::new(seed),
+            next: VecDeque::new(),
+            tally: BTreeMap::new(),
+        };
         let thrown = |seed| {
             let mut plot = plot(seed);
             for _ in 0..1_000 {

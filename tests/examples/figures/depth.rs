@@ -1,6 +1,8 @@
 //! What an entry costs by how many wait: as little at a million as at a thousand.
 
-use crate::measure::{Row, short};
+use sync_tests::short;
+
+use crate::measure::Row;
 use crate::store;
 
 pub(crate) fn measure() -> Vec<Row> {

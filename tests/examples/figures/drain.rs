@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coditect_devcloud::dev_token;
-use sync_tests::Daemon;
+use sync_tests::{Daemon, Process, Series, float, micros, per_second, timed};
 use sync_wire::{Call, FlushRequest};
 use uuid::Uuid;
 
 use crate::cloud::{Other, post};
 use crate::drafts::{BATCH, Folders, client, give, quiet_home, whole};
-use crate::measure::{Process, Row, Series, float, micros, per_second, timed};
+use crate::measure::Row;
 use crate::python::Python;
 
 const LONGEST: Duration = Duration::from_mins(5);
@@ -29,7 +29,7 @@ pub(crate) fn measure(folders: &Folders, rounds: usize, python: Option<&Path>) -
             let what = format!("drain of {count}, {cloud}");
             let rate = (daemon.median(), "/s");
             rows.push(Row::beside(&what, rate, "bare client, the same bodies", (bare.median(), "/s")));
-            let used = format!("{} µs of processor each", crate::measure::short(cpu.median()));
+            let used = format!("{} µs of processor each", sync_tests::short(cpu.median()));
             rows.push(Row::alone(format!("{what}: the daemon"), used));
             // It neither gets faster with more nor with a quicker cloud; the limit is its own.
             if let (Some(folder), Start::Dev, 1_000) = (python, start, count) {

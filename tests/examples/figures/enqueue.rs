@@ -6,10 +6,10 @@ use std::sync::Barrier;
 use std::thread;
 
 use coditect_devcloud::dev_token;
-use sync_tests::{Daemon, Home};
+use sync_tests::{Daemon, Home, Series, float, micros, now, per_second};
 
 use crate::drafts::{Folders, client, own_pauses, quiet_home, whole};
-use crate::measure::{Row, Series, float, micros, now, per_second};
+use crate::measure::Row;
 use crate::python::Python;
 use crate::store::{self, Rates};
 

@@ -4,9 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use coditect_devcloud::dev_token;
-use sync_tests::{Cloud, Daemon, Home, until};
+use sync_tests::{Cloud, Daemon, Home, Process, short, until};
 
-use crate::measure::{Process, Row, short};
+use crate::measure::Row;
 
 const PROJECTS: usize = 30;
 const MINUTE: Duration = Duration::from_mins(1);

@@ -7,7 +7,6 @@
 //! Not a test: nothing fails for being slow, but with `--against docs/performance.md` the ratios that got worse than those
 //! recorded there are said at the end, with exit code 1. `docs/performance.md` says how each row is taken.
 
-mod chart;
 mod cloud;
 mod depth;
 mod drafts;
@@ -27,10 +26,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chart::Axes;
 use drafts::Folders;
 use measure::Row;
 use recorded::Recorded;
+use sync_tests::{Axes, Scale, svg};
 
 type Failed = Box<dyn std::error::Error>;
 
@@ -48,12 +47,14 @@ struct Given {
 const DRAWINGS: [Axes; 2] = [
     Axes {
         chart: "callers",
+        scale: Scale::Decades,
         title: "Durable registrations by how many call at once",
         x: "callers",
         y: "registrations a second",
     },
     Axes {
         chart: "depth",
+        scale: Scale::Decades,
         title: "What the queue costs by how many wait",
         x: "entries that wait",
         y: "microseconds",
@@ -86,7 +87,7 @@ fn main() -> Result<ExitCode, Failed> {
     show("idle", &idle::measure)?;
     show("projects", &|| projects::measure(given.tree.as_deref(), given.rounds))?;
     for axes in &DRAWINGS {
-        if let (Some(folder), Some(svg)) = (&given.drawings, chart::svg(axes, &points)) {
+        if let (Some(folder), Some(svg)) = (&given.drawings, svg(axes, &points)) {
             std::fs::write(folder.join(format!("{}.svg", axes.chart)), svg)?;
         }
     }

@@ -7,11 +7,11 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use sync_tests::Daemon;
+use sync_tests::{Daemon, Process, float, now, short};
 use sync_wire::Client;
 
 use crate::drafts::{Folders, client, give, own_pauses, quiet_home};
-use crate::measure::{Process, Row, float, now, short};
+use crate::measure::Row;
 
 const PROJECTS: usize = 1_000;
 const EVERY: Duration = Duration::from_secs(5);

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use coditect_devcloud::dev_token;
 use serde_json::json;
-use sync_tests::{Cloud, Daemon, Home};
+use sync_tests::{Cloud, Daemon, Home, Process, Series, now, short};
 use sync_wire::{Call, Client, EventStream, EventsQuery, Heard, Status};
 
 use crate::drafts::client;
-use crate::measure::{Process, Row, Series, now, short};
+use crate::measure::Row;
 
 /// How many are made where no tree is given.
 const PROJECTS: usize = 1_000;

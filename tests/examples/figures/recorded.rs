@@ -43,7 +43,7 @@ impl Recorded {
                     "{}, beside {}: {} was {before}",
                     ratio.what,
                     ratio.beside,
-                    crate::measure::short(ratio.value)
+                    sync_tests::short(ratio.value)
                 )
             })
         });

@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use coditect_devcloud::dev_token;
-use sync_tests::{Daemon, program};
+use sync_tests::{Daemon, Process, Series, micros, program, timed};
 use sync_wire::{ResolveQuery, Subject};
 
 use crate::cloud::Other;
 use crate::drafts::{Folders, client, quiet_home, whole};
-use crate::measure::{Process, Row, Series, micros, timed};
+use crate::measure::Row;
 
 const PROCESSES: usize = 100;
 const CALLS: usize = 3_000;
@@ -59,7 +59,7 @@ pub(crate) fn measure(folders: &Folders, rounds: usize) -> Vec<Row> {
     }
     daemon.finish();
     let limit = (echoes.median(), "µs");
-    let each = micros(cpu) / crate::measure::float(CALLS * rounds);
+    let each = micros(cpu) / sync_tests::float(CALLS * rounds);
     vec![
         Row::beside(
             "`coditect-sync resolve`, whole process, p50",
@@ -69,7 +69,7 @@ pub(crate) fn measure(folders: &Folders, rounds: usize) -> Vec<Row> {
         ),
         Row::alone(
             "`coditect-sync resolve` beyond `true`",
-            format!("{} ms", crate::measure::short((ours.median() - nothing.median()) / 1e3)),
+            format!("{} ms", sync_tests::short((ours.median() - nothing.median()) / 1e3)),
         ),
         Row::beside(
             "resolve of a UUID, kept connection, p50",
@@ -85,7 +85,7 @@ pub(crate) fn measure(folders: &Folders, rounds: usize) -> Vec<Row> {
         ),
         Row::alone(
             "resolve of a UUID: the daemon",
-            format!("{} µs of processor each", crate::measure::short(each)),
+            format!("{} µs of processor each", sync_tests::short(each)),
         ),
     ]
 }

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
-
-use crate::measure::Series;
+use sync_tests::Series;
 
 /// A line of `name=value`.
 pub(crate) struct Line(String);
