@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeSet, BinaryHeap};
 use std::ffi::OsStr;
+use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType};
 
 use crate::busy::busy;
-use crate::debounce::{Busy, LONGEST_LOCK_MS, Patience};
+use crate::debounce::{AHEAD_MS, Busy, LONGEST_LOCK_MS, Patience};
 use crate::platform;
 use crate::walk::Tree;
 
@@ -27,12 +28,9 @@ pub(crate) fn is_being_made(tree: &Tree, known: &BTreeSet<PathBuf>, now_ms: u64,
     if patience.quiet_ms == 0 || !begun_ms(tree).is_some_and(is_young) {
         return false;
     }
-    let is_recent = |since_ms: u64, span_ms: u64| now_ms.saturating_sub(since_ms) < span_ms;
+    let is_recent = |since_ms: u64, span_ms: u64| now_ms.abs_diff(since_ms) < span_ms;
     match busy(&tree.root) {
-        Busy::No => {
-            let since_ms = now_ms.saturating_sub(patience.quiet_ms);
-            arriving(&tree.root, known, since_ms) != Busy::No
-        }
+        Busy::No => arriving(&tree.root, known, lately(now_ms, patience.quiet_ms)) != Busy::No,
         Busy::Locked { since_ms } => is_recent(since_ms, LONGEST_LOCK_MS),
         Busy::Cloning { active_ms } | Busy::Arriving { active_ms } => {
             is_recent(active_ms.max(begun_ms(tree).unwrap_or(0)), patience.most_ms)
@@ -53,8 +51,13 @@ fn begun_ms(tree: &Tree) -> Option<u64> {
     begun.max()
 }
 
-/// Whether something at `place` changed since `since_ms` by the wall clock, the projects of `known` left out.
-pub(crate) fn arriving(place: &Path, known: &BTreeSet<PathBuf>, since_ms: u64) -> Busy {
+/// The moments by the wall clock at which something changed just now.
+pub(crate) fn lately(now_ms: u64, quiet_ms: u64) -> RangeInclusive<u64> {
+    now_ms.saturating_sub(quiet_ms)..=now_ms.saturating_add(AHEAD_MS)
+}
+
+/// Whether something at `place` changed at such moments, the projects of `known` left out.
+pub(crate) fn arriving(place: &Path, known: &BTreeSet<PathBuf>, lately: RangeInclusive<u64>) -> Busy {
     let mut folders = BinaryHeap::from([(0, place.to_path_buf())]);
     let mut asked = 0;
     while let Some((_, path)) = folders.pop() {
@@ -76,7 +79,7 @@ pub(crate) fn arriving(place: &Path, known: &BTreeSet<PathBuf>, since_ms: u64) -
                 .and_then(|descriptor| rustix::fs::statat(descriptor, name, AtFlags::SYMLINK_NOFOLLOW));
             let Ok(stat) = stat else { continue };
             let changed_ms = changed_ms(&stat);
-            if changed_ms >= since_ms {
+            if lately.contains(&changed_ms) {
                 return Busy::Arriving { active_ms: changed_ms };
             }
             if name != c"." && FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
@@ -127,6 +130,9 @@ mod tests {
         // As if another machine's clock had stamped it.
         check(made_ms - 2 * LONGEST_LOCK_MS, 2_000, false);
         check(made_ms + LONGEST_LOCK_MS + 1, 2 * LONGEST_LOCK_MS, false);
+        // As if the clock had been set back by a minute, and by a year.
+        check(made_ms - 60_000, 2_000, false);
+        check(made_ms - 365 * 24 * 3_600_000, 2_000, false);
     }
 
     #[test]
@@ -142,11 +148,14 @@ mod tests {
         }
         let check = |known: &[&Path], since_ms, expected| {
             let known = known.iter().map(|path| path.to_path_buf()).collect();
-            assert_eq!(arriving(home.path(), &known, since_ms), expected, "{known:?} since {since_ms}");
+            let found = arriving(home.path(), &known, since_ms..=since_ms + AHEAD_MS);
+            assert_eq!(found, expected, "{known:?} since {since_ms}");
         };
         check(&[], stamp(&file), Busy::Arriving { active_ms: stamp(&file) });
         check(&[], stamp(&file) + 1, Busy::No);
         check(&[&home.path().join("a")], stamp(&file), Busy::No);
-        assert_eq!(arriving(Path::new("/nowhere/at/all"), &BTreeSet::new(), 0), Busy::No);
+        // Stamped by a clock that was ahead of this one.
+        check(&[], stamp(&file) - 2 * AHEAD_MS, Busy::No);
+        assert_eq!(arriving(Path::new("/nowhere/at/all"), &BTreeSet::new(), 0..=u64::MAX), Busy::No);
     }
 }

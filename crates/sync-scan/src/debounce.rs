@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 /// How long a lock is believed, in milliseconds: after that whoever held it is gone.
 pub(crate) const LONGEST_LOCK_MS: u64 = 10 * 60 * 1000;
 
+/// As far ahead of the clock as what is changed during a look may lie. What lies further ahead was stamped before the
+/// clock was set back, or by another machine's, and tells nothing of now.
+pub(crate) const AHEAD_MS: u64 = 10_000;
+
 /// How long a place has to be quiet, and how long it may keep us waiting, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
@@ -117,16 +121,21 @@ impl Unrest {
                 (now_ms - locked_ms < LONGEST_LOCK_MS).then_some(again_ms)
             }
             Busy::Cloning { active_ms } => {
-                let last_ms = self.last.max(active_ms.min(now_ms));
+                let last_ms = self.last.max(believed(active_ms, now_ms));
                 (now_ms - last_ms < patience.most_ms).then_some(again_ms)
             }
             // Where something always changes, there would never be a first look.
             Busy::Arriving { active_ms } => {
-                let is_quiet = now_ms - active_ms.min(now_ms) >= patience.quiet_ms;
+                let is_quiet = now_ms - believed(active_ms, now_ms) >= patience.quiet_ms;
                 (!is_quiet && now_ms - self.first < LONGEST_LOCK_MS).then_some(again_ms)
             }
         }
     }
+}
+
+/// When something changed that carries this stamp: now at the latest, and long ago where another clock stamped it.
+fn believed(stamp_ms: u64, now_ms: u64) -> u64 {
+    if stamp_ms > now_ms.saturating_add(AHEAD_MS) { 0 } else { stamp_ms.min(now_ms) }
 }
 
 #[cfg(test)]
@@ -227,8 +236,21 @@ mod tests {
             ],
         );
         check(&[0], &[(599_999, arriving(599_999), Some(601_999)), (601_999, arriving(601_999), None)]);
-        // A stamp from the future counts as now, so ten minutes are the limit.
-        check(&[0], &[(2_000, arriving(9_000_000), Some(4_000)), (600_000, arriving(9_000_000), None)]);
+        // What is changed while it is looked at counts as now.
+        check(&[0], &[(2_000, arriving(11_000), Some(4_000)), (599_000, arriving(600_000), Some(601_000))]);
+    }
+
+    #[test]
+    fn stamps_of_another_clock_keep_nothing_waiting() {
+        let a_year = 365 * 24 * 3_600_000;
+        check(&[0], &[(2_000, Busy::Arriving { active_ms: a_year }, None)]);
+        check(&[0], &[(2_000, Busy::Arriving { active_ms: 2_000 + AHEAD_MS + 1 }, None)]);
+        // A clone is still waited for as long as nothing is known of its progress.
+        let cloning = Busy::Cloning { active_ms: a_year };
+        check(
+            &[0],
+            &[(2_000, cloning, Some(4_000)), (29_999, cloning, Some(31_999)), (30_000, cloning, None)],
+        );
     }
 
     #[test]

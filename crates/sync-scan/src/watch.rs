@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use notify::{Config, ErrorKind, Event, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::arriving::arriving;
+use crate::arriving::{arriving, lately};
 use crate::busy::busy;
 use crate::debounce::{Busy, Debounce, Patience};
 use crate::error::Error;
@@ -224,11 +224,11 @@ impl Watcher {
         // What is there now may be another that is being put in its place.
         known.retain(|root| !inbox.lost.contains(root));
         drop(inbox);
-        let since_ms = now_ms.saturating_sub(quiet_ms);
+        let lately = lately(now_ms, quiet_ms);
         let goes_on = |place: &Path| {
             let at_work = busy(place);
             if at_work == Busy::No && !known.contains(place) {
-                arriving(place, &known, since_ms)
+                arriving(place, &known, lately.clone())
             } else {
                 at_work
             }
