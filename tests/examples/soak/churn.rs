@@ -53,11 +53,6 @@ impl<'s> Churn<'s> {
         churn
     }
 
-    /// Places that have a project now.
-    pub(crate) fn projects(&self) -> usize {
-        self.places.iter().filter(|place| place.project.is_some()).count()
-    }
-
     /// All places.
     pub(crate) fn places(&self) -> Vec<Place> {
         self.places.clone()
