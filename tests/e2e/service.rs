@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -127,6 +128,33 @@ fn a_sandbox_that_is_to_change_and_a_program_that_was_replaced_start_the_daemon_
     until("it says so", || daemon.log().contains("start the daemon again").then_some(()));
     assert_eq!(home.run(&["status"]).code, 0);
     daemon.expecting("start the daemon again").finish();
+}
+
+#[test]
+fn a_fault_of_the_first_moments_is_not_followed_by_the_next_start_at_once() {
+    let (home, _cloud) = world();
+    let path = home.path().join("notify");
+    let ear = UnixDatagram::bind(&path).expect("a socket");
+    ear.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
+    let mut failing = home.command("sh");
+    failing.args(["-c", "ulimit -n 8; exec \"$0\""]).arg(program("coditect-syncd")).stderr(Stdio::piped());
+    let of = failing.output().expect("a shell");
+    assert_eq!(of.status.code(), Some(70), "{}", String::from_utf8_lossy(&of.stderr));
+
+    failing.env("CODITECT_SYNC_MANAGER", "systemd").env("NOTIFY_SOCKET", &path);
+    let mut daemon = failing.spawn().expect("a shell");
+    let mut buffer = [0; 512];
+    let length = ear.recv(&mut buffer).expect("it is told");
+    let said = String::from_utf8_lossy(&buffer[..length]).into_owned();
+    assert!(said.starts_with("STATUS=tries again in ") && said.contains("failed to "), "{said}");
+    assert!(!home.state().join("sync.sock").exists(), "it has ended but for the wait");
+    assert!(daemon.try_wait().expect("its state").is_none(), "it stays");
+    // Whoever stops the service does not wait for that.
+    let id = rustix::process::Pid::from_child(&daemon);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it is there");
+    let stopped = daemon.wait_with_output().expect("it ends");
+    assert_eq!(stopped.status.signal(), Some(15), "{stopped:?}");
+    assert!(String::from_utf8_lossy(&stopped.stderr).contains("coditect-syncd: failed to "), "{stopped:?}");
 }
 
 #[test]

@@ -126,6 +126,25 @@ say "wrong configuration: exit 78, not tried again; service start says why"
 echo '{"cloud_sync": {"api_url": "http://127.0.0.1:9"}}' >.coditect/config/config.json
 expect "runs" coditect-sync service start
 
+# A lack that lasts, and is over at last; it takes more than a minute to see that systemd does not give up.
+if [ -e /out/long ]; then
+    printf '[Service]\nLimitNOFILE=8\n' >"$FILES/$UNIT.d/90-lack.conf"
+    systemctl --user daemon-reload
+    systemctl --user restart --no-block $UNIT
+    begun=$SECONDS
+    tries_again() { case $(shows StatusText) in "tries again in"*"too many open files"* | "tries again in"*"Too many open files"*) ;; *) return 1 ;; esac }
+    until_so "it says what it lacks" tries_again
+    lacks=$(shows StatusText)
+    failed_six_times() { [ "$(shows NRestarts)" -ge 6 ]; }
+    for _ in 1 2 3; do failed_six_times || sleep 20; done
+    until_so "it failed six times" failed_six_times
+    [ $((SECONDS - begun)) -ge 60 ] || fail "it is started again too soon: $(shows NRestarts) times in $((SECONDS - begun)) s"
+    rm "$FILES/$UNIT.d/90-lack.conf"
+    systemctl --user daemon-reload
+    until_so "it runs again by itself" coditect-sync --quiet status
+    say "no descriptors: \"$lacks\"; started again $(shows NRestarts) times, and runs by itself when there are some"
+fi
+
 before=$(pid)
 expect "installed and runs" coditect-sync service install --socket-activated
 [ "$(pid)" != "$before" ] || fail "it still runs with a socket of its own"

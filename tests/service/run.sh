@@ -3,6 +3,7 @@
 # machine's root, with a user manager for a user made up for it. Nothing of it is left when it ends.
 #
 #   run.sh PROGRAMS OUT        PROGRAMS: the folder of coditect-syncd and coditect-sync; OUT: an empty folder for the log
+#   run.sh PROGRAMS OUT long   with what takes more than a minute: systemd's patience with a daemon that lacks something
 #   run.sh --can               ends well where it can be done, else says what is missing
 #
 # Needs root, unshare (util-linux), systemd from 252 on, overlayfs and a mounted cgroup2.
@@ -32,6 +33,7 @@ can() {
 outside() {
     local programs out status=0
     programs=$(readlink -f "$1"); out=$(readlink -f "$2")
+    if [ "${3:-}" = long ]; then LIMIT=300 && touch "$out/long"; fi
     work=$(mktemp -d /tmp/coditect-service.XXXXXX)
     group=$(groups)/coditect-service.$$
     mkdir "$group"

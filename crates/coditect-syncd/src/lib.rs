@@ -21,6 +21,7 @@ mod memory;
 mod network;
 mod places;
 mod program;
+mod respite;
 mod sandbox;
 mod service;
 mod signals;
@@ -31,6 +32,7 @@ mod wake;
 pub use args::{Args, Command};
 pub use boot::run;
 pub use fatal::Fatal;
+pub use respite::Respite;
 
 /// An error's text followed by its causes', the only place that prints chains.
 pub fn chain(error: &dyn std::error::Error) -> String {

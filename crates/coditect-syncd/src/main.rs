@@ -4,9 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
-use coditect_syncd::{Args, Fatal, run};
+use coditect_syncd::{Args, Fatal, Respite, run};
 
 fn main() -> ExitCode {
+    let respite = Respite::begin();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return Fatal::usage(&error),
@@ -15,6 +16,10 @@ fn main() -> ExitCode {
     let lived = catch_unwind(AssertUnwindSafe(|| run(args)));
     match lived.unwrap_or_else(|panic| Err(Fatal::panicked(&*panic))) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fatal) => fatal.report(),
+        Err(fatal) => {
+            let code = fatal.report();
+            respite.after(&fatal);
+            code
+        }
     }
 }
