@@ -1,10 +1,12 @@
 """Keeps what the property-based tester asks for short and at home.
 
 A request may ask the daemon to wait ten minutes, and it would; and a path may be the root of the machine's files, which is
-nobody's to be searched by a test. What the description does not allow is passed on as it is: it has to be refused.
+nobody's to be searched by a test. Every second path is that of a folder that is there, else nearly all would be refused for
+want of one. What the description does not allow is passed on as it is: it has to be refused.
 """
 
 import os
+import zlib
 
 import schemathesis
 
@@ -12,11 +14,13 @@ LONGEST_MS = 100
 LONGEST_WAIT = 600_000
 LONGEST_PATH = 3_000
 ROOT = os.environ["CODITECT_API_ROOT"]
+PROJECTS = [ROOT + "/sample", ROOT + "/more/rust", ROOT + "/more/web"]
 
 
 def at_home(path):
     if isinstance(path, str) and path.startswith(("/", "%2F", "%2f")) and len(path) < LONGEST_PATH:
-        return ROOT + path
+        number = zlib.crc32(path.encode("utf-8", "surrogatepass"))
+        return PROJECTS[number // 2 % len(PROJECTS)] if number % 2 else ROOT + path
     return path
 
 

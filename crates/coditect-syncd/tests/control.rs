@@ -123,6 +123,30 @@ fn what_is_asked_for_without_a_body_is_done() {
 }
 
 #[test]
+fn a_pause_is_taken_as_far_as_its_description_goes_and_no_further() {
+    let daemon = Daemon::start();
+    let described = &get(daemon.socket(), "/v1/openapi.json").json()["components"]["schemas"]["PauseRequest"]
+        ["properties"];
+    let bound = |field: &str, of: &str| described[field][of].as_u64().expect(of);
+    let (least, most) = (bound("for_ms", "minimum"), bound("for_ms", "maximum"));
+    let longest = usize::try_from(bound("reason", "maxLength")).expect("a length");
+    for (body, status) in [
+        (json!({"for_ms": least}), 200),
+        (json!({"for_ms": most}), 200),
+        (json!({"for_ms": 354.0}), 200),
+        (json!({"for_ms": 354.5}), 400),
+        (json!({"for_ms": least - 1}), 400),
+        (json!({"for_ms": most + 1}), 400),
+        (json!({"reason": "\u{e9}".repeat(longest)}), 200),
+        (json!({"reason": "x".repeat(longest + 1)}), 400),
+        (json!({"reason": "two\nlines"}), 400),
+        (json!({"reason": "a \u{85} of the second kind"}), 400),
+    ] {
+        assert_eq!(post(daemon.socket(), "/v1/pause", &body.to_string()).status, status, "{body}");
+    }
+}
+
+#[test]
 fn what_cannot_be_understood_is_refused_with_a_problem_that_says_why() {
     let daemon = Daemon::start();
     for (bytes, status, code, words) in malformed() {
@@ -211,6 +235,13 @@ fn malformed() -> Vec<(Vec<u8>, u16, &'static str, &'static str)> {
             bad,
             "projects[1]: `root_path` is `b`",
         ),
+        (
+            request("POST", "/v1/projects/sync", r#"{"projects": [{"root_path": "/a", "wait_ms": 600001}]}"#),
+            400,
+            bad,
+            "projects[0]: `wait_ms` is 600001",
+        ),
+        (line("GET /v1/projects/sync"), 405, "method_not_allowed", "takes POST"),
         (request("POST", "/v1/discovery/scan", r#"{"paths": ["a"]}"#), 400, bad, "paths[0]"),
         (request("POST", "/v1/import", r#"{"from": "a"}"#), 400, bad, "from"),
         (

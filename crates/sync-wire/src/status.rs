@@ -221,10 +221,12 @@ pub struct Ready {
 #[serde(deny_unknown_fields)]
 pub struct PauseRequest {
     /// For how long, in milliseconds, at most 30 days; without it until somebody resumes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::whole::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2_592_000_000_u64))]
     pub for_ms: Option<u64>,
     /// Why, for whoever looks at the status; one line of at most 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$"), length(max = 200))]
     pub reason: Option<String>,
 }
 

@@ -69,7 +69,11 @@ pub(super) async fn sync(question: Question) -> Result<Reply, Box<Problem>> {
         .into_iter()
         .enumerate()
         .map(|(index, project)| {
-            draft(project).map_err(|why| bad_request(format!("projects[{index}]: {why}")))
+            // Not used, but a mistake is a mistake.
+            read::longest(project.wait_ms)
+                .map_err(|why| format!("`wait_ms` {why}"))
+                .and_then(|_| draft(project))
+                .map_err(|why| bad_request(format!("projects[{index}]: {why}")))
         })
         .collect::<Result<Vec<_>, _>>()?;
     let registered = if drafts.is_empty() {

@@ -220,10 +220,14 @@ pub(super) fn absolute(path: &Path) -> Result<(), String> {
 
 /// Passes a wait that the daemon is ready to wait; nothing is no wait.
 pub(super) fn wait(wait_ms: Option<u64>) -> Result<Duration, Box<Problem>> {
+    longest(wait_ms).map_err(|why| bad_request(format!("`wait_ms` {why}")))
+}
+
+/// The same, or only what is wrong with it.
+pub(super) fn longest(wait_ms: Option<u64>) -> Result<Duration, String> {
     let wait = Duration::from_millis(wait_ms.unwrap_or(0));
     if wait > limits::WAIT {
-        let most = millis(limits::WAIT);
-        return Err(bad_request(format!("`wait_ms` is {}, more than {most}", wait.as_millis())));
+        return Err(format!("is {}, more than {}", wait.as_millis(), millis(limits::WAIT)));
     }
     Ok(wait)
 }

@@ -144,8 +144,10 @@ pub(super) enum Found<'path> {
 /// Finds the route of a request.
 pub(super) fn find<'path>(method: &str, path: &'path str) -> Found<'path> {
     let asked = if method == "HEAD" { "GET" } else { method };
+    // A path that is a route's own is no other's parameter, whatever the method.
+    let plain = ROUTES.iter().any(|route| route.segment.is_none() && route.path == path);
     let mut others = Vec::new();
-    for route in ROUTES {
+    for route in ROUTES.iter().filter(|route| !plain || route.path == path) {
         match matched(route.path, path) {
             Some(segment) if route.method == asked => return Found::Route(route, segment),
             Some(_) => others.push(route.method),
@@ -196,7 +198,10 @@ mod tests {
         check("GET", "/v1/status", "status");
         check("HEAD", "/v1/status", "status");
         check("POST", "/v1/projects/sync", "registerProjects");
-        check("GET", "/v1/projects/sync", "showProject sync");
+        check("GET", "/v1/projects/sync", "POST");
+        check("OPTIONS", "/v1/projects/sync", "POST");
+        check("GET", "/v1/projects/synced", "showProject synced");
+        check("GET", "/v1/projects/{local_uuid}", "showProject {local_uuid}");
         check("DELETE", "/v1/queue/items/7", "dropQueueItem 7");
         check("POST", "/v1/queue/items/7/retry", "retryQueueItem 7");
         check("PUT", "/v1/queue/items/7", "GET, DELETE, HEAD");
