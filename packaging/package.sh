@@ -9,6 +9,7 @@
 #   formula       the Homebrew formula of the source
 #   unit          prints the packaged systemd user unit
 #   reproducible  makes it all once more in another folder and compares every byte
+#   next          the deb and the rpm of the last commit under the next version's name, in target/next: something to upgrade to
 #
 # The results and their checksums are in target/dist. Needs git, cargo, a C compiler and python3; `deb` needs dpkg-deb, `rpm`
 # needs rpmbuild, and both readelf. The same commit gives the same bytes wherever, whenever and by whomever it is built with
@@ -26,7 +27,9 @@ version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Carg
 dist=$root/target/dist
 stage=$dist/stage
 profile=${PROFILE:-release}
-built=$root/target/${profile/dev/debug}
+# Where the programs are built; a folder that another checkout has built in has what it needs of others already.
+build=${BUILD:-$root/target}
+built=$build/${profile/dev/debug}
 work=$dist/work
 if [[ -z "${SOURCE_DATE_EPOCH:-}" ]]; then
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
@@ -62,7 +65,7 @@ packed() {
 make_programs() {
     needs cargo rustc
     if [[ $profile == dev ]]; then
-        CARGO_TARGET_DIR="$root/target" cargo build --locked "${programs[@]/#/--package=}"
+        CARGO_TARGET_DIR="$build" cargo build --locked "${programs[@]/#/--package=}"
         return
     fi
     local cargo_home=${CARGO_HOME:-$HOME/.cargo} separator=$'\x1f'
@@ -76,7 +79,7 @@ make_programs() {
     local flags
     flags=$(IFS=$separator; printf '%s' "${rust[*]}")
     env -u RUSTFLAGS CARGO_ENCODED_RUSTFLAGS="$flags" CFLAGS="${c[*]} ${CFLAGS:-}" CARGO_INCREMENTAL=0 \
-        CARGO_TARGET_DIR="$root/target" \
+        CARGO_TARGET_DIR="$build" \
         cargo build --release --locked "${programs[@]/#/--package=}"
 }
 
@@ -247,6 +250,22 @@ compare_builds() {
     say 'both builds are equal, byte for byte'
 }
 
+# The last commit with a higher version and nothing else changed, packed from a clone of its own.
+make_next() {
+    local clone=$root/target/next/clone next=${version%.*}.$((${version##*.} + 1))
+    rm -rf "$root/target/next"
+    git clone --quiet --no-hardlinks "$root" "$clone"
+    sed -i "/^\[workspace.package\]/,/^\[/s/^version = .*/version = \"$next\"/" "$clone/Cargo.toml"
+    (cd "$clone" && cargo update --quiet --offline --workspace)
+    local kind
+    for kind in deb rpm; do
+        BUILD=$build "$clone/packaging/package.sh" "$kind" >/dev/null
+    done
+    mv "$clone"/target/dist/*.{deb,rpm} "$root/target/next/"
+    rm -rf "$clone"
+    ls "$root/target/next"
+}
+
 make_all() {
     rm -rf "$dist"
     mkdir -p "$dist" "$work"
@@ -283,6 +302,7 @@ case "${1:-}" in
         ;;
     all) make_all ;;
     reproducible) compare_builds ;;
+    next) make_next ;;
     *)
         sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2
         exit 64

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Tries the packages as somebody would who sees them for the first time: in a Debian that has nothing else, as an ordinary user.
 #
-#   packaging/try.sh [target/dist/coditect-sync_…_amd64.deb]     installs, uses, kills, upgrades, removes and purges the .deb, by
-#                                                                hand and under a real systemd user manager
-#   packaging/try.sh target/dist/coditect-sync-….rpm             the files and scripts of the .rpm, with rpm --root
+#   packaging/try.sh [target/dist/coditect-sync_…_amd64.deb [NEWER.deb]]     installs, uses, kills, upgrades, removes and purges
+#                                                                the .deb, by hand and under a real systemd user manager
+#   packaging/try.sh target/dist/coditect-sync-….rpm [NEWER.rpm] the files and scripts of the .rpm, with rpm --root
+#
+# With a newer one of another version (`packaging/package.sh next` makes it) there is an upgrade in place while registrations
+# wait for a cloud that is off, the way back to the older one, and an older one before data of a newer kind.
 #
 # Needs root, debootstrap and a mirror of Debian the first time; the clean root is kept in target/try. The network is cut off
 # while the package is tried. Without root or debootstrap it says SKIPPED and ends well; without cgroup2 it leaves out the part
@@ -83,6 +86,16 @@ try_rpm() {
     chroot "$new" /usr/bin/coditect-syncd --version
     say 'install again, as an upgrade does'
     rpm "${flags[@]}" --nosignature -U --force "$package"
+    if [[ -n ${2:-} ]]; then
+        say 'upgrade, and the way back'
+        local one
+        for one in "$(realpath "$2")" "$package"; do
+            rpm "${flags[@]}" --nosignature -U --oldpackage "$one"
+            rpm --root "$new" --dbpath /var/lib/rpm -V --nodeps coditect-sync && echo 'every file is as the package says'
+            rpm --root "$new" --dbpath /var/lib/rpm -q coditect-sync
+            chroot "$new" /usr/bin/coditect-syncd --version
+        done
+    fi
     say 'remove'
     rpm "${flags[@]}" -e coditect-sync
     find "$root/upper" -path '*coditect*' ! -type c | sed 's/^/left: /'
@@ -97,6 +110,9 @@ enter() {
     mount -t tmpfs none "$new/run" -o mode=755
     mount --rbind /dev "$new/dev"
     cp "$1" "$new/tmp/coditect-sync.deb"
+    if [[ -n ${2:-} ]]; then
+        cp "$2" "$new/tmp/newer.deb"
+    fi
     mkdir -p "$new/sys/fs/cgroup"
     if [[ -n ${HAS_CGROUP:-} ]]; then
         mount -t cgroup2 none "$new/sys/fs/cgroup"
@@ -236,6 +252,69 @@ try_deb() {
     say 'the .deb is in order: nothing is left but data'
 }
 
+# One cloud for the whole trial, which remembers what it was told.
+cloud_on() {
+    by_ada 'exec coditect-devcloud --listen 127.0.0.1:8787 --database cloud.db' >/dev/null &
+    cloud=$!
+    until_so 'the cloud listens' 'coditect-devcloud --version && bash -c "exec 3<>/dev/tcp/127.0.0.1/8787"'
+}
+
+cloud_off() {
+    kill "$cloud"
+    wait "$cloud" || true
+}
+
+version_of() { by_ada 'coditect-sync --json status' | sed -n 's/^ *"version": "\(.*\)",*$/\1/p' | head -n 1; }
+
+waiting() { by_ada 'coditect-sync --json queue' | tr -d ' \n' | grep -o '"\(ready\|delayed\|in_flight\|parked\)":[0-9]*' | awk -F: '{ sum += $2 } END { print sum + 0 }'; }
+
+# From one version to the next and back, with registrations waiting for a cloud that is off.
+try_versions() {
+    local uuid=$1 before older newer database=/home/ada/.local/state/coditect-sync/sync.db kind
+    older=$(version_of)
+    say "upgraded from $older while the cloud is off and two registrations wait"
+    cloud_off
+    types 'mkdir -p PROJECTS/loom PROJECTS/mill && printf "[package]\nname = \"loom\"\n" | tee PROJECTS/loom/Cargo.toml >PROJECTS/mill/Cargo.toml'
+    until_so 'both wait' '[ "$(coditect-sync --json projects | grep -c "\"pending\"")" = 2 ]'
+    [[ $(waiting) == 2 ]] || fail "$(waiting) wait, not 2"
+    wants 0 coditect-sync queue
+    before=$(pid_of_daemon)
+    by_root dpkg --install /tmp/newer.deb
+    until_another "$before"
+    newer=$(version_of)
+    [[ $newer != "$older" ]] || fail "the daemon is still of version $older"
+    [[ $(waiting) == 2 ]] || fail "$(waiting) wait, not 2"
+    wants 0 coditect-sync --version
+    wants 0 coditect-sync status
+    [[ $(by_ada 'coditect-sync resolve PROJECTS/engine') == "$uuid" ]] || fail 'another UUID'
+    cloud_on
+    until_so 'what waited is delivered' 'coditect-sync resolve PROJECTS/loom && coditect-sync resolve PROJECTS/mill'
+    [[ $(waiting) == 0 ]] || fail "$(waiting) wait still"
+    wants 0 coditect-sync projects
+
+    say "back from $newer to $older"
+    before=$(pid_of_daemon)
+    by_root dpkg --install /tmp/coditect-sync.deb
+    until_another "$before"
+    [[ $(version_of) == "$older" ]] || fail "the daemon is of version $(version_of)"
+    wants 0 coditect-sync projects
+    [[ $(by_ada 'coditect-sync resolve PROJECTS/engine') == "$uuid" ]] || fail 'another UUID'
+
+    say 'an older version before data of a newer kind'
+    wants 0 coditect-sync service stop
+    # SQLite's `user_version`, four bytes at this place of the file, is the version of the tables.
+    kind=$(od --address-radix=n --format=u1 --skip-bytes=63 --read-bytes=1 "$database" | tr -d ' ')
+    printf '\x63' | dd of="$database" bs=1 seek=63 conv=notrunc status=none
+    cp "$database" /tmp/as-it-was
+    wants 1 coditect-sync service start
+    wants 1 coditect-sync doctor
+    by_ada 'systemctl --user show coditect-sync --property=ExecMainStatus,NRestarts'
+    cmp "$database" /tmp/as-it-was || fail 'data of a newer kind was changed'
+    printf "\\x$(printf %02x "$kind")" | dd of="$database" bs=1 seek=63 conv=notrunc status=none
+    wants 0 coditect-sync service start
+    [[ $(by_ada 'coditect-sync resolve PROJECTS/engine') == "$uuid" ]] || fail 'another UUID'
+}
+
 # The same daemon under a real user manager: installed, killed and brought back, upgraded, uninstalled.
 try_service() {
     local uuid=$1 uid pid before
@@ -253,7 +332,7 @@ try_service() {
     wants 0 'systemctl --user --version | head -n 1'
 
     say 'a cloud, and its token'
-    by_ada 'exec coditect-devcloud --listen 127.0.0.1:8787' >/dev/null &
+    cloud_on
     types 'mkdir -p .coditect/config && echo "{\"cloud_sync\": {\"api_url\": \"http://127.0.0.1:8787\"}}" >.coditect/config/config.json'
     types 'chmod 600 .coditect/config/config.json && coditect-devcloud --print-token | coditect-sync auth set-token'
 
@@ -278,6 +357,10 @@ try_service() {
     until_another "$before"
     wants 0 'coditect-sync resolve PROJECTS/engine'
 
+    if [[ -e /tmp/newer.deb ]]; then
+        try_versions "$uuid"
+    fi
+
     say 'service uninstall'
     wants 0 coditect-sync service uninstall
     wants 69 coditect-sync status
@@ -291,9 +374,11 @@ try_service() {
 }
 
 case ${1:-} in
-    *.rpm) try_rpm "$1" ;;
+    *.rpm) try_rpm "$@" ;;
     *)
-        enter "$(realpath "${1:-$(ls target/dist/*.deb)}")"
+        newer=
+        [[ -z ${2:-} ]] || newer=$(realpath "$2")
+        enter "$(realpath "${1:-$(ls target/dist/*.deb)}")" "$newer"
         try_deb
         ;;
 esac
