@@ -232,7 +232,7 @@ try_deb() {
     wants 0 coditect-sync stop
 
     if [[ -n ${HAS_CGROUP:-} ]]; then
-        try_service "$uuid"
+        try_service
     else
         say 'SKIPPED: the part with a user manager, because there is no cgroup2 here'
     fi
@@ -255,27 +255,28 @@ try_deb() {
 # One cloud for the whole trial, which remembers what it was told.
 cloud_on() {
     by_ada 'exec coditect-devcloud --listen 127.0.0.1:8787 --database cloud.db' >/dev/null &
-    cloud=$!
     until_so 'the cloud listens' 'coditect-devcloud --version && bash -c "exec 3<>/dev/tcp/127.0.0.1/8787"'
 }
 
 cloud_off() {
-    kill "$cloud"
-    wait "$cloud" || true
+    # The kernel knows a process by the first fifteen letters of its name; in here there is no other of that name.
+    kill "$(grep -lx coditect-devclo /proc/[0-9]*/comm | cut -d/ -f3)"
+    until_so 'the cloud is gone' '! grep -qx coditect-devclo /proc/[0-9]*/comm'
 }
 
-version_of() { by_ada 'coditect-sync --json status' | sed -n 's/^ *"version": "\(.*\)",*$/\1/p' | head -n 1; }
+version_of() { by_ada 'coditect-sync --json status' | grep -o '"version": *"[^"]*"' | head -n 1 | cut -d'"' -f4; }
 
 waiting() { by_ada 'coditect-sync --json queue' | tr -d ' \n' | grep -o '"\(ready\|delayed\|in_flight\|parked\)":[0-9]*' | awk -F: '{ sum += $2 } END { print sum + 0 }'; }
 
 # From one version to the next and back, with registrations waiting for a cloud that is off.
 try_versions() {
-    local uuid=$1 before older newer database=/home/ada/.local/state/coditect-sync/sync.db kind
+    local uuid before older newer database=/home/ada/.local/state/coditect-sync/sync.db kind
+    uuid=$(by_ada 'coditect-sync resolve PROJECTS/engine')
     older=$(version_of)
     say "upgraded from $older while the cloud is off and two registrations wait"
     cloud_off
     types 'mkdir -p PROJECTS/loom PROJECTS/mill && printf "[package]\nname = \"loom\"\n" | tee PROJECTS/loom/Cargo.toml >PROJECTS/mill/Cargo.toml'
-    until_so 'both wait' '[ "$(coditect-sync --json projects | grep -c "\"pending\"")" = 2 ]'
+    until_so 'both wait' '[ "$(coditect-sync --json projects | grep -o "\"pending\"" | wc -l)" = 2 ]'
     [[ $(waiting) == 2 ]] || fail "$(waiting) wait, not 2"
     wants 0 coditect-sync queue
     before=$(pid_of_daemon)
@@ -317,7 +318,7 @@ try_versions() {
 
 # The same daemon under a real user manager: installed, killed and brought back, upgraded, uninstalled.
 try_service() {
-    local uuid=$1 uid pid before
+    local uid pid before
     uid=$(id -u ada)
     say 'a user manager, as a login starts one'
     install -d -m 755 /run/user /run/systemd/system
@@ -358,7 +359,7 @@ try_service() {
     wants 0 'coditect-sync resolve PROJECTS/engine'
 
     if [[ -e /tmp/newer.deb ]]; then
-        try_versions "$uuid"
+        try_versions
     fi
 
     say 'service uninstall'
