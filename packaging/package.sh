@@ -236,7 +236,7 @@ sums() {
 # Makes everything of the last commit, and makes it again from nothing in a clone elsewhere, with another time zone and umask.
 compare_builds() {
     git diff --quiet HEAD || fail 'there are uncommitted changes, which a clone does not have'
-    local elsewhere
+    # Not local: it is needed at the very end.
     elsewhere=$(mktemp -d)
     trap 'rm -rf "$elsewhere"' EXIT
     make_all >"$elsewhere/first"
