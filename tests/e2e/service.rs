@@ -158,6 +158,23 @@ fn a_fault_of_the_first_moments_is_not_followed_by_the_next_start_at_once() {
 }
 
 #[test]
+fn a_service_that_meets_data_of_a_newer_version_says_so_in_its_log_and_leaves_it() {
+    let (home, _cloud) = world();
+    Daemon::start(&home).finish();
+    // SQLite's `user_version`, which is the version of the tables, ends there.
+    let database = home.state().join("sync.db");
+    let mut content = fs::read(&database).expect("it is there");
+    content[63] = 99;
+    fs::write(&database, &content).expect("it is ours");
+    let mut command = home.command(program("coditect-syncd"));
+    let ended = command.env("CODITECT_SYNC_MANAGER", "systemd").output().expect("the daemon");
+    assert_eq!(ended.status.code(), Some(78), "{ended:?}");
+    let logged = home.run(&["logs"]).stdout;
+    assert!(logged.contains("ERROR") && logged.contains("newer version"), "{logged}");
+    assert!(fs::read(&database).expect("it is there") == content, "it was changed");
+}
+
+#[test]
 fn launchd_is_told_a_success_where_another_start_would_not_help() {
     let (home, _cloud) = world();
     let under = |manager: &str, args: &[&str]| {

@@ -119,8 +119,8 @@ fn run_under(manager: Option<Manager>, args: Args, environment: Environment) -> 
     signals.end();
     match &result {
         Err(Fatal::Fault(said)) => tracing::error!("{said}"),
-        // launchd is told that it succeeded; the log is where a person looks for why it did not.
-        Err(Fatal::Config(lines)) if manager == Some(Manager::Launchd) => {
+        // Nobody reads what a service says on stderr: the log is where a person looks, and `service start` as well.
+        Err(Fatal::Config(lines)) if manager.is_some() => {
             for line in lines {
                 tracing::error!("{line}");
             }

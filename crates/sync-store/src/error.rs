@@ -20,7 +20,9 @@ pub enum Error {
         file: PathBuf,
     },
     /// A newer version of this program wrote the file. It was not touched.
-    #[error("open the database: its schema is version {found}, and this program knows only up to {known}")]
+    #[error(
+        "open the database: a newer version of this program wrote it (schema {found}, known up to {known}); install that again"
+    )]
     Newer {
         /// The version in the file.
         found: i64,
