@@ -26,6 +26,7 @@ use crate::sandbox::{Sandbox, Wish};
 use crate::service::{Manager, Service};
 use crate::stop::Stop;
 use crate::supervisor::{Fault, Supervisor};
+use crate::surroundings::Around;
 use crate::{chain, control, dev, inspect, machine, memory, places, signals};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -188,6 +189,7 @@ impl Life {
             stop: self.stop.clone(),
             unclean,
             sandbox: self.sandbox.clone(),
+            around: Around::here(),
         })
         .await
         .map_err(|error| Fatal::Fault(format!("failed to {}", chain(&error))))?;

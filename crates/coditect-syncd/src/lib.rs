@@ -27,6 +27,7 @@ mod service;
 mod signals;
 mod stop;
 mod supervisor;
+mod surroundings;
 mod wake;
 
 pub use args::{Args, Command};

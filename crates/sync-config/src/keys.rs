@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::address;
 use crate::given::{Base, Given, Refused};
-use crate::schema::{Config, LogFormat, LogLevel, Sandbox};
+use crate::schema::{Config, LogFormat, LogLevel, OnBattery, OnMetered, Sandbox};
 use crate::secret::Secret;
 
 /// The beginning of every environment variable that stands for a key.
@@ -159,6 +159,16 @@ pub(crate) const KEYS: &[Key] = &[
     }),
     key("sync_daemon.legacy_import", |config, given, _| {
         config.sync_daemon.legacy_import = given.truth()?;
+        Ok(())
+    }),
+    key("sync_daemon.on_battery", |config, given, _| {
+        let choices = [("go_on", OnBattery::GoOn), ("spare", OnBattery::Spare), ("pause", OnBattery::Pause)];
+        config.sync_daemon.on_battery = given.choice(&choices)?;
+        Ok(())
+    }),
+    key("sync_daemon.on_metered", |config, given, _| {
+        config.sync_daemon.on_metered =
+            given.choice(&[("go_on", OnMetered::GoOn), ("pause", OnMetered::Pause)])?;
         Ok(())
     }),
     key("sync_daemon.sandbox", |config, given, _| {

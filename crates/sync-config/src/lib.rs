@@ -25,6 +25,7 @@ pub use origin::Origin;
 pub use places::{PlaceFlags, Places};
 pub use problem::Problem;
 pub use schema::{
-    CloudSync, Config, CredentialSource, Discovery, Log, LogFormat, LogLevel, Sandbox, SyncDaemon, schema,
+    CloudSync, Config, CredentialSource, Discovery, Log, LogFormat, LogLevel, OnBattery, OnMetered, Sandbox,
+    SyncDaemon, schema,
 };
 pub use secret::Secret;

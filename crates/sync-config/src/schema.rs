@@ -145,6 +145,10 @@ pub struct SyncDaemon {
     pub queue_max_items: u32,
     /// Whether the queue and cache of the Python client are taken over.
     pub legacy_import: bool,
+    /// What is done while the machine runs on its battery.
+    pub on_battery: OnBattery,
+    /// What is done while the network costs by the byte, as `NetworkManager` knows it.
+    pub on_metered: OnMetered,
     /// What keeps the daemon from writing outside of its own folders; a change takes effect at the next start.
     pub sandbox: Sandbox,
     /// The daemon's log.
@@ -159,10 +163,36 @@ impl Default for SyncDaemon {
             shutdown_grace: Duration::from_secs(10),
             queue_max_items: 100_000,
             legacy_import: true,
+            on_battery: OnBattery::Spare,
+            on_metered: OnMetered::GoOn,
             sandbox: Sandbox::Auto,
             log: Log::default(),
         }
     }
+}
+
+/// What is done while the machine runs on its battery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum OnBattery {
+    /// The same as on mains.
+    GoOn,
+    /// Looks that can wait are four times as far apart, and there are none while the battery is under 20 %.
+    Spare,
+    /// Nothing is sent, and only what changes is looked at.
+    Pause,
+}
+
+/// What is done while the network costs by the byte.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum OnMetered {
+    /// The same as otherwise: a registration is a few hundred bytes.
+    GoOn,
+    /// Nothing is sent.
+    Pause,
 }
 
 /// What keeps the daemon from writing outside of its own folders.

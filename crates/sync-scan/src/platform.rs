@@ -1,5 +1,7 @@
 //! What differs between Linux and macOS: how a folder is opened, named and bounded.
 
+mod power;
+
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io;
@@ -8,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use sync_core::Place;
+
+pub use power::{POWER_SUPPLIES, is_loaded, power, step_back};
 
 /// Opens a folder for listing; the last part of the path must not be a link.
 pub(crate) fn open_folder(path: &Path) -> io::Result<File> {
@@ -199,53 +203,6 @@ pub(crate) fn most_watches_inside() -> usize {
     allowed.map_or(MOST, |allowed| (allowed / 8).min(MOST))
 }
 
-/// Lets other programs go before the calling thread from now on; `niceness` is 1 to 19.
-///
-/// Where the system knows priorities of processes only, nothing happens.
-pub fn step_back(niceness: u8) {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, i32::from(niceness.clamp(1, 19))) {
-        tracing::debug!(%error, "the priority of a thread cannot be lowered");
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _: u8 = niceness;
-}
-
-/// What speaks against work that can wait.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Strain {
-    /// The machine runs on its battery.
-    pub battery: bool,
-    /// More threads want to run than there are processors.
-    pub load: bool,
-}
-
-/// How the machine stands, where the system tells.
-pub fn strain() -> Strain {
-    Strain { battery: is_on_battery(Path::new("/sys/class/power_supply")), load: is_loaded() }
-}
-
-/// Whether there is a power supply of the mains and none of them is connected.
-fn is_on_battery(supplies: &Path) -> bool {
-    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
-    let mains: Vec<bool> = std::fs::read_dir(supplies)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok)
-        .filter(|supply| read(supply.path().join("type")).trim() == "Mains")
-        .map(|supply| read(supply.path().join("online")).trim() == "1")
-        .collect();
-    !mains.is_empty() && !mains.contains(&true)
-}
-
-fn is_loaded() -> bool {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let told = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let running = told.split_ascii_whitespace().nth(3).and_then(|text| text.split('/').next()?.parse().ok());
-    // The one that asks is among those that run.
-    running.is_some_and(|running: usize| running > processors + 1)
-}
-
 /// What raises the system's limit on watches, for people.
 pub(crate) fn watch_limit_hint() -> String {
     if cfg!(target_os = "linux") {
@@ -263,26 +220,6 @@ pub(crate) fn watch_limit_hint() -> String {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_machine_runs_on_its_battery_when_no_mains_is_connected() {
-        let check = |supplies: &[(&str, &str, &str)], expected| {
-            let home = tempfile::tempdir().unwrap();
-            for (name, kind, online) in supplies {
-                let folder = home.path().join(name);
-                std::fs::create_dir(&folder).unwrap();
-                std::fs::write(folder.join("type"), format!("{kind}\n")).unwrap();
-                std::fs::write(folder.join("online"), format!("{online}\n")).unwrap();
-            }
-            assert_eq!(is_on_battery(home.path()), expected, "{supplies:?}");
-        };
-        check(&[], false);
-        check(&[("BAT0", "Battery", "1")], false);
-        check(&[("AC", "Mains", "0"), ("BAT0", "Battery", "1")], true);
-        check(&[("AC", "Mains", "1"), ("BAT0", "Battery", "1")], false);
-        check(&[("AC", "Mains", "0"), ("AC2", "Mains", "1")], false);
-        assert!(!is_on_battery(Path::new("/nowhere/at/all")));
-    }
 
     #[test]
     fn mount_points_are_read_with_their_escapes_undone() {

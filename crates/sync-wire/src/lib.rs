@@ -60,8 +60,9 @@ pub use registration::{RegisterRequest, SyncRequest, SyncResult, SyncResults};
 pub use resolve::{ResolveAnswer, ResolveQuery, Source, Subject};
 pub use socket::{SOCKET_VARIABLE, TooLong, socket_path};
 pub use status::{
-    CacheCounts, CloudState, CloudStatus, DiscoveryStatus, Goal, Health, LastError, LastScan, PauseAnswer,
-    PauseRequest, PauseStatus, ProjectCounts, QueueCounts, Ready, RootState, RootStatus, Status, WaitAnswer,
+    CacheCounts, CloudState, CloudStatus, DiscoveryStatus, Goal, Health, HoldStatus, LastError, LastScan,
+    PauseAnswer, PauseRequest, PauseStatus, ProjectCounts, QueueCounts, Ready, RootState, RootStatus, Status,
+    WaitAnswer,
 };
 
 /// The version of the control API that these types describe; the `1` in `/v1/`.

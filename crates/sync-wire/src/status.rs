@@ -20,11 +20,14 @@ pub struct Status {
     /// Whether it runs with a cloud of its own inside (`--dev`), which needs no token.
     #[serde(default)]
     pub dev: bool,
-    /// Whether somebody told it to send nothing for now.
+    /// Whether nothing is sent for now, because somebody told so or the machine's state wants it.
     pub paused: bool,
     /// Who did, why and until when; `null` while it is not paused.
     #[serde(default)]
     pub pause: Option<PauseStatus>,
+    /// What is held back by itself, for as long as there is reason to.
+    #[serde(default)]
+    pub holds: Vec<HoldStatus>,
     /// This machine, as the cloud knows it.
     pub machine_uuid: Uuid,
     /// The tenant for which it registers; `null` until one is known.
@@ -233,7 +236,7 @@ pub struct PauseRequest {
 /// Who paused sending, why and until when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PauseStatus {
-    /// Who: `user` is whoever asked through the control socket.
+    /// Who: `user` is whoever asked through the control socket, `battery` and `metered` are the machine's state.
     pub by: String,
     /// When.
     pub since: String,
@@ -241,6 +244,23 @@ pub struct PauseStatus {
     pub until: Option<String>,
     /// Why; `null` when nobody said.
     pub reason: Option<String>,
+}
+
+/// Something that is held back by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HoldStatus {
+    /// What for: `battery`, `low_battery`, `metered`, `disk`, `credential`; more words may come.
+    pub by: String,
+    /// What does not happen: `sending`, `sweeps` (looks through everything known), `queueing`.
+    pub stops: String,
+    /// Since when.
+    pub since: String,
+    /// When it is tried all the same; `null` when it ends with its reason.
+    pub until: Option<String>,
+    /// Why, for people.
+    pub reason: String,
+    /// When it ends, as the rest of a sentence.
+    pub ends: String,
 }
 
 /// What `POST /v1/pause` and `POST /v1/resume` answer.

@@ -40,6 +40,9 @@ fn the_status() {
     let status = json!({
         "version": "0.1.0", "api": 1, "pid": 1, "started_at": MOMENT, "uptime_seconds": 1, "dev": false, "paused": true,
         "pause": pause,
+        "holds": [{
+            "by": "credential", "stops": "sending", "since": MOMENT, "until": MOMENT, "reason": "no token", "ends": "with one"
+        }],
         "machine_uuid": LOCAL, "tenant_id": "acme",
         "cloud": {
             "api_url": "https://api.coditect.ai", "state": "auth_required", "since": MOMENT,

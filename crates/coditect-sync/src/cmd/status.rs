@@ -1,6 +1,6 @@
 //! `status`: one screen that ends with what to do.
 
-use sync_wire::{Call, CloudState, DiscoveryStatus, RootState, Status};
+use sync_wire::{Call, CloudState, DiscoveryStatus, HoldStatus, RootState, Status};
 use time::OffsetDateTime;
 
 use super::{Context, queue};
@@ -137,6 +137,23 @@ fn paused(status: &Status, now: OffsetDateTime) -> String {
     format!(" by {} for {}{until}{reason}", clean(&pause.by), elapsed(now, &pause.since))
 }
 
+/// What is held back by itself, unless another line tells it already.
+fn held(hold: &HoldStatus, status: &Status, now: OffsetDateTime) -> Option<String> {
+    let is_told = match &*hold.by {
+        "credential" => status.cloud.state == CloudState::AuthRequired,
+        by => status.pause.as_ref().is_some_and(|pause| pause.by == by),
+    };
+    let what = match &*hold.stops {
+        "sending" => "nothing is sent",
+        "sweeps" => "only what changes is looked at",
+        "queueing" => "nothing new is queued",
+        other => other,
+    };
+    let (what, reason, ends) = (clean(what), clean(&hold.reason), clean(&hold.ends));
+    let since = elapsed(now, &hold.since);
+    (!is_told).then(|| format!("{what} for {since}: {reason}; it goes on {ends}"))
+}
+
 /// What somebody should know or do, the most pressing first; empty when all is well.
 fn advice(status: &Status, context: &Context) -> Vec<String> {
     let mut advice = Vec::new();
@@ -178,6 +195,7 @@ fn advice(status: &Status, context: &Context) -> Vec<String> {
             paused(status, context.now)
         ));
     }
+    advice.extend(status.holds.iter().filter_map(|hold| held(hold, status, context.now)));
     if status.queue.parked > 0 {
         advice.push(format!(
             "{} for a person: see `coditect-sync queue list --state parked`",

@@ -37,6 +37,10 @@ pub(crate) fn checks(
         let message = format!("sending is paused{until}{reason}");
         checks.push(Check::warning("daemon.paused", message, "run `coditect-sync resume`"));
     }
+    checks.extend(status.holds.iter().filter(|hold| hold.stops == "sweeps").map(|hold| {
+        let (reason, ends) = (clean(&hold.reason), clean(&hold.ends));
+        Check::ok("daemon.held", format!("only what changes is looked at: {reason}; it goes on {ends}"))
+    }));
     checks.extend(queue(status));
     checks.extend(roots(status, sees));
     checks.extend(status.discovery.problems.iter().map(|problem| {

@@ -132,6 +132,23 @@ fn the_status_is_one_screen_that_ends_with_what_to_do() {
         (r#""tenant_id":"acme""#, r#""tenant_id":null"#),
     ];
     check_verbatim("status with much to do", &["status"], &[status("auth_required", &much)]);
+    let hold = |by: &str, stops: &str| {
+        let since = ago(190);
+        format!(
+            r#"{{"by":"{by}","stops":"{stops}","since":"{since}","until":null,"reason":"reason of {by}","ends":"one day"}}"#
+        )
+    };
+    let holds = [
+        hold("metered", "sending"),
+        hold("low_battery", "sweeps"),
+        hold("disk", "queueing"),
+        hold("credential", "sending"),
+    ];
+    let pause =
+        format!(r#"{{"by":"metered","since":"{}","until":null,"reason":"reason of metered"}}"#, ago(190));
+    let all = format!(r#""paused":true,"pause":{pause},"holds":[{}]"#, holds.join(","));
+    let much = [(r#""paused":false"#, all.as_str())];
+    check_verbatim("status held", &["status"], &[status("auth_required", &much)]);
     for state in ["portal", "throttled", "forbidden", "protocol"] {
         check(&format!("status {state}"), &["status"], &[status(state, &offline)]);
     }

@@ -25,6 +25,8 @@ impl From<api::Refusal> for Box<Problem> {
 pub(super) fn status(report: api::StatusReport, version: &str) -> Status {
     let (total, registered, pending, missing, rejected) = report.projects;
     let (entries, fresh, stale) = report.cache;
+    let by_itself = || report.paused_by_itself().map(pause_by_itself);
+    let pause = report.paused.as_ref().map(pause).or_else(by_itself);
     Status {
         version: version.to_owned(),
         api: sync_wire::API,
@@ -32,8 +34,9 @@ pub(super) fn status(report: api::StatusReport, version: &str) -> Status {
         started_at: report.started_at.to_rfc3339(),
         uptime_seconds: report.uptime.as_secs(),
         dev: report.dev,
-        paused: report.paused.is_some(),
-        pause: report.paused.as_ref().map(pause),
+        paused: pause.is_some(),
+        pause,
+        holds: report.held_back.iter().map(hold).collect(),
         machine_uuid: report.machine.parse().unwrap_or(Uuid::nil()),
         tenant_id: report.tenant.map(|tenant| tenant.to_string()),
         cloud: CloudStatus {
@@ -63,6 +66,26 @@ pub(super) fn pause(pausing: &crate::engine::Pausing) -> sync_wire::PauseStatus 
         since: pausing.since().to_rfc3339(),
         until: pausing.until().map(Timestamp::to_rfc3339),
         reason: pausing.reason().map(str::to_owned),
+    }
+}
+
+fn pause_by_itself(hold: &api::HoldView) -> sync_wire::PauseStatus {
+    sync_wire::PauseStatus {
+        by: hold.by.to_owned(),
+        since: hold.since.to_rfc3339(),
+        until: hold.until.map(Timestamp::to_rfc3339),
+        reason: Some(hold.reason.clone()),
+    }
+}
+
+fn hold(hold: &api::HoldView) -> sync_wire::HoldStatus {
+    sync_wire::HoldStatus {
+        by: hold.by.to_owned(),
+        stops: hold.stops.to_owned(),
+        since: hold.since.to_rfc3339(),
+        until: hold.until.map(Timestamp::to_rfc3339),
+        reason: hold.reason.clone(),
+        ends: hold.ends.to_owned(),
     }
 }
 

@@ -8,6 +8,7 @@ use sync_wire::Problem;
 use super::convert;
 use super::reply::Reply;
 use super::route::Question;
+use crate::engine::HOLDERS;
 use crate::engine::api::{Counters, Diagnosis, RootState, StatusReport};
 
 /// `GET /metrics`.
@@ -26,7 +27,13 @@ fn write_all(page: &mut Page, report: &StatusReport, counters: &Counters, versio
     page.family("build_info", "gauge", "The running daemon; always 1.")?;
     page.labelled("build_info", "version", version, 1)?;
     page.single("uptime_seconds", "gauge", "Time since the start.", report.uptime.as_secs())?;
-    page.single("paused", "gauge", "Whether sending is paused.", report.paused.is_some().into())?;
+    let is_paused = report.paused.is_some() || report.paused_by_itself().is_some();
+    page.single("paused", "gauge", "Whether sending is paused.", is_paused.into())?;
+    page.family("held", "gauge", "What is held back by itself, by what for: 1 while it is.")?;
+    for word in HOLDERS {
+        let is_held = report.held_back.iter().any(|hold| hold.by == *word);
+        page.labelled("held", "by", word, is_held.into())?;
+    }
 
     let queue = &report.queue;
     page.family("queue_entries", "gauge", "Entries of the queue by state.")?;

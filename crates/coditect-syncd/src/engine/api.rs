@@ -300,6 +300,34 @@ pub(crate) struct LastScan {
     pub scanned: Scanned,
 }
 
+/// Something that is held back for as long as there is reason to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HoldView {
+    /// What for, in a stable word.
+    pub by: &'static str,
+    /// What does not happen, in a stable word.
+    pub stops: &'static str,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it is tried again all the same.
+    pub until: Option<Timestamp>,
+    /// Why, for people.
+    pub reason: String,
+    /// When it ends, as the rest of a sentence.
+    pub ends: &'static str,
+}
+
+impl HoldView {
+    /// Nothing is sent.
+    pub(crate) const SENDING: &'static str = "sending";
+    /// Nobody looks through everything that is known.
+    pub(crate) const SWEEPS: &'static str = "sweeps";
+    /// Nothing new is taken.
+    pub(crate) const QUEUEING: &'static str = "queueing";
+    /// For want of a credential.
+    pub(crate) const CREDENTIAL: &'static str = "credential";
+}
+
 /// Everything `status` shows, at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct StatusReport {
@@ -313,6 +341,8 @@ pub(crate) struct StatusReport {
     pub dev: bool,
     /// The pause that is in force.
     pub paused: Option<super::Pausing>,
+    /// What is held back by itself.
+    pub held_back: Vec<HoldView>,
     /// This machine's UUID, as text.
     pub machine: String,
     /// The tenant, where it has a name.
@@ -343,6 +373,14 @@ pub(crate) struct StatusReport {
     pub scan_problems: Vec<String>,
     /// The last finished scan.
     pub last_scan: Option<LastScan>,
+}
+
+impl StatusReport {
+    /// What keeps the daemon from sending though the cloud would take it, where nobody asked for that.
+    pub(crate) fn paused_by_itself(&self) -> Option<&HoldView> {
+        let is_pause = |hold: &&HoldView| hold.stops == HoldView::SENDING && hold.by != HoldView::CREDENTIAL;
+        self.held_back.iter().find(is_pause)
+    }
 }
 
 /// Everything about the daemon itself.

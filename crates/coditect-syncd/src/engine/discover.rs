@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use super::api::Scanned;
 use super::{Engine, ScanWish, Settings, locked};
 use agenda::Due;
+pub(super) use agenda::Strain;
 use station::{Destination, Finished, Inbox, Station};
 
 use crate::blocking::{Blocked, blocking};
@@ -214,6 +215,12 @@ impl Eye {
         }
         self.take_wishes();
         self.notice_stalls(now);
+        let interval = self.interval();
+        let could_wait =
+            |station: &mut Station| station.could_begin(now) && station.agenda.could_wait(now, interval);
+        if self.stations.iter_mut().any(could_wait) {
+            self.engine.look_around().await;
+        }
         for at in 0..self.stations.len() {
             self.begin_due(at, now);
         }
@@ -305,14 +312,19 @@ impl Eye {
         };
         let mut wish = None;
         let task = match station.agenda.due(now, interval) {
-            Some(Due::Everything) => Task::Everything,
+            Some(Due::Everything) => {
+                if !station.agenda.survey_begins(now, self.engine.strain()) {
+                    return;
+                }
+                Task::Everything
+            }
             _ if !station.wishes.is_empty() => {
                 wish = station.wishes.pop_front();
                 Task::Paths(wish.as_ref().map(|wish| wish.paths.clone()).unwrap_or_default())
             }
             Some(Due::Events) => Task::Events,
             Some(Due::Sweep) => {
-                if !station.agenda.sweep_begins(now, sync_scan::strain()) {
+                if !station.agenda.sweep_begins(now, self.engine.strain()) {
                     return;
                 }
                 Task::Sweep
@@ -352,6 +364,9 @@ impl Eye {
         let Some(running) = station.end(lookout) else { return Ok(()) };
         let took = running.started.elapsed();
         let (task, wish) = running.join();
+        if matches!(task, Task::Everything | Task::Sweep | Task::Glance) {
+            self.engine.look_around().await;
+        }
         self.note(at, &task, &seen);
         let whole = task == Task::Everything;
         let mut first = None;
@@ -381,7 +396,7 @@ impl Eye {
     fn note(&mut self, at: usize, task: &Task, seen: &Seen) {
         let (now, interval) = (self.engine.now(), self.interval());
         let Some(station) = self.stations.get_mut(at) else { return };
-        let strain = || sync_scan::strain();
+        let strain = || self.engine.strain();
         match task {
             Task::Everything => station.agenda.surveyed(now, interval, strain(), self.engine.0.dice.throw()),
             Task::Sweep => {

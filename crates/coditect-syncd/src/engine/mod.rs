@@ -11,6 +11,7 @@ mod diagnosis;
 mod discover;
 mod events;
 mod flight;
+mod holds;
 mod index;
 mod inspect;
 mod legacy;
@@ -39,6 +40,7 @@ use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::sandbox::Sandbox;
 use crate::stop::Stop;
+use crate::surroundings::Around;
 use crate::wake::Wake;
 use api::{CloudState, LastScan, Refusal, RootView, Scanned};
 
@@ -46,6 +48,7 @@ pub(crate) use credential::credential;
 pub(crate) use deliver::deliver;
 pub(crate) use discover::discover;
 pub(crate) use events::chronicle;
+pub(crate) use holds::HOLDERS;
 pub(crate) use legacy::legacy;
 pub(crate) use pause::Pausing;
 pub(crate) use settings::{DevSettings, Settings};
@@ -77,6 +80,8 @@ struct Inner {
     discover_wake: Wake,
     reload_wake: Wake,
     paused: Mutex<Option<Pausing>>,
+    around: Around,
+    standing: Mutex<holds::Standing>,
     flush: AtomicBool,
     credential_changed: AtomicBool,
     network_changed: AtomicBool,
@@ -176,6 +181,8 @@ pub(crate) struct Parts {
     pub unclean: bool,
     /// What holds the daemon.
     pub sandbox: Sandbox,
+    /// Where the system shows how the machine stands.
+    pub around: Around,
 }
 
 const MOST_LOOKS: usize = 2;
@@ -186,7 +193,7 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn new(parts: Parts) -> Result<Self, sync_store::Error> {
-        let Parts { clock, dice, store, machine, settings, stop, unclean, sandbox } = parts;
+        let Parts { clock, dice, store, machine, settings, stop, unclean, sandbox, around } = parts;
         let now = clock.now();
         // Whose the first registration is, is known before it is acknowledged, where a token is at hand.
         let scope = settings.scope(tenant_at_hand(&settings.credential_source()).await);
@@ -220,6 +227,8 @@ impl Engine {
             discover_wake: Wake::new("discover"),
             reload_wake: Wake::new("reload"),
             paused: Mutex::new(paused),
+            around,
+            standing: Mutex::default(),
             flush: AtomicBool::new(false),
             credential_changed: AtomicBool::new(false),
             network_changed: AtomicBool::new(false),
@@ -273,6 +282,7 @@ impl Engine {
     /// Links or addresses of this machine changed.
     pub(crate) fn network_changed(&self) {
         self.0.network_changed.store(true, Ordering::Relaxed);
+        self.look_around_anew();
         self.0.deliver_wake.wake();
     }
 
@@ -295,6 +305,7 @@ impl Engine {
     /// Puts a changed configuration in force.
     pub(crate) fn follow(&self, settings: Settings) {
         self.0.settings.send_replace(Arc::new(settings));
+        self.look_around_anew();
         self.0.credential_changed.store(true, Ordering::Relaxed);
         self.0.deliver_wake.wake();
         self.0.discover_wake.wake();

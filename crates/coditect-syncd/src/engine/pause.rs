@@ -105,11 +105,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Goes on sending.
+    /// Goes on with all that was paused or held back.
     ///
     /// # Errors
     /// When that cannot be written down.
     pub(crate) async fn resume(&self) -> Result<(), Refusal> {
+        self.lift_holds();
+        self.go_on().await
+    }
+
+    async fn go_on(&self) -> Result<(), Refusal> {
         self.keep_pause(None).await?;
         tracing::info!("sending is resumed");
         self.record("sending.resumed", "what waits is sent again".to_owned()).await;
@@ -130,7 +135,7 @@ impl Engine {
                 Ok(until)
             }
             Judged::Over => {
-                self.resume().await?;
+                self.go_on().await?;
                 Ok(None)
             }
         }

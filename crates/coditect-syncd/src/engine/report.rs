@@ -13,6 +13,7 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn status(&self) -> Result<StatusReport, Refusal> {
+        self.look_around().await;
         let (now, scope) = (self.now(), self.scope());
         let queue = self.queue().await?;
         let cache = self.0.store.mapping().counts(scope.id, now).await.map_err(store_refusal)?;
@@ -26,6 +27,7 @@ impl Engine {
             started_at: self.0.started_at,
             uptime: self.0.started.elapsed(),
             paused: self.pausing(),
+            held_back: self.held_back(&delivery),
             machine: self.0.machine.to_string(),
             tenant: scope.scope.tenant.name().cloned(),
             api_url: settings.api_url().to_owned(),

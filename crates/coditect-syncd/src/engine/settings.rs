@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sync_cloud::Source;
 use sync_config::{Config, CredentialSource, Places};
+use sync_core::hold::{OnBattery, Wanted};
 use sync_core::{MachineId, Pauses, Policy, Scope, Tenant, TenantId};
 use sync_wire::ProblemCode;
 
@@ -81,6 +82,19 @@ impl Settings {
             batch_size: usize::try_from(cloud.batch_size).unwrap_or(usize::MAX),
             max_retries: cloud.max_retries,
             item_initial: cloud.item_retry_initial,
+        }
+    }
+
+    /// What is to rest when.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let daemon = &self.config.sync_daemon;
+        Wanted {
+            on_battery: match daemon.on_battery {
+                sync_config::OnBattery::GoOn => OnBattery::GoOn,
+                sync_config::OnBattery::Spare => OnBattery::Spare,
+                sync_config::OnBattery::Pause => OnBattery::Pause,
+            },
+            rest_on_metered: daemon.on_metered == sync_config::OnMetered::Pause,
         }
     }
 

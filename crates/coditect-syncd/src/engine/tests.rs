@@ -1,5 +1,6 @@
 //! The loops with a real store and a dev cloud in this process, under a clock that is moved by hand.
 
+mod held;
 mod outlives;
 
 use std::path::PathBuf;
@@ -151,6 +152,7 @@ async fn start_with(
         stop: stop.clone(),
         unclean,
         sandbox: crate::sandbox::Sandbox::none("a test"),
+        around: crate::surroundings::tests::Machine::around(&home.path().join("machine")),
     };
     let engine = Engine::new(parts).await.unwrap();
     let (delivering, discovering) = (engine.clone(), engine.clone());

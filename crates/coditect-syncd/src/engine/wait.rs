@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sync_core::Held;
 use sync_wire::ProblemCode;
 
 use super::api::{Refusal, Which};
@@ -49,7 +50,11 @@ impl Engine {
         }
         let queue = self.queue().await?;
         let waiting = queue.ready + queue.delayed + queue.in_flight;
-        let how = if self.pausing().is_some() { ", and sending is paused" } else { "" };
+        let how = if self.pausing().is_some() || self.is_held(Held::Sending) {
+            ", and sending is paused"
+        } else {
+            ""
+        };
         Ok((waiting > 0).then(|| format!("{waiting} to be sent{how}")))
     }
 

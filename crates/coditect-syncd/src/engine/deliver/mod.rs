@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sync_cloud::{Cloud, LookUpReply, Reply, Token};
 use sync_core::{
-    Answer, Cause, Delivery, Entry, Flight, Heads, Hints, LocalId, LookUp, ScopeId, Standing, Step,
+    Answer, Cause, Delivery, Entry, Flight, Heads, Held, Hints, LocalId, LookUp, ScopeId, Standing, Step,
     Timestamp, Tokens, Unreachable, Wants, Why,
 };
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -24,6 +24,7 @@ mod publish;
 mod settle;
 
 use super::flight::{Errand, Landing, fly};
+use super::holds::LOOK_AGAIN;
 use ahead::Ahead;
 use credential::LONGEST_READY;
 use settle::LONGEST_STORE_PAUSE;
@@ -122,6 +123,10 @@ async fn wait(clock: &crate::clock::Clock, pause: Pause, now: Timestamp, drain_i
             clock.rest(drain_interval).await;
             Nap::Over
         }
+        Pause::LookAgain => {
+            clock.rest(drain_interval.min(LOOK_AGAIN)).await;
+            Nap::Over
+        }
     }
 }
 
@@ -132,6 +137,8 @@ enum Pause {
     /// Something is in the air: a machine that sleeps meanwhile has lost it.
     Landing,
     Drain,
+    /// Sending is held back: whether it still is, is looked at without hurry.
+    LookAgain,
 }
 
 /// What is in the air, and the scope it belongs to.
@@ -230,6 +237,7 @@ impl Desk {
         }
         let paused_until =
             self.engine.end_pause().await.map_err(|refusal| DeliverError::Store(refusal.message))?;
+        self.engine.look_around_before_sending().await;
         self.take_in_wishes()?;
         let scope = self.engine.scope();
         if !scope.settled {
@@ -291,6 +299,7 @@ impl Desk {
                     self.refresh(&scope, now).await?;
                     Pause::Drain
                 }
+                Step::Rest { why: Why::Paused } if self.engine.is_held(Held::Sending) => Pause::LookAgain,
                 Step::Rest { why: Why::Paused } => paused_until.map_or(Pause::Drain, Pause::Until),
                 Step::Rest { .. } => Pause::Drain,
             };
@@ -356,7 +365,7 @@ impl Desk {
             self.delivery.follow(settings.policy(), now);
             self.settings = settings;
         }
-        self.delivery.pause(self.engine.pausing().is_some());
+        self.delivery.pause(self.engine.pausing().is_some() || self.engine.is_held(Held::Sending));
         if self.engine.0.network_changed.swap(false, Ordering::Relaxed) {
             // A connection that was made over the old network may be dead without knowing it.
             self.cloud.forget_connections();

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use sync_core::Timestamp;
-use sync_scan::Strain;
 
 /// How often all known projects are examined again, give or take a fifth.
 const SWEEP: Duration = Duration::from_mins(15);
@@ -15,6 +14,17 @@ const POSTPONED: Duration = Duration::from_mins(1);
 const MOST_POSTPONED: u32 = 5;
 /// How much longer everything that can wait takes on a battery.
 const ON_BATTERY: u32 = 4;
+
+/// What speaks against looks that can wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(in crate::engine) struct Strain {
+    /// They are to be rarer: the machine runs on its battery.
+    pub spare: bool,
+    /// There are to be none for now.
+    pub held: bool,
+    /// Others wait for the processors.
+    pub load: bool,
+}
 
 /// What is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +48,8 @@ pub(super) struct Agenda {
     glances: bool,
     /// A sweep is under way.
     sweeping: bool,
+    /// Somebody or something wants everything to be looked at; it is not just time for it again.
+    asked: bool,
 }
 
 impl Agenda {
@@ -51,6 +63,7 @@ impl Agenda {
             postponed: 0,
             glances: !is_told,
             sweeping: false,
+            asked: true,
         }
     }
 
@@ -74,6 +87,24 @@ impl Agenda {
         }
     }
 
+    /// Whether what is due could wait for a machine that has more to spare.
+    pub(super) fn could_wait(&mut self, now: Timestamp, interval: Duration) -> bool {
+        match self.due(now, interval) {
+            Some(Due::Everything) => !self.asked,
+            Some(Due::Sweep) => true,
+            Some(Due::Events | Due::Glance) | None => false,
+        }
+    }
+
+    /// Whether a survey that is due begins now; one that nobody asked for is put off while that is wanted.
+    pub(super) fn survey_begins(&mut self, now: Timestamp, strain: Strain) -> bool {
+        let begins = self.asked || !strain.held;
+        if !begins {
+            self.survey = now.after(SWEEP);
+        }
+        begins
+    }
+
     /// When something will be due.
     pub(super) fn next(&self) -> Timestamp {
         let glance = if self.glances { self.glance } else { Timestamp::NEVER };
@@ -90,11 +121,13 @@ impl Agenda {
     /// Everything is to be looked at by then at the latest.
     pub(super) fn survey_by(&mut self, at: Timestamp) {
         self.survey = self.survey.min(at);
+        self.asked = true;
     }
 
     /// Everything was looked at.
     pub(super) fn surveyed(&mut self, now: Timestamp, interval: Duration, strain: Strain, dice: u64) {
         self.survey = now.after(interval);
+        self.asked = false;
         self.swept(now, strain, dice);
     }
 
@@ -108,8 +141,14 @@ impl Agenda {
         self.events = Some(now);
     }
 
-    /// Whether a sweep that is due begins now; it is put off a little while others need the processors.
+    /// Whether a sweep that is due begins now; it is put off a little while others need the processors, and for as long
+    /// as it is held back.
     pub(super) fn sweep_begins(&mut self, now: Timestamp, strain: Strain) -> bool {
+        if strain.held {
+            self.sweeping = false;
+            self.sweep = now.after(SWEEP);
+            return false;
+        }
         if !self.sweeping && strain.load && self.postponed < MOST_POSTPONED {
             self.postponed += 1;
             self.sweep = now.after(POSTPONED);
@@ -148,7 +187,7 @@ impl Agenda {
 }
 
 fn stretch(strain: Strain) -> u32 {
-    if strain.battery { ON_BATTERY } else { 1 }
+    if strain.spare { ON_BATTERY } else { 1 }
 }
 
 #[cfg(test)]
@@ -156,9 +195,10 @@ mod tests {
     use super::*;
 
     const INTERVAL: Duration = Duration::from_hours(6);
-    const CALM: Strain = Strain { battery: false, load: false };
-    const LOADED: Strain = Strain { battery: false, load: true };
-    const BATTERY: Strain = Strain { battery: true, load: false };
+    const CALM: Strain = Strain { spare: false, held: false, load: false };
+    const LOADED: Strain = Strain { load: true, ..CALM };
+    const BATTERY: Strain = Strain { spare: true, ..CALM };
+    const HELD: Strain = Strain { held: true, ..BATTERY };
 
     fn minutes(count: i64) -> Timestamp {
         Timestamp(count * 60_000)
@@ -225,6 +265,26 @@ mod tests {
             check(&agenda, &[(minute, None)]);
         }
         assert!(agenda.sweep_begins(minutes(20), LOADED));
+    }
+
+    #[test]
+    fn what_is_held_back_is_put_off_for_as_long_as_it_is_but_for_what_somebody_asked() {
+        let mut agenda = surveyed(true, CALM, 20);
+        assert!(agenda.sweep_begins(minutes(15), CALM));
+        agenda.sweeps_on(true, minutes(15), CALM, 20);
+        for minute in [15, 30, 45, 600, 615] {
+            assert!(agenda.could_wait(minutes(minute), Duration::from_hours(100)));
+            assert!(!agenda.sweep_begins(minutes(minute), HELD));
+            assert!(agenda.next() <= minutes(minute + 15));
+        }
+        assert!(agenda.sweep_begins(minutes(630), CALM));
+        assert!(agenda.could_wait(minutes(1_000), INTERVAL));
+        assert!(!agenda.survey_begins(minutes(1_000), HELD));
+        agenda.survey_by(minutes(1_001));
+        assert!(!agenda.could_wait(minutes(1_001), INTERVAL));
+        assert!(agenda.survey_begins(minutes(1_001), HELD));
+        agenda.surveyed(minutes(1_001), INTERVAL, HELD, 20);
+        assert!(!agenda.survey_begins(minutes(2_000), HELD) && agenda.survey_begins(minutes(2_015), CALM));
     }
 
     #[test]

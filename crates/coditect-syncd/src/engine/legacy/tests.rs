@@ -65,6 +65,7 @@ impl World {
             stop: stop.clone(),
             unclean: false,
             sandbox: crate::sandbox::Sandbox::none("a test"),
+            around: crate::surroundings::Around::here(),
         })
         .await
         .unwrap();
