@@ -148,6 +148,9 @@ pub(crate) struct Register {
     /// Hash of its content [default: found out]
     #[arg(long, value_name = "HASH")]
     pub(crate) content_hash: Option<String>,
+    /// Find out again what was given earlier and is not now: name, language, framework, type, parent
+    #[arg(long)]
+    pub(crate) detected: bool,
     /// Send it even if the cloud has it as it is
     #[arg(long)]
     pub(crate) force: bool,

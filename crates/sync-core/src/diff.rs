@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::entry::Asked;
+use crate::given::Given;
 use crate::identity::local_id;
 use crate::ids::{LocalId, MachineId};
 use crate::project::{Change, ChangeKind, Presence, Project};
@@ -165,7 +166,7 @@ fn record(sighting: &Sighting, found: &Match<'_>, parent: Option<LocalId>, now: 
         Match::Known(project) | Match::Moved(project) => Some(*project),
         Match::New(_) => None,
     };
-    Project {
+    let mut project = Project {
         local: found.local(),
         root: sighting.root.clone(),
         place: Some(sighting.place),
@@ -178,11 +179,16 @@ fn record(sighting: &Sighting, found: &Match<'_>, parent: Option<LocalId>, now: 
         content_hash: shortened(&sighting.content_hash, LONGEST_WORD),
         kind: sighting.kind,
         parent: parent.filter(|parent| *parent != found.local()),
+        given: Given::default(),
         presence: Presence::Present,
         asked: Asked::ByDiscovery,
         first_seen_at: before.map_or(now, |project| project.first_seen_at),
         seen_at: now,
+    };
+    if let Some(before) = before {
+        project.keep_given(before);
     }
+    project
 }
 
 /// The longest beginning of at most `most` bytes that is still text.
@@ -208,6 +214,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::given::Field;
     use crate::registration::ProjectKind;
     use crate::sighting::{Place, Vcs};
     use uuid::Uuid;
@@ -275,6 +282,26 @@ mod tests {
         assert_eq!(look(&mut known, &[]), Vec::<String>::new());
         assert_eq!(look(&mut known, &[edited]), ["returned /w/a"]);
         assert_eq!(id_at(&known, "/w/a"), first);
+    }
+
+    #[test]
+    fn what_somebody_gave_is_not_replaced_by_what_is_seen_wherever_the_project_goes() {
+        let mut known = Vec::new();
+        look(&mut known, &[sighting("/w/a", 1)]);
+        known[0].language = "Forth".to_owned();
+        known[0].given = Given::default().with(Field::Language);
+        let seen = |root: &str| Sighting {
+            language: "C".to_owned(),
+            framework: "express".to_owned(),
+            ..sighting(root, 1)
+        };
+        for root in ["/w/a", "/w/b"] {
+            assert_eq!(look(&mut known, &[seen(root)]).len(), 1);
+            let project = &known[0];
+            assert_eq!((project.language.as_str(), project.framework.as_str()), ("Forth", "express"));
+            assert!(project.given.has(Field::Language) && !project.given.has(Field::Framework));
+            assert_eq!(look(&mut known, &[seen(root)]), Vec::<String>::new());
+        }
     }
 
     #[test]

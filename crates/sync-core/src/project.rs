@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::entry::Asked;
+use crate::given::{Field, Given};
 use crate::ids::{LocalId, MachineId};
 use crate::registration::{ProjectKind, Registration};
 use crate::sighting::{Place, Vcs};
@@ -44,6 +45,8 @@ pub struct Project {
     pub kind: ProjectKind,
     /// The project that encloses it.
     pub parent: Option<LocalId>,
+    /// Which of these fields somebody gave.
+    pub given: Given,
     /// Whether it is there.
     pub presence: Presence,
     /// Whether discovery keeps track of it, or only a user named it.
@@ -55,6 +58,20 @@ pub struct Project {
 }
 
 impl Project {
+    /// Takes over from `record` what somebody gave then and nobody gives now. Once more changes nothing.
+    pub fn keep_given(&mut self, record: &Self) {
+        for field in self.given.kept(record.given) {
+            match field {
+                Field::Name => self.name.clone_from(&record.name),
+                Field::Language => self.language.clone_from(&record.language),
+                Field::Framework => self.framework.clone_from(&record.framework),
+                Field::Kind => self.kind = record.kind,
+                Field::Parent => self.parent = record.parent,
+            }
+            self.given = self.given.with(field);
+        }
+    }
+
     /// What the cloud is to know of it.
     pub fn registration(&self, machine: MachineId) -> Registration {
         Registration {

@@ -283,6 +283,7 @@ fn record(registration: &Registration) -> Change {
         root: registration.root.clone(),
         place: None,
         born: None,
+        given: sync_core::Given::default(),
         vcs_place: None,
         vcs: Vcs::default(),
         name: registration.name.clone(),

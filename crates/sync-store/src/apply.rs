@@ -54,7 +54,7 @@ crate::sql::statements! {
         with w as materialized (select value from json_each(?1))
         insert into project (
             local, root, device, inode, vcs_device, vcs_inode, vcs, name, language, framework, content_hash, kind,
-            parent, presence, asked, first_seen_at, seen_at, born
+            parent, presence, asked, first_seen_at, seen_at, born, given
         )
         select
             unhex(w.value ->> 'local'), unhex(w.value ->> 'root'), w.value ->> 'device', w.value ->> 'inode',
@@ -62,7 +62,8 @@ crate::sql::statements! {
             cast(unhex(w.value ->> 'name') as text), cast(unhex(w.value ->> 'language') as text),
             cast(unhex(w.value ->> 'framework') as text), cast(unhex(w.value ->> 'content_hash') as text),
             w.value ->> 'kind', unhex(w.value ->> 'parent'), w.value ->> 'presence', w.value ->> 'asked',
-            w.value ->> 'first_seen_at', w.value ->> 'seen_at', w.value ->> 'born'
+            w.value ->> 'first_seen_at', w.value ->> 'seen_at', w.value ->> 'born',
+            w.value ->> 'given'
         from w
         where true
         on conflict (local) do update set
@@ -71,7 +72,12 @@ crate::sql::statements! {
             name = excluded.name, language = excluded.language, framework = excluded.framework,
             content_hash = excluded.content_hash, kind = excluded.kind, parent = excluded.parent,
             presence = excluded.presence, asked = excluded.asked, seen_at = excluded.seen_at,
-            born = excluded.born";
+            born = excluded.born, given = excluded.given";
+    GIVEN = concat!("\
+        select ", project_columns!(), "
+        from json_each(?1) as w
+        cross join project p on p.local = unhex(w.value)
+        where p.given <> 0");
     UNSENT = concat!("\
         select ", project_columns!(), ", m.sent
         from project p
@@ -108,10 +114,12 @@ pub(crate) async fn apply(
     connection: &mut SqliteConnection,
     scope: ScopeId,
     machine: MachineId,
-    changes: &[Change],
+    mut changes: Vec<Change>,
     limit: u64,
     now: Timestamp,
 ) -> Result<Applied, Error> {
+    keep_given(connection, &mut changes).await?;
+    let changes = &changes;
     let mut applied = record(connection, changes, now).await?;
     let wanted: Vec<Wish> = changes
         .iter()
@@ -124,6 +132,17 @@ pub(crate) async fn apply(
         .collect();
     (applied.enqueued, applied.refused) = enqueue_each(connection, scope, wanted, limit, now).await?;
     Ok(applied)
+}
+
+/// Has the changes keep what somebody gave meanwhile: whoever looked may have begun before that.
+async fn keep_given(connection: &mut SqliteConnection, changes: &mut [Change]) -> Result<(), Error> {
+    let locals: Vec<Hex> = changes.iter().map(|change| Hex::of(change.project.local.0)).collect();
+    for found in sqlx::query(GIVEN).bind(json(&locals)?).fetch_all(connection).await? {
+        let Some(record) = row::or_warn(row::project(&found, 0)) else { continue };
+        let of_it = |change: &&mut Change| change.project.local == record.local;
+        changes.iter_mut().filter(of_it).for_each(|change| change.project.keep_given(&record));
+    }
+    Ok(())
 }
 
 /// Records changes and queues nothing, inside the transaction that is open.
@@ -303,6 +322,7 @@ struct NewRow {
     first_seen_at: i64,
     seen_at: i64,
     born: Option<i64>,
+    given: i64,
 }
 
 impl NewRow {
@@ -331,6 +351,7 @@ impl NewRow {
             first_seen_at: project.first_seen_at.0,
             seen_at: project.seen_at.0,
             born: project.born,
+            given: project.given.bits(),
         }
     }
 }

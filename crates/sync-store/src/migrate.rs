@@ -7,8 +7,11 @@ use sqlx::SqliteConnection;
 use crate::error::Error;
 
 /// The migrations, by the version they bring: the first makes version 1.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_initial.sql"), include_str!("../migrations/0002_born.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_born.sql"),
+    include_str!("../migrations/0003_given.sql"),
+];
 
 /// The number by which a file is known to be ours (`application_id`): "cosd".
 pub(crate) const APPLICATION_ID: i64 = 0x636f_7364;

@@ -156,7 +156,7 @@ impl Projects<'_> {
         let limit = self.store.limits().max_items;
         self.store
             .write_more(now, move |connection| {
-                Box::pin(async move { apply::apply(connection, scope, machine, &changes, limit, now).await })
+                Box::pin(async move { apply::apply(connection, scope, machine, changes, limit, now).await })
             })
             .await
     }

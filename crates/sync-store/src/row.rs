@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
 use sync_core::{
-    Asked, CloudId, Entry, EntryId, Failure, LocalId, MachineId, Mapping, PayloadHash, Place, Presence,
-    Project, ProjectKind, Registration, Revision, Scope, ScopeId, Standing, Tenant, TenantId, Timestamp, Vcs,
+    Asked, CloudId, Entry, EntryId, Failure, Given, LocalId, MachineId, Mapping, PayloadHash, Place,
+    Presence, Project, ProjectKind, Registration, Revision, Scope, ScopeId, Standing, Tenant, TenantId,
+    Timestamp, Vcs,
 };
 use uuid::Uuid;
 
@@ -37,7 +38,7 @@ pub(crate) use mapping_columns;
 macro_rules! project_columns {
     () => {
         "p.local, p.root, p.device, p.inode, p.vcs_device, p.vcs_inode, p.vcs, p.name, p.language, p.framework, \
-         p.content_hash, p.kind, p.parent, p.presence, p.asked, p.first_seen_at, p.seen_at, p.born"
+         p.content_hash, p.kind, p.parent, p.presence, p.asked, p.first_seen_at, p.seen_at, p.born, p.given"
     };
 }
 pub(crate) use project_columns;
@@ -45,7 +46,7 @@ pub(crate) use project_columns;
 /// How many columns [`entry_columns`] names.
 pub(crate) const ENTRY_WIDTH: usize = 21;
 /// How many columns [`project_columns`] names.
-pub(crate) const PROJECT_WIDTH: usize = 18;
+pub(crate) const PROJECT_WIDTH: usize = 19;
 /// How many columns [`mapping_columns`] names.
 pub(crate) const MAPPING_WIDTH: usize = 9;
 
@@ -232,6 +233,7 @@ pub(crate) fn project(row: &SqliteRow, from: usize) -> Result<Project, Error> {
         first_seen_at: columns.time("first_seen_at")?,
         seen_at: columns.time("seen_at")?,
         born: columns.take("born")?,
+        given: Given::from_bits(columns.take("given")?),
     })
 }
 

@@ -27,6 +27,9 @@ pub struct Project {
     pub project_type: ProjectType,
     /// The project that encloses it.
     pub parent_project_uuid: Option<Uuid>,
+    /// Which of these fields somebody gave, by their names here: a look at the folder does not replace them.
+    #[serde(default)]
+    pub given: Vec<String>,
     /// Its version control: `git`, `hg`, `jj`, `svn` or `none`.
     pub vcs: String,
     /// How it stands with the cloud.

@@ -40,6 +40,10 @@ pub struct RegisterRequest {
     /// The project that encloses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_project_uuid: Option<Uuid>,
+    /// Whether fields that were given earlier, and are not now, are found out again by looking; else they stay as they were
+    /// given, whatever is seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detected: bool,
     /// Whether to send it even if the cloud has it as it is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,

@@ -80,7 +80,7 @@ fn the_projects() {
     let project = json!({
         "local_project_uuid": LOCAL, "project_name": "api", "root_path": "/p/\u{fffd}",
         "root_path_exact": "/p/%FF", "primary_language": "Rust", "framework": "axum", "content_hash": "ab",
-        "project_type": "submodule", "parent_project_uuid": CLOUD, "vcs": "git", "state": "pending",
+        "project_type": "submodule", "parent_project_uuid": CLOUD, "given": ["framework"], "vcs": "git", "state": "pending",
         "cloud_uuid": CLOUD, "registration_status": "registered", "first_seen_at": MOMENT, "seen_at": MOMENT,
         "queue_item": brief
     });

@@ -31,6 +31,7 @@ pub(super) fn run(register: &Register, context: &Context) -> Result<Answer, Fail
         content_hash: register.content_hash.clone(),
         project_type: register.project_type,
         parent_project_uuid: register.parent,
+        detected: register.detected,
         force: register.force,
         wait_ms: millis(register.wait),
     };

@@ -2,7 +2,7 @@
 //!
 //! By hand, so that a change inside the daemon cannot change by accident what others read.
 
-use sync_core::{Asked, CloudId, Entry, Failure, ProjectKind, Timestamp, Vcs};
+use sync_core::{Asked, CloudId, Entry, Failure, Field, Given, ProjectKind, Timestamp, Vcs};
 use sync_wire::{
     AskedBy, CacheCounts, CloudStatus, DiscoveryStatus, Event, FlushAnswer, InspectAnswer, ItemState,
     LastError, LastScan, Problem, Project, ProjectCounts, ProjectState, ProjectType, QueueCounts, QueueItem,
@@ -118,12 +118,54 @@ pub(super) fn queue_counts(counts: &api::QueueCounts) -> QueueCounts {
 /// What a look at a path found, beside what is on record.
 pub(super) fn inspected(found: api::Inspected) -> InspectAnswer {
     let projects = found.projects.into_iter().map(|(seen, on_record)| {
-        let seen = crate::inspect::inspection(&seen.sighting, &seen.evidence);
+        let mut seen = crate::inspect::inspection(&seen.sighting, &seen.evidence);
         let on_record = on_record.map(project);
+        if let Some(known) = &on_record {
+            as_given(&mut seen, known);
+        }
         let differs = on_record.as_ref().map(|known| differs(&seen, known)).unwrap_or_default();
         sync_wire::Inspected { seen, on_record, differs }
     });
     InspectAnswer { projects: projects.collect(), more: found.more, problems: found.problems }
+}
+
+/// What somebody gave is what is registered, whatever is found.
+fn as_given(seen: &mut sync_wire::Inspection, known: &Project) {
+    let given = |field: Field| known.given.iter().any(|name| name == field.as_str());
+    let evidence = &mut seen.evidence;
+    let stands = |proof: &mut sync_wire::Proof, found: &str| {
+        let found = if found.is_empty() { "nothing" } else { found };
+        let left_out = format!("looking finds {found} ({})", proof.rule);
+        *proof = sync_wire::Proof {
+            rule: "given by a person or a tool".to_owned(),
+            left_out: vec![left_out],
+            ..Default::default()
+        };
+    };
+    let texts = [
+        (Field::Name, &mut seen.project_name, &known.project_name, &mut evidence.project_name),
+        (
+            Field::Language,
+            &mut seen.primary_language,
+            &known.primary_language,
+            &mut evidence.primary_language,
+        ),
+        (Field::Framework, &mut seen.framework, &known.framework, &mut evidence.framework),
+    ];
+    for (field, text, record, proof) in texts {
+        if given(field) {
+            stands(proof, text);
+            text.clone_from(record);
+        }
+    }
+    if given(Field::Kind) {
+        stands(&mut evidence.project_type, seen.project_type.as_str());
+        seen.project_type = known.project_type;
+    }
+    if given(Field::Parent) {
+        stands(&mut evidence.parent_root_path, seen.parent_root_path.as_deref().unwrap_or_default());
+        evidence.parent_root_path.found.extend(known.parent_project_uuid.map(|parent| parent.to_string()));
+    }
 }
 
 fn differs(seen: &sync_wire::Inspection, known: &Project) -> Vec<String> {
@@ -190,6 +232,7 @@ pub(super) fn project(view: api::ProjectView) -> Project {
         content_hash: project.content_hash,
         project_type: project_type(project.kind),
         parent_project_uuid: project.parent.map(|parent| parent.0),
+        given: given(project.given),
         vcs: vcs(project.vcs).to_owned(),
         state: project_state(view.state),
         cloud_uuid: mapping.as_ref().map(|mapping| mapping.cloud.0),
@@ -198,6 +241,10 @@ pub(super) fn project(view: api::ProjectView) -> Project {
         seen_at: project.seen_at.to_rfc3339(),
         queue_item: view.entry.map(|view| brief(&view.entry, entry_state(view.state))),
     }
+}
+
+fn given(given: Given) -> Vec<String> {
+    Field::ALL.into_iter().filter(|field| given.has(*field)).map(|field| field.as_str().to_owned()).collect()
 }
 
 fn vcs(vcs: Vcs) -> &'static str {

@@ -100,6 +100,7 @@ fn draft(request: RegisterRequest) -> Result<Draft, String> {
         name: request.project_name,
         language: request.primary_language,
         framework: request.framework,
+        detected: request.detected,
         content_hash: request.content_hash,
         kind: request.project_type.map(convert::project_kind),
         parent: request.parent_project_uuid.map(LocalId),

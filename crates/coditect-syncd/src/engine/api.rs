@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sync_core::{
-    CloudId, Entry, EntryId, Failure as EntryFailure, LocalId, Mapping, Project, ProjectKind, Sighting,
-    TenantId, Timestamp,
+    CloudId, Entry, EntryId, Failure as EntryFailure, Field, Given, LocalId, Mapping, Project, ProjectKind,
+    Sighting, TenantId, Timestamp,
 };
 use sync_wire::ProblemCode;
 
@@ -143,6 +143,25 @@ pub(crate) struct Draft {
     pub kind: Option<ProjectKind>,
     /// Its parent.
     pub parent: Option<LocalId>,
+    /// What was given earlier counts no longer.
+    pub detected: bool,
+}
+
+impl Draft {
+    /// What it gives. An empty text gives nothing.
+    pub(crate) fn given(&self) -> Given {
+        let text = |given: &Option<String>| given.as_deref().is_some_and(|text| !text.is_empty());
+        let fields = [
+            (Field::Name, text(&self.name)),
+            (Field::Language, text(&self.language)),
+            (Field::Framework, text(&self.framework)),
+            (Field::Kind, self.kind.is_some()),
+            (Field::Parent, self.parent.is_some()),
+        ];
+        let given: Given =
+            fields.into_iter().filter(|(_, is_given)| *is_given).map(|(field, _)| field).collect();
+        if self.detected { given.anew() } else { given }
+    }
 }
 
 /// What became of one draft.

@@ -240,6 +240,7 @@ impl Draft {
             && self.framework.is_some()
             && self.content_hash.is_some()
             && self.kind.is_some()
+            && !self.detected
     }
 }
 
@@ -253,6 +254,7 @@ fn complete(
     machine: sync_core::MachineId,
     now: sync_core::Timestamp,
 ) -> Project {
+    let given = draft.given();
     let at_root = sightings.iter().find(|sighting| sighting.root == root);
     // Somebody who names a folder inside a project and says nothing else means the project.
     let meant = at_root.or_else(|| {
@@ -306,6 +308,7 @@ fn complete(
             .or_else(|| recorded.map(|project| project.kind))
             .unwrap_or_default(),
         parent,
+        given,
         presence: Presence::Present,
         asked: Asked::ByUser,
         first_seen_at: now,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use coditect_devcloud::{DevCloud, Effect, Fault, Options, Rule, dev_token};
 use sync_config::{Environment, PlaceFlags};
-use sync_core::{MachineId, Timestamp};
+use sync_core::{Field, MachineId, Timestamp};
 use sync_store::{Limits, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -162,6 +162,40 @@ async fn start_with(
         tokio::spawn(async move { discover(discovering).await.unwrap() }),
     ];
     (engine, stop, tasks)
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_somebody_gives_stands_against_looks_until_it_is_given_back() {
+    let world = World::new().await;
+    let root = world.project("api");
+    let register = async |draft: Draft| {
+        let draft = Draft { root: root.clone(), ..draft };
+        let registered = world.engine.register(vec![draft], false, PATIENCE).await.unwrap().remove(0);
+        assert!(matches!(registered.outcome, RegisterOutcome::Registered(_) | RegisterOutcome::Cached(_)));
+        let project = world.engine.project(registered.local).await.unwrap().project;
+        (project.name, project.language, project.framework)
+    };
+    let of = |name: &str, language: &str, framework: &str| {
+        (name.to_owned(), language.to_owned(), framework.to_owned())
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let given = Draft { language: text("Forth"), framework: text("own"), ..Draft::default() };
+    assert_eq!(register(given).await, of("api", "Forth", "own"));
+    std::fs::write(root.join("Cargo.toml"), "[package]\nname = \"api2\"\n").unwrap();
+    std::fs::write(root.join("main.rs"), "fn main() {}\n").unwrap();
+    assert!(world.engine.scan(Vec::new(), PATIENCE).await.unwrap().done);
+    // A tool that knows nothing of it leaves it as it is, and so does one that says nothing in so many words.
+    assert_eq!(register(Draft::default()).await, of("api2", "Forth", "own"));
+    let silent = Draft { language: text(""), ..Draft::default() };
+    assert_eq!(register(silent).await, of("api2", "Forth", "own"));
+    let inspected = world.engine.inspect(root.clone()).await.unwrap();
+    let on_record = inspected.projects[0].1.as_ref().unwrap();
+    assert!(on_record.project.given.has(Field::Language) && !on_record.project.given.has(Field::Name));
+
+    let back = Draft { framework: text("other"), detected: true, ..Draft::default() };
+    assert_eq!(register(back).await, of("api2", "Rust", "other"));
+    assert!(world.engine.scan(Vec::new(), PATIENCE).await.unwrap().done);
+    assert_eq!(register(Draft::default()).await, of("api2", "Rust", "other"));
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use sync_core::{ChangeKind, LocalId, Project};
+use sync_core::{ChangeKind, Given, LocalId, Project};
 
 use super::Call;
 
 /// Completes what a caller gives from what is recorded. Once more changes nothing.
 ///
-/// Who first asked for a project, and when, stays. A parent that is not given stays, also in what the cloud is to
-/// have. Where it lies on disk stays as long as it is at the same path.
+/// Who first asked for a project, and when, stays. A parent that is not given stays, and so does what somebody gave before,
+/// also in what the cloud is to have. Where it lies on disk stays as long as it is at the same path.
 pub(super) fn complete(call: &mut Call, recorded: &BTreeMap<LocalId, Project>) {
     for change in &mut call.records {
         let Some(record) = recorded.get(&change.project.local) else { continue };
@@ -22,6 +22,7 @@ pub(super) fn complete(call: &mut Call, recorded: &BTreeMap<LocalId, Project>) {
         project.asked = record.asked;
         project.first_seen_at = record.first_seen_at;
         project.parent = project.parent.or(record.parent);
+        project.keep_given(record);
         if project.root == record.root && project.place.is_none() {
             project.place = record.place;
             project.born = record.born;
@@ -33,6 +34,10 @@ pub(super) fn complete(call: &mut Call, recorded: &BTreeMap<LocalId, Project>) {
         let of_it = |wish: &&mut super::Wish| wish.registration.local == change.project.local;
         for wish in call.wishes.iter_mut().filter(of_it) {
             wish.registration.parent = change.project.parent;
+            if change.project.given != Given::default() {
+                let machine = wish.registration.machine;
+                wish.registration = change.project.registration(machine);
+            }
         }
     }
 }
@@ -41,7 +46,7 @@ pub(super) fn complete(call: &mut Call, recorded: &BTreeMap<LocalId, Project>) {
 mod tests {
     use std::path::PathBuf;
 
-    use sync_core::{Asked, Change, MachineId, Place, Presence, ProjectKind, ScopeId, Timestamp, Vcs};
+    use sync_core::{Asked, Change, Field, MachineId, Place, Presence, ProjectKind, ScopeId, Timestamp, Vcs};
     use uuid::Uuid;
 
     use super::super::Wish;
@@ -63,6 +68,7 @@ mod tests {
             content_hash: String::new(),
             kind: ProjectKind::Standalone,
             parent: None,
+            given: Given::default(),
             presence: Presence::Present,
             asked: Asked::ByUser,
             first_seen_at: NOW,
@@ -115,6 +121,27 @@ mod tests {
         let (change, wish) = completed(Project { parent: other, ..project("/p/elsewhere") });
         assert_eq!((change.project.parent, wish.registration.parent), (other, other));
         assert_eq!((change.project.place, change.project.vcs), (None, Vcs::None));
+    }
+
+    #[test]
+    fn what_somebody_gave_before_stays_until_it_is_given_anew_or_taken_back() {
+        let forth = Project {
+            language: "Forth".to_owned(),
+            given: Given::default().with(Field::Language),
+            ..record()
+        };
+        let recorded = BTreeMap::from([(forth.local, forth)]);
+        let c = Given::default().with(Field::Language);
+        for (given, language, expected) in
+            [(Given::default(), "C", "Forth"), (c, "C", "C"), (Given::default().anew(), "C", "C")]
+        {
+            let mut call = call(Project { given, language: language.to_owned(), ..project("/p/api") });
+            for _ in 0..2 {
+                complete(&mut call, &recorded);
+                assert_eq!(call.records[0].project.language, expected, "{given:?}");
+                assert_eq!(call.wishes[0].registration.language, expected, "{given:?}");
+            }
+        }
     }
 
     #[test]

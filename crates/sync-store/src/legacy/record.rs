@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sqlx::SqliteConnection;
-use sync_core::{Asked, Change, ChangeKind, MachineId, Presence, Project, Registration, Timestamp, Vcs};
+use sync_core::{
+    Asked, Change, ChangeKind, Given, MachineId, Presence, Project, Registration, Timestamp, Vcs,
+};
 
 use super::keep::Decided;
 use super::rule::Decision;
@@ -79,6 +81,7 @@ fn recorded(decision: &Decision, record: Option<&Project>, has_root: bool, now: 
         content_hash: String::new(),
         kind,
         parent: None,
+        given: Given::default(),
         presence: Presence::Missing,
         asked: Asked::ByUser,
         first_seen_at: now,
@@ -92,7 +95,7 @@ fn recorded(decision: &Decision, record: Option<&Project>, has_root: bool, now: 
         (true, true) => Presence::Present,
         (true, false) => before.presence,
     };
-    let project = Project {
+    let mut project = Project {
         root,
         place: before.place.filter(|_| !moved),
         born: before.born.filter(|_| !moved),
@@ -103,12 +106,15 @@ fn recorded(decision: &Decision, record: Option<&Project>, has_root: bool, now: 
         content_hash,
         kind,
         parent,
+        given: Given::default(),
         presence,
         asked: Asked::ByUser,
         // As old as what it says.
         seen_at: if decision.newer { decision.content_at } else { before.seen_at },
         ..before.clone()
     };
+    // What somebody gave this daemon stands against what the old client found out.
+    project.keep_given(before);
     let kind = match record {
         None => ChangeKind::Added,
         Some(before) if *before == project => return None,

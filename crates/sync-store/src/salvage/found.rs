@@ -73,7 +73,7 @@ mod mapping {
 /// As the first version wrote them; later columns may be missing.
 const PROJECT: &str = "bb?i?i?i?itttttt?biiii";
 /// How many columns a project has.
-const PROJECT_WIDTH: usize = 18;
+const PROJECT_WIDTH: usize = 19;
 
 impl Found {
     /// Takes a row for what it looks like; what looks like nothing is left.

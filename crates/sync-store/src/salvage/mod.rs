@@ -54,14 +54,15 @@ crate::sql::statements! {
         with w as materialized (select value from json_each(?1))
         insert or ignore into project (
             local, root, device, inode, vcs_device, vcs_inode, vcs, name, language, framework, content_hash, kind,
-            parent, presence, asked, first_seen_at, seen_at, born
+            parent, presence, asked, first_seen_at, seen_at, born, given
         )
         select
             unhex(w.value ->> 0), unhex(w.value ->> 1), w.value ->> 2, w.value ->> 3, w.value ->> 4, w.value ->> 5,
             cast(unhex(w.value ->> 6) as text), cast(unhex(w.value ->> 7) as text),
             cast(unhex(w.value ->> 8) as text), cast(unhex(w.value ->> 9) as text),
             cast(unhex(w.value ->> 10) as text), cast(unhex(w.value ->> 11) as text), unhex(w.value ->> 12),
-            w.value ->> 13, w.value ->> 14, w.value ->> 15, w.value ->> 16, w.value ->> 17
+            w.value ->> 13, w.value ->> 14, w.value ->> 15, w.value ->> 16, w.value ->> 17,
+            iif(typeof(w.value ->> 18) = 'integer', w.value ->> 18, 0)
         from w";
     PUT_ENTRY = "\
         with w as materialized (select value from json_each(?1))

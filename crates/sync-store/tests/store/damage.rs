@@ -169,6 +169,7 @@ fn project(number: u128) -> Project {
         root: PathBuf::from(root),
         place: Some(Place { device: 2, inode: u64::MAX - 5 }),
         born: number.is_multiple_of(3).then_some(1_700_000_000_000_000_000),
+        given: sync_core::Given::from_bits(i64::try_from(number).unwrap_or(0) % 32),
         vcs_place: None,
         vcs: Vcs::Git,
         name: format!("project {number}"),

@@ -53,7 +53,7 @@ async fn the_file_is_set_up_as_it_has_to_be() {
     let home = used().await;
     let mut connection = SqliteConnectOptions::new().filename(home.file()).connect().await.unwrap();
     for (pragma, expected) in
-        [("application_id", 0x636f_7364_i64), ("user_version", 2), ("page_size", 4096), ("auto_vacuum", 2)]
+        [("application_id", 0x636f_7364_i64), ("user_version", 3), ("page_size", 4096), ("auto_vacuum", 2)]
     {
         let sql = format!("pragma {pragma}");
         let found: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_newer_database_is_refused_and_not_touched() {
     run(&home.file(), "pragma user_version = 9").await;
     let before = fs::read(home.file()).unwrap();
     let refused = home.try_open(2).await;
-    assert!(matches!(refused, Err(Error::Newer { found: 9, known: 2 })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Newer { found: 9, known: 3 })), "{refused:?}");
     assert_eq!(fs::read(home.file()).unwrap(), before);
 }
 
@@ -97,7 +97,7 @@ async fn a_newer_database_that_was_killed_is_not_touched_either() {
     fs::write(&db, &killed_db).unwrap();
     fs::write(&wal, &killed_wal).unwrap();
     let refused = home.try_open(2).await;
-    assert!(matches!(refused, Err(Error::Newer { found: 9, known: 2 })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Newer { found: 9, known: 3 })), "{refused:?}");
     assert_eq!((fs::read(&db).unwrap(), fs::read(&wal).unwrap()), (killed_db, killed_wal));
 }
 
@@ -229,26 +229,28 @@ async fn a_database_whose_making_was_cut_short_is_made_after_all() {
 }
 
 #[tokio::test]
-async fn a_database_of_the_first_version_is_brought_up_with_what_is_in_it() {
-    const FIRST: &str = include_str!("../../migrations/0001_initial.sql");
+async fn a_database_of_an_earlier_version_is_brought_up_with_what_is_in_it() {
+    const VERSIONS: [&str; 2] =
+        [include_str!("../../migrations/0001_initial.sql"), include_str!("../../migrations/0002_born.sql")];
     const PROJECT: &str = "\
         insert into project (local, root, vcs, name, language, framework, content_hash, kind, presence, asked,
             first_seen_at, seen_at)
         values (zeroblob(16), x'2f772f61', 'git', 'a', '', '', '', 'standalone', 0, 1, 1, 1)";
-    let home = Home::new();
-    home.open().await.close().await.unwrap();
-    fs::remove_file(home.file()).unwrap();
-    let options = SqliteConnectOptions::new().filename(home.file()).create_if_missing(true);
-    let mut connection = options.connect().await.unwrap();
-    for sql in [FIRST, PROJECT] {
-        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    for version in 1..=VERSIONS.len() {
+        let home = Home::new();
+        home.open().await.close().await.unwrap();
+        fs::remove_file(home.file()).unwrap();
+        let options = SqliteConnectOptions::new().filename(home.file()).create_if_missing(true);
+        let mut connection = options.connect().await.unwrap();
+        for sql in VERSIONS.iter().take(version).chain([&PROJECT]) {
+            sqlx::raw_sql(*sql).execute(&mut connection).await.unwrap();
+        }
+        connection.close().await.unwrap();
+        let store = home.open().await;
+        let known = store.project().all().await.unwrap();
+        let told: Vec<_> =
+            known.iter().map(|project| (project.name.as_str(), project.born, project.given)).collect();
+        assert_eq!(told, [("a", None, sync_core::Given::default())], "version {version}");
+        store.close().await.unwrap();
     }
-    connection.close().await.unwrap();
-    let store = home.open().await;
-    let known = store.project().all().await.unwrap();
-    assert_eq!(
-        known.iter().map(|project| (project.name.as_str(), project.born)).collect::<Vec<_>>(),
-        [("a", None)]
-    );
-    store.close().await.unwrap();
 }

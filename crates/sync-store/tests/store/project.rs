@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use sync_core::{
-    Asked, Change, ChangeKind, Failure, Fate, MachineId, Place, Presence, Project, ProjectKind, ScopeId, Vcs,
+    Asked, Change, ChangeKind, Failure, Fate, Field, Given, MachineId, Place, Presence, Project, ProjectKind,
+    ScopeId, Vcs,
 };
 use sync_store::{Applied, Error, Filter, How, State, Store, Unsent, Wish};
 use uuid::Uuid;
@@ -18,6 +19,7 @@ fn project(number: u128, root: &str) -> Project {
         root: PathBuf::from(root),
         place: Some(Place { device: u64::MAX, inode: 3 }),
         born: i64::try_from(number).ok(),
+        given: Given::from_bits(i64::try_from(number).unwrap_or(0) % 32),
         vcs_place: None,
         vcs: Vcs::Git,
         name: format!("project {number}"),
@@ -120,6 +122,27 @@ async fn a_change_of_what_the_cloud_was_not_told_queues_nothing() {
     let applied = store.project().apply(scope, MACHINE, vec![change], NOW).await.unwrap();
     assert_eq!(applied, Applied { missing: 1, ..Applied::default() });
     assert!(store.mapping().get(scope, local(1)).await.unwrap().is_some(), "the cloud still has it");
+}
+
+#[tokio::test]
+async fn what_was_given_while_a_look_went_on_is_not_replaced_by_what_it_saw() {
+    let (_home, store, scope) = store().await;
+    let given = Project {
+        language: "Forth".to_owned(),
+        given: Given::default().with(Field::Language),
+        ..project(1, "/p/1")
+    };
+    let change = Change { kind: ChangeKind::Added, project: given.clone() };
+    let wish = Wish { registration: given.registration(MACHINE), asked: Asked::ByUser, force: false };
+    store.outbox().register(scope, vec![wish], vec![change], NOW).await.unwrap();
+    // The look began before, so it knows nothing of that.
+    let seen = Project { language: "C".to_owned(), given: Given::default(), ..given.clone() };
+    let change = Change { kind: ChangeKind::Changed, project: seen };
+    store.project().apply(scope, MACHINE, vec![change], NOW).await.unwrap();
+    let record = store.project().get(local(1)).await.unwrap().unwrap();
+    assert_eq!((record.language.as_str(), record.given), ("Forth", given.given));
+    let entry = store.outbox().waiting_for(scope, local(1)).await.unwrap().unwrap();
+    assert_eq!(entry.registration.language, "Forth");
 }
 
 #[tokio::test]
