@@ -24,12 +24,13 @@ impl Around {
         Self { supplies: PathBuf::from(sync_scan::POWER_SUPPLIES), bus: PathBuf::from(bus::SYSTEM_BUS) }
     }
 
-    /// Where the power comes from.
+    /// Where the power comes from. Blocks for as long as the battery takes to tell.
     pub(crate) fn power(&self) -> Power {
         sync_scan::power(&self.supplies)
     }
 
-    /// Whether the network costs by the byte, where `NetworkManager` runs and knows. Blocks for a second at most.
+    /// Whether the network costs by the byte, where `NetworkManager` runs and knows. Blocks; each wait for the
+    /// bus is a quarter of a second at most.
     pub(crate) fn metered(&self) -> Option<bool> {
         match bus::metered(&self.bus) {
             Ok(metered) => metered,

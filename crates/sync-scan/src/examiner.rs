@@ -105,3 +105,31 @@ impl Helper {
         Some(ours)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::Options;
+
+    #[test]
+    fn many_projects_are_told_the_same_as_each_of_them_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(home.path()).unwrap();
+        let projects: Vec<PathBuf> = (0..3 * FEW).map(|number| root.join(format!("p{number:02}"))).collect();
+        for (number, project) in projects.iter().enumerate() {
+            std::fs::create_dir(project).unwrap();
+            std::fs::write(project.join("go.mod"), format!("module example.org/m{number}\n")).unwrap();
+        }
+        let (options, stop) = (Options { roots: vec![root], ..Options::default() }, AtomicBool::new(false));
+        let together = crate::survey(&options, &stop);
+        let alone: Vec<_> = projects
+            .iter()
+            .flat_map(|project| crate::look(&options, std::slice::from_ref(project), &stop).sightings)
+            .collect();
+        assert_eq!(together.sightings, alone);
+        assert_eq!(alone.len(), projects.len());
+    }
+}
