@@ -38,13 +38,14 @@ impl Engine {
         }
         locked(&self.0.standing).looked_at = Some(now);
         let around = self.0.around.clone();
-        // A battery may take its time to answer, and so may the bus.
-        let look = move || Surroundings {
-            power: if wanted.on_battery == OnBattery::GoOn { Power::default() } else { around.power() },
-            metered: if wanted.rest_on_metered { around.metered() } else { None },
+        let metered = if wanted.rest_on_metered {
+            let around = around.clone();
+            blocking(move || around.metered()).await.ok().flatten()
+        } else {
+            None
         };
-        // Where nobody could look, what was seen last stands.
-        let Ok(seen) = blocking(look).await else { return };
+        let power = if wanted.on_battery == OnBattery::GoOn { Power::default() } else { around.power() };
+        let seen = Surroundings { power, metered };
         let turned = {
             let mut standing = locked(&self.0.standing);
             standing.seen = seen;
