@@ -206,8 +206,10 @@ fn result(project: &Project, effect: Effect, now: i64) -> Value {
 }
 
 fn decided(submission: &Submission, effects: &[Effect], mut results: Vec<Value>) -> Decided {
+    // A refusal is said at once: hidden, it would look like a promise that was not kept.
+    let refused = submission.parcels.iter().any(|parcel| matches!(parcel.treatment, Treatment::Refuse(_)));
     match (submission.shape, submission.later) {
-        (_, Some(Later { hidden: true, .. })) => {
+        (_, Some(Later { hidden: true, .. })) if !refused => {
             Decided { status: 202, body: json!({"detail": "Accepted for later registration."}).to_string() }
         }
         (Shape::Single, later) => {

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 use sync_core::{
-    Answer, CloudId, CloudProject, ItemOutcome, ItemResult, LocalId, LookUp, Refusal, Suspect, TenantId,
-    Timestamp,
+    Answer, CloudId, CloudProject, ItemOutcome, ItemResult, LocalId, LookUp, Progress, Refusal, Suspect,
+    TenantId, Timestamp, progress,
 };
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ pub(crate) enum Asked {
 pub(crate) fn single(exchange: &Exchange, asked: LocalId) -> Answer {
     match exchange.status {
         200 | 201 | 207 => registered(exchange, asked).unwrap_or_else(suspect),
-        202 => accepted(exchange, asked).map_or_else(suspect, Answer::Accepted),
+        202 => accepted(exchange, asked).unwrap_or_else(suspect),
         _ => refused(exchange),
     }
 }
@@ -39,7 +39,8 @@ pub(crate) fn batch(exchange: &Exchange, asked: &[LocalId]) -> Answer {
     match exchange.status {
         200 | 201 | 207 => results(exchange, asked).map_or_else(suspect, Answer::Results),
         202 if exchange.is_page() => suspect(PAGE.to_owned()),
-        202 => Answer::Accepted(None),
+        202 => results(exchange, asked)
+            .map_or(Answer::Accepted(None), |told| Answer::Results(accepted_each(asked, told))),
         _ => refused(exchange),
     }
 }
@@ -134,13 +135,37 @@ fn project(exchange: &Exchange, asked: Asked) -> Result<CloudProject, String> {
 }
 
 /// What a 202 already tells; an empty one tells nothing and is as good.
-fn accepted(exchange: &Exchange, asked: LocalId) -> Result<Option<CloudProject>, String> {
+fn accepted(exchange: &Exchange, asked: LocalId) -> Result<Answer, String> {
     if exchange.body.trim_ascii().is_empty() && !exchange.is_page() {
-        return Ok(None);
+        return Ok(Answer::Accepted(None));
     }
     let fields = object(exchange)?;
     same_local(&fields, asked)?;
-    Ok(uuid(&fields, "cloud_uuid").map(|cloud| cloud_project(CloudId(cloud), &fields)))
+    let cloud = uuid(&fields, "cloud_uuid").map(CloudId);
+    let about_it = cloud.is_some() || uuid(&fields, "local_project_uuid").is_some();
+    Ok(match fault(&fields).filter(|_| about_it) {
+        Some(outcome) => Answer::Results(vec![ItemResult { local: asked, outcome }]),
+        None => Answer::Accepted(cloud.map(|cloud| cloud_project(cloud, &fields))),
+    })
+}
+
+/// What a 202 with results tells of every project: those that it does not say are done or failed are taken, and no more.
+fn accepted_each(asked: &[LocalId], told: Vec<ItemResult>) -> Vec<ItemResult> {
+    let mut told: HashMap<LocalId, ItemOutcome> =
+        told.into_iter().map(|result| (result.local, result.outcome)).collect();
+    let each = asked.iter().map(|local| {
+        let outcome = match told.remove(local) {
+            Some(ItemOutcome::Done(project))
+                if project.status.is_empty() || progress(&project.status) == Progress::Pending =>
+            {
+                ItemOutcome::Accepted(Some(project))
+            }
+            Some(outcome) => outcome,
+            None => ItemOutcome::Accepted(None),
+        };
+        ItemResult { local: *local, outcome }
+    });
+    each.collect()
 }
 
 fn same_local(fields: &Map<String, Value>, asked: LocalId) -> Result<(), String> {
@@ -184,7 +209,7 @@ fn results(exchange: &Exchange, asked: &[LocalId]) -> Result<Vec<ItemResult>, St
 fn is_done(outcome: &ItemOutcome) -> bool {
     match outcome {
         ItemOutcome::Done(_) => true,
-        ItemOutcome::Failed(_) | ItemOutcome::Rejected(_) => false,
+        ItemOutcome::Accepted(_) | ItemOutcome::Failed(_) | ItemOutcome::Rejected(_) => false,
     }
 }
 

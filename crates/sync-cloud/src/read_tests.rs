@@ -37,6 +37,12 @@ fn a_single_answer_is_believed_only_with_a_uuid_for_the_project_that_was_sent() 
             Answer::Accepted(Some(known("queued"))),
         ),
         (202, json!({"task": 5}), Answer::Accepted(None)),
+        (202, json!({"status": 422, "error": "no"}), Answer::Accepted(None)),
+        (
+            202,
+            json!({"local_project_uuid": A.to_string(), "status": 422, "error": "no"}),
+            Answer::Results(vec![ItemResult { local: A, outcome: ItemOutcome::Rejected("no".to_owned()) }]),
+        ),
         (202, json!({"cloud_uuid": null}), Answer::Accepted(None)),
     ] {
         assert_eq!(single(&answered(status, &body.to_string()), A), expected, "{status} {body}");
@@ -217,6 +223,32 @@ fn a_batch_answer_of_any_other_shape_is_suspect() {
 }
 
 #[test]
+fn a_batch_that_is_accepted_may_tell_more_of_each() {
+    let accepted = |told: Option<&str>| ItemOutcome::Accepted(told.map(known));
+    for (told_of_a, expected) in [
+        (json!({"status": "pending", "cloud_uuid": CLOUD.to_string()}), accepted(Some("pending"))),
+        (json!({"cloud_uuid": CLOUD.to_string()}), accepted(Some(""))),
+        (json!({"status": "pending"}), accepted(None)),
+        (json!({"status": "synced", "cloud_uuid": CLOUD.to_string()}), ItemOutcome::Done(known("synced"))),
+        (json!({"status": "error", "error": "no"}), ItemOutcome::Failed("no".to_owned())),
+        (json!({"status": 422, "error": "no"}), ItemOutcome::Rejected("no".to_owned())),
+    ] {
+        let mut item = told_of_a.clone();
+        item["local_project_uuid"] = json!(A.to_string());
+        let body = json!({"results": [item]}).to_string();
+        let each = vec![
+            ItemResult { local: A, outcome: expected },
+            // What it does not name is taken as well.
+            ItemResult { local: B, outcome: accepted(None) },
+        ];
+        assert_eq!(batch(&answered(202, &body), &[A, B]), Answer::Results(each), "{told_of_a}");
+    }
+    for body in [r#"{"task": 5}"#, r#"{"results": [{"local_project_uuid": "else"}]}"#, "taken", "[]"] {
+        assert_eq!(batch(&answered(202, body), &[A, B]), Answer::Accepted(None), "{body}");
+    }
+}
+
+#[test]
 fn a_redirect_is_suspect_and_any_other_status_a_refusal() {
     for status in [300, 301, 302, 303, 304, 307, 308, 399] {
         let expected = Answer::Suspect(Suspect::Redirect(status));
@@ -308,7 +340,7 @@ proptest! {
             prop_assert_eq!(Some(project.cloud), told);
         }
         if let Answer::Results(results) = batch(&exchange, &[A, B]) {
-            prop_assert!(matches!(status, 200 | 201 | 207));
+            prop_assert!(matches!(status, 200 | 201 | 202 | 207));
             prop_assert!(results.windows(2).all(|pair| pair[0].local < pair[1].local));
             for result in results {
                 prop_assert!(result.local == A || result.local == B);

@@ -96,6 +96,8 @@ pub struct ItemResult {
 pub enum ItemOutcome {
     /// Registered or updated.
     Done(CloudProject),
+    /// Taken, but not done, under this UUID where one was told.
+    Accepted(Option<CloudProject>),
     /// The cloud could not take this one; a later attempt may pass.
     Failed(String),
     /// The cloud will never take this one as it is (a code of the 4xx kind).

@@ -90,6 +90,8 @@ pub struct Words {
 pub enum ItemVerdict {
     /// It is in the cloud.
     Delivered(CloudProject),
+    /// The cloud took it and is to be asked later, under this UUID where it told one.
+    AskLater(Option<CloudId>),
     /// Counted; a later attempt may pass.
     Failed(Words),
     /// The final word.
@@ -226,6 +228,9 @@ fn judge_results(sent: &[LocalId], results: &[ItemResult]) -> Verdict {
         .map(|result| {
             let verdict = match &result.outcome {
                 ItemOutcome::Done(project) => ItemVerdict::Delivered(project.clone()),
+                ItemOutcome::Accepted(project) => {
+                    ItemVerdict::AskLater(project.as_ref().map(|project| project.cloud))
+                }
                 ItemOutcome::Failed(message) => ItemVerdict::Failed(words("item_failed", message)),
                 ItemOutcome::Rejected(message) => ItemVerdict::Rejected(words("item_rejected", message)),
             };
@@ -320,6 +325,7 @@ mod tests {
                     ItemVerdict::Delivered(_) => "delivered",
                     ItemVerdict::Failed(_) => "failed",
                     ItemVerdict::Rejected(_) => "rejected",
+                    ItemVerdict::AskLater(_) => "ask later",
                 })
                 .collect::<Vec<_>>()
                 .join("+"),
@@ -396,6 +402,10 @@ mod tests {
                     result(B, ItemOutcome::Rejected(String::new())),
                 ],
                 "closed: failed+rejected, good",
+            ),
+            (
+                vec![result(A, ItemOutcome::Accepted(None)), result(B, done())],
+                "closed: ask later+delivered, good",
             ),
             (vec![result(LocalId(Uuid::from_u128(77)), done())], "wait portal: return"),
             (vec![], "wait portal: return"),

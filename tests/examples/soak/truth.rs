@@ -21,7 +21,8 @@ pub(crate) fn not_known(on_disk: &OnDisk, known: &[Project]) -> Vec<String> {
             None => found.push(format!("{path} is not known")),
             Some([one]) if one.state == expected => {}
             Some([one]) => {
-                found.push(format!("{path} is {}, not {}", one.state.as_str(), expected.as_str()));
+                let (state, name, id) = (one.state.as_str(), &one.project_name, one.local_project_uuid);
+                found.push(format!("{path} ({name}, {id}) is {state}, not {}", expected.as_str()));
             }
             Some(several) => found.push(format!("{path} is known {} times", several.len())),
         }
@@ -141,8 +142,14 @@ mod tests {
         for (known, expected) in [
             (vec![a.clone(), b.clone(), known("/gone", "missing", 3)], vec![]),
             (vec![b.clone()], vec!["/a is not known"]),
-            (vec![known("/a", "pending", 1), b.clone()], vec!["/a is pending, not registered"]),
-            (vec![a.clone(), known("/b", "registered", 2)], vec!["/b is registered, not rejected"]),
+            (
+                vec![known("/a", "pending", 1), b.clone()],
+                vec!["/a (n, 00000000-0000-4000-8000-000000000001) is pending, not registered"],
+            ),
+            (
+                vec![a.clone(), known("/b", "registered", 2)],
+                vec!["/b (n, 00000000-0000-4000-8000-000000000002) is registered, not rejected"],
+            ),
             (vec![a.clone(), known("/a", "registered", 4), b.clone()], vec!["/a is known 2 times"]),
             (vec![a.clone(), known("/a", "missing", 4), b.clone()], vec![]),
             (vec![a, b, known("/gone", "registered", 3)], vec!["/gone is not there and not missing"]),

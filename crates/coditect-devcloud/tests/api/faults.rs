@@ -328,6 +328,16 @@ async fn a_hidden_project_is_found_only_when_it_is_registered() {
 }
 
 #[tokio::test]
+async fn what_is_refused_is_said_although_the_rest_is_hidden() {
+    let cloud = cloud_with(accepted(AN_HOUR_MS, true)).await;
+    cloud.faults().add(poisoned(PoisonedBatch::ItemError)).expect("the rule is a good one");
+    let answer = sync(&batch(&["alpha", "bad"])).of(&cloud).await;
+    let results = &answer.json()["results"];
+    assert_eq!((answer.status, &results[1]["status"]), (202, &json!("error")));
+    assert_eq!(results[0]["status"], json!("pending"));
+}
+
+#[tokio::test]
 async fn a_slow_body_trickles_and_arrives_whole() {
     let cloud = cloud_with(Rule::new(Fault::SlowBody { bytes_per_second: 2000 })).await;
     let (answer, took) = timed(&register(&project("alpha")), &cloud).await;

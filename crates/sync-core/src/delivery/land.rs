@@ -313,6 +313,10 @@ impl Delivery {
     ) -> Settled {
         let fate = match verdict {
             Some(ItemVerdict::Delivered(project)) => Fate::Delivered(project.clone()),
+            Some(ItemVerdict::AskLater(cloud)) => {
+                self.lane.notes.ask(entry, Ask::Accepted(*cloud));
+                Fate::Back { due: self.asked_again(entry, now, throws), failure: None }
+            }
             Some(ItemVerdict::Rejected(words)) => Fate::Bury(failure(words, now)),
             Some(ItemVerdict::Failed(words)) => self.counted(entry, words, now, throws),
             None if self.lane.notes.left_out(entry) < 2 => Fate::Back { due: now, failure: None },

@@ -227,7 +227,15 @@ impl Cloud {
             }
         }
         if fault == Some(Fault::AcceptsOnly) {
-            let told = self.accept(now, tenant, sent, chance);
+            // A batch is accepted as a whole, or with a word about each of its projects.
+            if batch && chance.one_in(2) {
+                let mut accepted = |one: &Sent| ItemResult {
+                    local: one.local,
+                    outcome: ItemOutcome::Accepted(self.accept(now, tenant, one, chance)),
+                };
+                return Answer::Results(sent.iter().map(&mut accepted).collect());
+            }
+            let told = sent.iter().fold(None, |_, one| self.accept(now, tenant, one, chance));
             return Answer::Accepted(told.filter(|_| !batch));
         }
         let mut results = Vec::new();
@@ -260,31 +268,23 @@ impl Cloud {
         }
     }
 
-    /// Takes registrations and does the work now or later; tells the UUID now and then.
+    /// Takes a registration and does the work now or later; tells the UUID now and then.
     fn accept(
         &mut self,
         now: i64,
         tenant: TenantNumber,
-        sent: &[Sent],
+        one: &Sent,
         chance: &mut Chance,
     ) -> Option<CloudProject> {
-        let mut told = None;
-        for one in sent {
-            if chance.one_in(2) {
-                let project = self.store(now, tenant, one);
-                told = chance.one_in(2).then_some(project);
-            } else if !self.knows(tenant, one.local) && chance.one_in(4) {
-                // It says yes and never does it; a look-up tells.
-            } else {
-                self.later.push(Later {
-                    at: now + chance.between(1, 120_000),
-                    arrived: now,
-                    tenant,
-                    sent: *one,
-                });
-            }
+        if chance.one_in(2) {
+            let project = self.store(now, tenant, one);
+            return chance.one_in(2).then_some(project);
         }
-        told
+        // Now and then it says yes and never does it; a look-up tells.
+        if self.knows(tenant, one.local) || !chance.one_in(4) {
+            self.later.push(Later { at: now + chance.between(1, 120_000), arrived: now, tenant, sent: *one });
+        }
+        None
     }
 
     pub(crate) fn look_up(&mut self, now: i64, token: Option<Token>, local: LocalId) -> LookUp {

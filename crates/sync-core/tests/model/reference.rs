@@ -282,7 +282,17 @@ impl Reference {
                 }
             }
         }
-        let mut moved = matches!(answer, Answer::Accepted(_));
+        let mut moved = match answer {
+            Answer::Accepted(_) => true,
+            Answer::Results(results) => {
+                results.iter().any(|result| matches!(result.outcome, ItemOutcome::Accepted(_)))
+            }
+            Answer::Registered(_)
+            | Answer::Unreachable(_)
+            | Answer::Suspect(_)
+            | Answer::Refused(_)
+            | Answer::Internal(_) => false,
+        };
         for row in before {
             let stands = after.iter().find(|other| other.id == row.id);
             let flew =
@@ -338,7 +348,8 @@ impl Reference {
             let good = match answer {
                 Answer::Registered(_) | Answer::Accepted(Some(_)) => true,
                 Answer::Results(results) => results.iter().any(|result| {
-                    result.local == row.registration.local && matches!(result.outcome, ItemOutcome::Done(_))
+                    result.local == row.registration.local
+                        && matches!(result.outcome, ItemOutcome::Done(_) | ItemOutcome::Accepted(Some(_)))
                 }),
                 Answer::Unreachable(_)
                 | Answer::Suspect(_)
@@ -443,7 +454,7 @@ fn counts(answer: &Answer, flight: &Flight, row: &Entry) -> (u32, u32) {
                     let names_any = results.iter().any(|result| flight.locals().contains(&result.local));
                     (u32::from(names_any), u32::from(names_any))
                 }
-                Some(ItemOutcome::Done(_)) => (0, 0),
+                Some(ItemOutcome::Done(_) | ItemOutcome::Accepted(_)) => (0, 0),
                 None => (0, 1),
             }
         }

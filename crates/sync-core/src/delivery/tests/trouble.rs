@@ -105,6 +105,24 @@ fn it_is_asked_under_the_uuid_that_was_told() {
 }
 
 #[test]
+fn only_what_a_batch_says_was_accepted_is_asked_for() {
+    let mut world = World::new(3);
+    let step = world.run(Duration::from_hours(1), |flight, _| {
+        let outcome = |entry: &Entry| match entry.id.0 {
+            1 => ItemOutcome::Done(cloud_project(entry)),
+            2 => ItemOutcome::Accepted(Some(cloud_project(entry))),
+            _ => ItemOutcome::Rejected("no".to_owned()),
+        };
+        let told = |entry: &Entry| ItemResult { local: entry.registration.local, outcome: outcome(entry) };
+        Answer::Results(flight.entries.iter().map(told).collect())
+    });
+    let Step::LookUp(entry, cloud) = step else { panic!("{step:?}") };
+    assert_eq!((entry.id.0, cloud), (2, Some(cloud_project(&entry).cloud)));
+    assert_eq!((world.delivered.len(), world.standing(Standing::Dead)), (1, vec![3]));
+    assert!(world.now.since(START) >= Duration::from_secs(30), "asked at once");
+}
+
+#[test]
 fn what_the_cloud_accepts_and_then_fails_is_counted() {
     let mut world = World::new(1);
     accepted(&mut world, Duration::from_hours(100), |_| Some("failed"));
