@@ -111,7 +111,7 @@ pub(crate) fn bind(path: &Path) -> Result<Bound, BindError> {
 pub(crate) fn take(path: &Path, listener: UnixListener) -> Result<Bound, BindError> {
     keep_directory(directory_of(path))?;
     let address = listener.local_addr().map_err(|source| refused("ask for the address of", path, source))?;
-    let listens = rustix::net::sockopt::socket_acceptconn(&listener);
+    let listens = is_listened_on(&listener);
     let other = match (address.as_pathname(), listens) {
         (Some(other), Ok(true)) if same_place(other, path) => None,
         (Some(other), Ok(true)) => Some(format!("one at `{}`", other.display())),
@@ -123,6 +123,18 @@ pub(crate) fn take(path: &Path, listener: UnixListener) -> Result<Bound, BindErr
         None => bound(path, listener, Owner::Manager),
         Some(what) => Err(BindError::HandedOver { path: path.to_path_buf(), what }),
     }
+}
+
+/// Apple's systems cannot tell; launchd hands over what it listens on.
+#[cfg(not(target_vendor = "apple"))]
+fn is_listened_on(listener: &UnixListener) -> std::io::Result<bool> {
+    Ok(rustix::net::sockopt::socket_acceptconn(listener)?)
+}
+
+#[cfg(target_vendor = "apple")]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere the system may refuse to tell")]
+fn is_listened_on(_listener: &UnixListener) -> std::io::Result<bool> {
+    Ok(true)
 }
 
 fn same_place(one: &Path, other: &Path) -> bool {

@@ -619,12 +619,23 @@ impl Lane {
     }
 }
 
-/// About how many bytes an entry takes in a body: its texts and the contract's field names.
+/// About how many bytes an entry takes in a body: its texts as JSON (RFC 8259 §7) and the contract's field names.
 fn estimated_bytes(entry: &Entry) -> usize {
     let registration = &entry.registration;
-    400 + registration.name.len()
-        + registration.root.as_os_str().len()
-        + registration.language.len()
-        + registration.framework.len()
-        + registration.content_hash.len()
+    let texts = [
+        &registration.name,
+        &*registration.root.to_string_lossy(),
+        &registration.language,
+        &registration.framework,
+        &registration.content_hash,
+    ];
+    400 + texts.into_iter().flat_map(str::bytes).map(escaped_len).sum::<usize>()
+}
+
+fn escaped_len(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    }
 }

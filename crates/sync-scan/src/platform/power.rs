@@ -50,6 +50,7 @@ pub fn is_loaded() -> bool {
 }
 
 /// One power supply.
+#[cfg(not(target_os = "macos"))]
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Supply {
     /// A cable, and whether there is power at its other end.
@@ -60,6 +61,7 @@ enum Supply {
     Other,
 }
 
+#[cfg(not(target_os = "macos"))]
 impl Supply {
     fn read(folder: &Path) -> Self {
         let read = |name| std::fs::read_to_string(folder.join(name)).unwrap_or_default().trim().to_owned();
@@ -77,6 +79,7 @@ impl Supply {
     }
 }
 
+#[cfg(not(target_os = "macos"))]
 fn judge(supplies: &[Supply]) -> Power {
     let batteries: Vec<(bool, Option<u8>)> = supplies
         .iter()

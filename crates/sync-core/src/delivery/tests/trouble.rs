@@ -105,6 +105,19 @@ fn it_is_asked_under_the_uuid_that_was_told() {
 }
 
 #[test]
+fn texts_that_must_be_escaped_count_as_long_as_they_are_sent() {
+    // 24 kB each in a body, 4 in memory: ten fit into 256.
+    for (name, most) in [("\u{1}".repeat(4_000), 10), ("x".repeat(4_000), 35)] {
+        let mut world = World::new(60);
+        for entry in world.queue.values_mut() {
+            entry.registration.name.clone_from(&name);
+        }
+        world.run(Duration::from_hours(1), |flight, _| taken(flight));
+        assert_eq!(world.requests.iter().map(Vec::len).max(), Some(most));
+    }
+}
+
+#[test]
 fn only_what_a_batch_says_was_accepted_is_asked_for() {
     let mut world = World::new(3);
     let step = world.run(Duration::from_hours(1), |flight, _| {
