@@ -85,7 +85,7 @@ mod told {
         }
 
         /// Never called.
-        pub(crate) async fn changed(&self) {
+        pub(crate) fn changed(&self) -> std::future::Pending<()> {
             match *self {}
         }
     }

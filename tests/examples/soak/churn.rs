@@ -163,7 +163,7 @@ impl<'s> Churn<'s> {
                     .expect("a file");
             }
             git(&["add", "-A"]);
-            git(&["commit", "-qm", "many"]);
+            git(&["commit", "-qm", "many", "--allow-empty"]);
             git(&["checkout", "-q", "-"]);
             self.places[at].project = Some(Project { branch: true, ..project });
         }

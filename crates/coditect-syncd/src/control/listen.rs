@@ -127,13 +127,13 @@ pub(crate) fn take(path: &Path, listener: UnixListener) -> Result<Bound, BindErr
 
 /// Apple's systems cannot tell; launchd hands over what it listens on.
 #[cfg(not(target_vendor = "apple"))]
-fn is_listened_on(listener: &UnixListener) -> std::io::Result<bool> {
+fn is_listened_on(listener: &UnixListener) -> io::Result<bool> {
     Ok(rustix::net::sockopt::socket_acceptconn(listener)?)
 }
 
 #[cfg(target_vendor = "apple")]
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere the system may refuse to tell")]
-fn is_listened_on(_listener: &UnixListener) -> std::io::Result<bool> {
+fn is_listened_on(_listener: &UnixListener) -> io::Result<bool> {
     Ok(true)
 }
 

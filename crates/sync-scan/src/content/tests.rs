@@ -230,7 +230,7 @@ fn manifests_made_to_harm_are_named_and_the_rest_is_told_soon() {
     symlink("go.mod", project.root.join("go.mod")).unwrap();
     fs::File::create(project.root.join("Pipfile")).unwrap().set_len(1 << 40).unwrap();
     let pipe = project.root.join("pyproject.toml");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for at in 0..200 {
         fs::write(project.root.join(format!("requirements-{at}.txt")), "django\n").unwrap();
     }
