@@ -48,7 +48,11 @@ crate::sql::statements! {
             cast(unhex(w.value ->> 'message') as text)
         from w
         order by w.key";
-    TRIM = "delete from event where id <= (select max(id) from event) - ?1";
+    // Both ends are found without a walk.
+    HELD = "select coalesce((select max(id) from event) - (select min(id) from event) + 1, 0)";
+    TRIM = "\
+        delete from event
+        where id <= (select max(id) from event) - ?1 and id < (select min(id) from event) + ?2";
 }
 
 impl Events<'_> {
@@ -87,12 +91,17 @@ impl Events<'_> {
         self.store.write(move |connection| Box::pin(async move { append(connection, &[event]).await })).await
     }
 
-    /// Keeps the newest `keep` events.
-    pub async fn trim(self, keep: u32) -> Result<u64, Error> {
+    /// Keeps the newest `keep` events; at most `most` of the others go at once, the oldest. Says how many went.
+    pub async fn trim(self, keep: u32, most: u32) -> Result<u64, Error> {
+        let held = self.store.read(sqlx::query(HELD)).await?;
+        if held.first().is_none_or(|found| row::number(found, 0) <= i64::from(keep)) {
+            return Ok(0);
+        }
         self.store
             .write(move |connection| {
                 Box::pin(async move {
-                    Ok(sqlx::query(TRIM).bind(i64::from(keep)).execute(connection).await?.rows_affected())
+                    let query = sqlx::query(TRIM).bind(i64::from(keep)).bind(i64::from(most));
+                    Ok(query.execute(connection).await?.rows_affected())
                 })
             })
             .await

@@ -23,6 +23,7 @@ mod salvage;
 mod scope;
 mod settle;
 mod sql;
+mod upkeep;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -49,6 +50,7 @@ pub use project::{Filter, ProjectCounts, ProjectView, Projects, State};
 pub use salvage::Carried;
 pub use scope::Scopes;
 pub use settle::SettleReport;
+pub use upkeep::{Keep, Step, Upkeep};
 
 use writer::{Need, Running, Writer};
 
@@ -148,12 +150,13 @@ impl Store {
         self.inner.writer.close().await
     }
 
-    /// Moves the write-ahead log into the file and empties it, as far as no reader holds it.
+    /// Moves the write-ahead log into the file and empties it, as far as no reader holds it, and waits for none. Says
+    /// whether it is empty.
     ///
-    /// SQLite moves it by itself every 1,000 pages and keeps the log's 4 MB. This gives them back: for the moment when
-    /// the daemon has nothing due, some seconds after the last write, when a figure of
+    /// SQLite moves it by itself every 1,000 pages and keeps the log's 4 MB, and the file keeps its length. This gives
+    /// them back: for the moment when the daemon has nothing due, some seconds after the last write, when a figure of
     /// [`log_bytes`](Figures::log_bytes) above zero says that there is something to move.
-    pub async fn checkpoint(&self) -> Result<(), Error> {
+    pub async fn checkpoint(&self) -> Result<bool, Error> {
         self.inner.writer.checkpoint().await
     }
 
@@ -190,6 +193,11 @@ impl Store {
     /// Small facts by name.
     pub fn meta(&self) -> Meta<'_> {
         Meta { store: self }
+    }
+
+    /// The upkeep of the file.
+    pub fn upkeep(&self) -> Upkeep<'_> {
+        Upkeep { store: self }
     }
 
     /// What the writer did so far.
@@ -279,6 +287,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("salvage", salvage::STATEMENTS),
         ("scope", scope::STATEMENTS),
         ("settle", settle::STATEMENTS),
+        ("upkeep", upkeep::STATEMENTS),
         ("writer", writer::STATEMENTS),
     ]
     .into_iter()

@@ -186,7 +186,8 @@ crate::sql::statements! {
         select id from outbox
         where scope = ?1 and standing = 2
         order by due desc, id desc
-        limit -1 offset +?2";
+        limit +?3 offset +?2";
+    CROWDED = "select scope from tally where standing = 2 and rows > ?1 limit 1";
 }
 
 impl Outbox<'_> {
@@ -473,12 +474,14 @@ impl Outbox<'_> {
             .await
     }
 
-    /// Keeps the newest `keep` dead entries of a scope. Says how many went.
-    pub async fn trim_dead(self, scope: ScopeId, keep: u32) -> Result<u64, Error> {
+    /// Keeps the newest `keep` dead entries of each scope; at most `most` of the others go at once. Says how many went.
+    pub async fn trim_dead(self, keep: u32, most: u32) -> Result<u64, Error> {
+        let crowded = self.store.read(sqlx::query(CROWDED).bind(i64::from(keep))).await?;
+        let Some(scope) = crowded.first().map(|found| row::number(found, 0)) else { return Ok(0) };
         self.store
             .write(move |connection| {
                 Box::pin(async move {
-                    let query = sqlx::query(OLD_DEAD).bind(scope.0).bind(i64::from(keep));
+                    let query = sqlx::query(OLD_DEAD).bind(scope).bind(i64::from(keep)).bind(i64::from(most));
                     let old = query.fetch_all(&mut *connection).await?;
                     let old: Vec<EntryId> = old.iter().map(|found| EntryId(row::number(found, 0))).collect();
                     if old.is_empty() {

@@ -37,6 +37,9 @@ crate::sql::statements! {
     RELEASE = "release step";
     BACK = "rollback to step";
     CHECKPOINT = "pragma wal_checkpoint(truncate)";
+    // The one that moves the log would hold up every write for as long as a reader holds it.
+    WAIT_FOR_NOBODY = "pragma busy_timeout = 0";
+    WAIT_AGAIN = "pragma busy_timeout = 5000";
 }
 
 /// A future that borrows the connection.
@@ -66,7 +69,7 @@ pub(crate) struct Counters {
 enum Job {
     Enqueue { call: Call, answer: oneshot::Sender<OneAnswer> },
     Work(Work),
-    Checkpoint(oneshot::Sender<Result<(), Error>>),
+    Checkpoint(oneshot::Sender<Result<bool, Error>>),
     Close(oneshot::Sender<Result<(), Error>>),
 }
 
@@ -107,7 +110,8 @@ impl Writer {
         let (jobs, waiting) = mpsc::channel(WAITING_ROOM);
         let figures = Arc::new(Counters::default());
         figures.room.tell(now);
-        let room = Room::new(&file, Arc::clone(&figures.room));
+        let mut room = Room::new(&file, Arc::clone(&figures.room));
+        room.measure_log();
         let owner = Owner {
             connection: Some(connection),
             options,
@@ -181,8 +185,8 @@ impl Writer {
         told.await.map_err(closed)?
     }
 
-    /// Moves the log into the file and empties it, as far as no reader holds it.
-    pub(crate) async fn checkpoint(&self) -> Result<(), Error> {
+    /// Moves the log into the file and empties it, as far as no reader holds it. Says whether it is empty.
+    pub(crate) async fn checkpoint(&self) -> Result<bool, Error> {
         let (answer, told) = oneshot::channel();
         self.jobs.send(Job::Checkpoint(answer)).await.map_err(closed)?;
         told.await.map_err(closed)?
@@ -374,17 +378,25 @@ impl Owner {
         }
     }
 
-    async fn checkpoint(&mut self) -> Result<(), Error> {
-        let outcome = execute(self.connected().await?, CHECKPOINT).await;
+    async fn checkpoint(&mut self) -> Result<bool, Error> {
+        let connection = self.connected().await?;
+        // These two take effect when they are prepared, so they must not be kept prepared.
+        sqlx::raw_sql(WAIT_FOR_NOBODY).execute(&mut *connection).await?;
+        let outcome = execute(connection, CHECKPOINT).await;
+        if let Err(error) = sqlx::raw_sql(WAIT_AGAIN).execute(connection).await {
+            tracing::debug!(%error, "the writing connection is opened anew");
+            self.connection = None;
+        }
         self.room.measure_log();
-        outcome
+        outcome?;
+        Ok(self.figures.room.log_bytes() == 0)
     }
 
     /// After a full disk the log is moved into the file before anything else is written to it. It is mostly older
     /// versions of the same pages: a little new room is enough to give all of its own back.
     async fn make_room(&mut self) {
         match self.checkpoint().await {
-            Ok(()) => self.crowded = false,
+            Ok(_) => self.crowded = false,
             Err(error) => tracing::debug!(%error, "the log cannot be moved into the file yet"),
         }
     }

@@ -2,6 +2,7 @@
 
 mod held;
 mod outlives;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::time::Duration;

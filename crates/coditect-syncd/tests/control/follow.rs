@@ -180,7 +180,7 @@ fn forget_all_but(database: &std::path::Path, keep: u32) {
         let opened =
             sync_store::Store::open(database, limits, sync_core::Timestamp(0), uuid::Uuid::nil()).await;
         let store = opened.expect("the store").store;
-        store.event().trim(keep).await.expect("it forgets");
+        store.event().trim(keep, 1_000).await.expect("it forgets");
         store.close().await.expect("a clean end");
     });
 }

@@ -21,4 +21,6 @@ mod project;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod upkeep;
+#[cfg(test)]
 mod writer;

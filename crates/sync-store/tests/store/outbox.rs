@@ -470,7 +470,7 @@ async fn only_the_newest_dead_are_kept() {
         let moment = later(u64::try_from(number).unwrap());
         store.outbox().settle(scope, vec![flown], LIFE, 0, moment).await.unwrap();
     }
-    assert_eq!(store.outbox().trim_dead(scope, 3).await.unwrap(), 1);
+    assert_eq!(store.outbox().trim_dead(3, 100).await.unwrap(), 1);
     assert_eq!(picture(&store, scope, NOW).await, ["2 r1 Dead 1", "3 r1 Dead 1", "4 r1 Dead 1"]);
 }
 

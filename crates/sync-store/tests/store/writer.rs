@@ -84,7 +84,7 @@ async fn events_are_numbered_and_trimmed() {
     for number in 0..5 {
         store.event().add("test.tick", None, format!("{number}"), NOW).await.unwrap();
     }
-    assert_eq!(store.event().trim(2).await.unwrap(), 3);
+    assert_eq!(store.event().trim(2, 100).await.unwrap(), 3);
     let left = store.event().since(0, 10).await.unwrap();
     assert_eq!(
         left.iter().map(|event| (event.id, event.message.as_str())).collect::<Vec<_>>(),

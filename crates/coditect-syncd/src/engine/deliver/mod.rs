@@ -22,12 +22,14 @@ mod keep;
 mod look_up;
 mod publish;
 mod settle;
+mod upkeep;
 
 use super::flight::{Errand, Landing, fly};
 use super::holds::LOOK_AGAIN;
 use ahead::Ahead;
 use credential::LONGEST_READY;
 use settle::LONGEST_STORE_PAUSE;
+use upkeep::Upkeep;
 
 use super::{CurrentScope, Engine, Settings};
 use crate::blocking::is_of_threads;
@@ -64,11 +66,8 @@ impl From<sync_store::Error> for DeliverError {
 }
 
 const MOST_UNSENT: u32 = 1_000;
-const MOST_EVENTS: u32 = 10_000;
-const MOST_DEAD: u32 = 5_000;
 /// A healthy request has landed by then.
 const GIVEN_UP_FROM: Duration = Duration::from_millis(500);
-const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Runs the loop until the daemon stops.
 ///
@@ -82,7 +81,11 @@ pub(crate) async fn deliver(engine: Engine) -> Result<(), DeliverError> {
     desk.ask_for_credential();
     let stop = desk.engine.0.stop.clone();
     while !stop.is_finishing() {
-        let pause = match desk.round().await {
+        let round = match desk.round().await {
+            Ok(pause) => desk.keep_up(pause).await,
+            Err(error) => Err(error),
+        };
+        let pause = match round {
             Ok(pause) => pause,
             Err(error) => {
                 desk.store_trouble(error)?;
@@ -115,6 +118,8 @@ pub(crate) async fn deliver(engine: Engine) -> Result<(), DeliverError> {
 }
 
 async fn wait(clock: &crate::clock::Clock, pause: Pause, now: Timestamp, drain_interval: Duration) -> Nap {
+    // However seldom the queue is to be looked at: the database is kept up.
+    let drain_interval = drain_interval.min(upkeep::INTERVAL);
     let drain = now.after(drain_interval);
     match pause {
         Pause::Until(until) => clock.until(until.min(drain)).await,
@@ -187,7 +192,7 @@ struct Desk {
     damaged_rows: u64,
     /// Bounds how often what is in the air is given up because the network changed.
     give_ups: Tokens,
-    next_upkeep: Timestamp,
+    upkeep: Upkeep,
     /// Until when the store is left alone because it refused to work, and how often it did in a row.
     store_rests_until: Timestamp,
     store_refusals: u32,
@@ -222,7 +227,7 @@ impl Desk {
             ahead: None,
             damaged_rows: 0,
             give_ups: Tokens::for_link_changes(now),
-            next_upkeep: Timestamp::default(),
+            upkeep: Upkeep::default(),
             store_rests_until: Timestamp::default(),
             store_refusals: 0,
             told: None,
@@ -232,7 +237,7 @@ impl Desk {
     /// One look at what is true, and what follows from it.
     async fn round(&mut self) -> Result<Pause, DeliverError> {
         let now = self.engine.now();
-        if now < self.store_rests_until && self.store_rests_until <= now.after(LONGEST_STORE_PAUSE) {
+        if self.store_rests(now) {
             return Ok(Pause::Until(self.store_rests_until));
         }
         let paused_until =
@@ -275,7 +280,6 @@ impl Desk {
                 Step::Wait { until, why: Why::NotDue } if until > now.after(LONGEST_READY) => {
                     // The clock was set back while nobody looked, or these are parked; both are seen to.
                     self.pull_in(scope.id, now).await?;
-                    self.keep_up(&scope, now).await?;
                     if self.queue_unsent(&scope, now).await? {
                         continue;
                     }
@@ -283,7 +287,6 @@ impl Desk {
                     Pause::Until(until.min(now.after(LONGEST_READY)))
                 }
                 Step::Wait { until, why: Why::NotDue } => {
-                    self.keep_up(&scope, now).await?;
                     if self.queue_unsent(&scope, now).await? {
                         continue;
                     }
@@ -292,7 +295,6 @@ impl Desk {
                 }
                 Step::Wait { until, .. } => Pause::Until(until),
                 Step::Rest { why: Why::Empty } => {
-                    self.keep_up(&scope, now).await?;
                     if self.queue_unsent(&scope, now).await? {
                         continue;
                     }
@@ -305,6 +307,11 @@ impl Desk {
             };
             return Ok(pause);
         }
+    }
+
+    /// Whether the store is left alone. A clock that was set back does not make that longer.
+    fn store_rests(&self, now: Timestamp) -> bool {
+        now < self.store_rests_until && self.store_rests_until <= now.after(LONGEST_STORE_PAUSE)
     }
 
     /// Queues what was never sent, if there may be any. Answers whether there was.
@@ -335,21 +342,6 @@ impl Desk {
             }
         }
         Ok(false)
-    }
-
-    /// Now and then, when nothing waits: old events and dead letters go, and the write-ahead log is folded in.
-    async fn keep_up(&mut self, scope: &CurrentScope, now: Timestamp) -> Result<(), DeliverError> {
-        // A clock that was set back must not put it off.
-        if now < self.next_upkeep && self.next_upkeep <= now.after(UPKEEP_INTERVAL) {
-            return Ok(());
-        }
-        self.next_upkeep = now.after(UPKEEP_INTERVAL);
-        let store = &self.engine.0.store;
-        let events = store.event().trim(MOST_EVENTS).await?;
-        let dead = store.outbox().trim_dead(scope.id, MOST_DEAD).await?;
-        store.checkpoint().await?;
-        tracing::debug!(events, dead, "the database was kept up");
-        Ok(())
     }
 
     /// What others left for the loop to take up.

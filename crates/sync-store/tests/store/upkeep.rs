@@ -1,0 +1,126 @@
+//! What went leaves no room behind, and nobody waits for that.
+
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sync_core::{EntryId, Failure, Fate, ScopeId};
+use sync_store::{Keep, Step, Store};
+
+use crate::support::{Home, LIFE, NOW, found, scope, settled, store};
+
+const KEEP: Keep = Keep { events: 100, dead: 3 };
+const ENTRIES: u128 = 3_000;
+
+async fn fill(store: &Store, scope: ScopeId) {
+    let long = "x".repeat(2_000);
+    for first in (1..=ENTRIES).step_by(500) {
+        let wishes = (first..first + 500).map(|number| found(number, &long)).collect();
+        store.outbox().enqueue(scope, wishes, NOW).await.unwrap();
+    }
+}
+
+async fn drain(store: &Store) {
+    let ids: Vec<EntryId> = (1..=i64::try_from(ENTRIES).unwrap()).map(EntryId).collect();
+    for some in ids.chunks(500) {
+        store.outbox().drop_entries(some).await.unwrap();
+    }
+}
+
+/// Goes on until nothing is left to do, and tells the steps.
+async fn keep_up(store: &Store) -> Vec<Step> {
+    let mut steps = Vec::new();
+    loop {
+        match store.upkeep().step(KEEP).await.unwrap() {
+            Step::Done => return steps,
+            step @ (Step::Events(_) | Step::Dead(_) | Step::Pages(_)) => steps.push(step),
+        }
+        assert!(steps.len() < 1_000, "there is no end");
+    }
+}
+
+async fn look(home: &Home) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(home.file()).connect().await.unwrap()
+}
+
+async fn number(connection: &mut SqliteConnection, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(connection).await.unwrap()
+}
+
+fn megabytes(home: &Home) -> u64 {
+    std::fs::metadata(home.file()).unwrap().len() / 1_000_000
+}
+
+#[tokio::test]
+async fn a_large_queue_that_has_drained_leaves_a_small_file_and_no_query_waits_for_that() {
+    let (home, store, scope) = store().await;
+    fill(&store, scope).await;
+    store.checkpoint().await.unwrap();
+    assert!(megabytes(&home) > 7, "{} MB", megabytes(&home));
+    drain(&store).await;
+    store.checkpoint().await.unwrap();
+    assert!(megabytes(&home) > 7, "there is nothing to give back");
+
+    // Somebody reads all the while, and sees what was when that began.
+    let mut reader = look(&home).await;
+    sqlx::query("begin").execute(&mut reader).await.unwrap();
+    let events = number(&mut reader, "select count(*) from event").await;
+    assert_eq!(events, i64::try_from(ENTRIES).unwrap());
+    let (steps, ()) = tokio::join!(keep_up(&store), async {
+        for number in ENTRIES + 1..ENTRIES + 20 {
+            store.outbox().enqueue(scope, vec![found(number, "a")], NOW).await.unwrap();
+            assert!(store.outbox().counts(scope, NOW).await.unwrap().ready > 0);
+        }
+    });
+    assert_eq!(number(&mut reader, "select count(*) from event").await, events);
+    for step in &steps {
+        match *step {
+            Step::Events(rows) | Step::Dead(rows) => assert!(rows <= 1_000, "{step:?}"),
+            Step::Pages(pages) => assert!(pages <= 128, "{step:?}"),
+            Step::Done => panic!("that is no step"),
+        }
+    }
+    assert!(steps.len() > 10, "{steps:?}");
+
+    // While it reads, the log cannot be emptied; that is said at once.
+    let hurried = tokio::time::timeout(Duration::from_secs(3), store.checkpoint()).await;
+    assert!(!hurried.expect("it waits for a reader").unwrap());
+    sqlx::query("commit").execute(&mut reader).await.unwrap();
+    assert!(store.checkpoint().await.unwrap());
+    assert!(megabytes(&home) < 3, "{} MB", megabytes(&home));
+    assert_eq!(store.figures().log_bytes, 0);
+    keep_up(&store).await;
+    assert_eq!(number(&mut reader, "select count(*) from event").await, 100);
+    let sound: String = sqlx::query_scalar("pragma integrity_check").fetch_one(&mut reader).await.unwrap();
+    assert_eq!(sound, "ok");
+    reader.close().await.unwrap();
+    assert_eq!(keep_up(&store).await, []);
+}
+
+#[tokio::test]
+async fn what_is_kept_up_already_costs_no_write() {
+    let (_home, store, scope) = store().await;
+    store.outbox().enqueue(scope, vec![found(1, "a")], NOW).await.unwrap();
+    assert!(store.checkpoint().await.unwrap());
+    let before = store.figures();
+    assert_eq!(keep_up(&store).await, []);
+    assert_eq!(store.figures(), before);
+}
+
+#[tokio::test]
+async fn old_dead_entries_go_in_every_scope() {
+    let (_home, store, acme) = store().await;
+    let other = store.scope().ensure(&scope("other")).await.unwrap();
+    let failure = Failure { code: "x".to_owned(), message: String::new(), at: NOW };
+    for scope in [acme, other] {
+        for number in 1..=5 {
+            store.outbox().enqueue(scope, vec![found(number, "a")], NOW).await.unwrap();
+            let flown = settled(&store, scope, number, Fate::Bury(failure.clone())).await;
+            store.outbox().settle(scope, vec![flown], LIFE, 0, NOW).await.unwrap();
+        }
+    }
+    assert_eq!(keep_up(&store).await, [Step::Dead(2), Step::Dead(2)]);
+    for scope in [acme, other] {
+        assert_eq!(store.outbox().counts(scope, NOW).await.unwrap().dead, 3);
+    }
+}
