@@ -59,6 +59,10 @@ pub struct CloudStatus {
     pub last_error: Option<LastError>,
     /// When it is tried again; `null` when nothing waits or only a person can help.
     pub next_attempt_at: Option<String>,
+    /// Until when what failed before is not sent again, so that a cloud in trouble is not overrun; a flush ends that.
+    /// `null` when nothing waits for it.
+    #[serde(default)]
+    pub spared_until: Option<String>,
 }
 
 /// How the cloud stands.

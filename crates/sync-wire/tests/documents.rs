@@ -46,7 +46,8 @@ fn the_status() {
         "machine_uuid": LOCAL, "tenant_id": "acme",
         "cloud": {
             "api_url": "https://api.coditect.ai", "state": "auth_required", "since": MOMENT,
-            "last_success_at": MOMENT, "last_error": error(), "next_attempt_at": null
+            "last_success_at": MOMENT, "last_error": error(), "next_attempt_at": null,
+            "spared_until": MOMENT
         },
         "queue": {
             "ready": 1, "delayed": 2, "in_flight": 3, "parked": 4, "dead": 5, "oldest_enqueued_at": MOMENT

@@ -48,7 +48,11 @@ fn screen(status: &Status, context: &Context) -> String {
         let (when, code) = (relative(*now, &error.at), clean(&error.code));
         line("last error", format!("{} ({code}), {when}", clean(&error.message)));
     }
-    line("queue", queue::counted(&status.queue, context));
+    let spared =
+        status.cloud.spared_until.as_deref().map(|until| {
+            format!("; to spare the cloud, what failed before goes again {}", next(*now, until))
+        });
+    line("queue", queue::counted(&status.queue, context) + &spared.unwrap_or_default());
     let projects = &status.projects;
     line(
         "projects",

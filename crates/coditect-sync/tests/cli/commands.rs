@@ -121,6 +121,12 @@ fn the_status_is_one_screen_that_ends_with_what_to_do() {
         (r#""oldest_enqueued_at":null"#, &format!(r#""oldest_enqueued_at":"{}""#, ago(3_700))),
     ];
     check_verbatim("status offline", &["status"], &[status("offline", &offline)]);
+    let spared = format!(r#""next_attempt_at":"{0}","spared_until":"{0}""#, ahead(250));
+    let sparing = [
+        (r#""next_attempt_at":null"#, spared.as_str()),
+        (r#""ready":0,"delayed":0"#, r#""ready":3,"delayed":0"#),
+    ];
+    check_verbatim("status sparing the cloud", &["status"], &[status("online", &sparing)]);
     let much = [
         (r#""paused":false"#, r#""paused":true"#),
         (r#""parked":0,"dead":0"#, r#""parked":1,"dead":2"#),

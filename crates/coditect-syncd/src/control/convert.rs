@@ -46,6 +46,7 @@ pub(super) fn status(report: api::StatusReport, version: &str) -> Status {
             last_success_at: report.last_success_at.map(Timestamp::to_rfc3339),
             last_error: report.last_failure.map(last_error),
             next_attempt_at: report.next_attempt_at.map(Timestamp::to_rfc3339),
+            spared_until: report.spared_until.map(Timestamp::to_rfc3339),
         },
         queue: queue_counts(&report.queue),
         cache: CacheCounts { entries, fresh, stale },

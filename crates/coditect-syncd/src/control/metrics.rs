@@ -83,6 +83,12 @@ fn write_all(page: &mut Page, report: &StatusReport, counters: &Counters, versio
         "When the cloud is tried again; 0 when nothing waits or only a person can help.",
         attempt,
     )?;
+    page.single(
+        "cloud_spared_until_timestamp_seconds",
+        "gauge",
+        "Until when what failed before is not sent again for the cloud's sake; 0 when nothing waits for that.",
+        moment(report.spared_until),
+    )?;
 
     page.family("discovery_roots", "gauge", "Configured roots by how they are looked after.")?;
     for (word, state) in ROOT_STATES {

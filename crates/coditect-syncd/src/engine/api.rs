@@ -378,6 +378,8 @@ pub(crate) struct StatusReport {
     pub last_failure: Option<EntryFailure>,
     /// When something is sent next, where that is known.
     pub next_attempt_at: Option<Timestamp>,
+    /// Until when what failed before is not repeated, for the cloud's sake.
+    pub spared_until: Option<Timestamp>,
     /// The queue.
     pub queue: QueueCounts,
     /// Mappings: all, fresh, stale.

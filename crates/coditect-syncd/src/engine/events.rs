@@ -113,6 +113,8 @@ mod tests {
                 last_success_at: None,
                 last_failure: None,
                 next_attempt_at: None,
+                spared_until: None,
+                reached: false,
                 in_flight: Vec::new(),
                 landings: 0,
             };

@@ -119,6 +119,10 @@ pub(crate) struct DeliveryView {
     last_failure: Option<sync_core::Failure>,
     next_attempt_at: Option<Timestamp>,
     in_flight: Vec<EntryId>,
+    /// Until when what failed before is not repeated, for the cloud's sake.
+    spared_until: Option<Timestamp>,
+    /// The cloud took or refused something, and nothing came into the way since.
+    reached: bool,
     /// Flights that came back, good or bad.
     landings: u64,
 }
@@ -207,6 +211,8 @@ impl Engine {
             last_failure: None,
             next_attempt_at: None,
             in_flight: Vec::new(),
+            spared_until: None,
+            reached: false,
             landings: 0,
         };
         Ok(Self(Arc::new(Inner {

@@ -36,6 +36,7 @@ impl Engine {
             last_success_at: delivery.last_success_at,
             last_failure: delivery.last_failure,
             next_attempt_at: delivery.next_attempt_at,
+            spared_until: delivery.spared_until,
             queue,
             cache: (cache.entries, cache.fresh, cache.stale),
             projects: (

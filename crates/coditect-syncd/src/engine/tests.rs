@@ -2,6 +2,7 @@
 
 mod held;
 mod outlives;
+mod told;
 mod upkeep;
 
 use std::path::PathBuf;

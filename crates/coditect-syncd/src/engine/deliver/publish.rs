@@ -14,7 +14,7 @@ impl Desk {
         }
         let now = self.engine.now();
         let next = match step {
-            Step::Wait { until, why: Why::NotDue } => Some(*until),
+            Step::Wait { until, why: Why::NotDue | Why::Sparing } => Some(*until),
             Step::Send(_)
             | Step::LookUp(..)
             | Step::Renew
@@ -22,7 +22,17 @@ impl Desk {
             | Step::Wait { .. }
             | Step::Rest { .. } => self.delivery.obstacle(now).map(|(_, until)| until),
         };
+        let spared_until = match step {
+            Step::Wait { until, why: Why::Sparing } => Some(*until),
+            Step::Send(_)
+            | Step::LookUp(..)
+            | Step::Renew
+            | Step::Again
+            | Step::Wait { .. }
+            | Step::Rest { .. } => None,
+        };
         let obstacle = self.delivery.obstacle(now).map(|(why, _)| why);
+        let reached = self.delivery.was_ever_good() && self.engine.0.delivery.borrow().reached;
         let state = match obstacle {
             Some(Why::AuthRequired) => CloudState::AuthRequired,
             Some(Why::Scope(Cause::Local | Cause::Server | Cause::Proxy)) => CloudState::Offline,
@@ -31,17 +41,26 @@ impl Desk {
             Some(Why::Scope(Cause::Forbidden)) => CloudState::Forbidden,
             Some(Why::Scope(Cause::Protocol)) => CloudState::Protocol,
             Some(Why::Empty | Why::Paused | Why::Flying | Why::NotDue | Why::Sparing) | None => {
-                if self.delivery.was_ever_good() { CloudState::Online } else { CloudState::Unknown }
+                // That nothing speaks against a try any more does not mean that one came through.
+                if reached { CloudState::Online } else { CloudState::Unknown }
             }
         };
-        let before = self.engine.0.delivery.borrow().state;
+        let (before, spared_before) = {
+            let view = self.engine.0.delivery.borrow();
+            (view.state, view.spared_until)
+        };
         self.engine.0.delivery.send_modify(|view| {
             view.next_attempt_at = next;
+            view.spared_until = spared_until;
+            view.reached &= obstacle.is_none();
             if view.state != state {
                 view.state = state;
                 view.since = now;
             }
         });
+        if let Some(until) = spared_until.filter(|_| spared_before != spared_until) {
+            tracing::debug!(until = %until.to_rfc3339(), "what failed before is spared to the cloud");
+        }
         if before != state {
             let reason =
                 self.engine.0.delivery.borrow().last_failure.as_ref().map(|failure| failure.message.clone());

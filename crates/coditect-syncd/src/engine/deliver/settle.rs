@@ -6,7 +6,7 @@ use std::time::Duration;
 use sync_cloud::Reply;
 use sync_core::backoff::doubled;
 use sync_core::verdict::{EntriesVerdict, ItemVerdict, Words, judge};
-use sync_core::{Failure, Fate, Flight, Landed, ScopeId, Settled, Timestamp};
+use sync_core::{Failure, Fate, Flight, Landed, Need, ScopeId, Settled, Timestamp};
 
 use super::super::LookedUpFor;
 use super::super::flight::{Errand, Landing};
@@ -129,6 +129,12 @@ impl Desk {
         self.keep_refusal().await?;
         self.keep_air(&[]).await?;
         self.landed_view(now, landed.good, landed.trouble.as_ref());
+        // A project that is refused has come to the cloud as well.
+        let came =
+            self.delivery.obstacle(now).is_none() && self.delivery.credential_need(now) == Need::Usable;
+        if landed.good || came {
+            self.engine.0.delivery.send_modify(|view| view.reached = true);
+        }
         self.engine.progressed();
         Ok(())
     }
@@ -182,7 +188,10 @@ impl Desk {
             self.engine.0.counters.failures.fetch_add(1, Ordering::Relaxed);
         }
         self.engine.0.delivery.send_modify(|view| match trouble {
-            None => view.last_success_at = Some(now),
+            None => {
+                view.last_success_at = Some(now);
+                view.reached = true;
+            }
             Some(words) => {
                 view.last_failure =
                     Some(Failure { code: words.code.clone(), message: words.message.clone(), at: now });

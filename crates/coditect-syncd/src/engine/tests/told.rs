@@ -1,0 +1,65 @@
+//! What the status tells of the cloud.
+
+use super::*;
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_cloud_counts_as_reached_when_something_came_through_and_not_when_it_is_tried_again() {
+    let world = World::new().await;
+    let cloud = async || world.engine.status().await.unwrap().cloud;
+    world.register(world.project("one"), PATIENCE).await;
+    world.until("it is reached", async || cloud().await == CloudState::Online).await;
+
+    world.pass(Duration::from_mins(1));
+    world.cloud.faults().add(Rule::new(Fault::status(401))).unwrap();
+    world.register(world.project("two"), Duration::ZERO).await;
+    world.until("a token is asked for", async || cloud().await == CloudState::AuthRequired).await;
+    world.cloud.faults().clear();
+    world.cloud.faults().add(Rule::new(Fault::Hang)).unwrap();
+    world.engine.flush(Duration::ZERO).await.unwrap();
+    world.until("it is in the air", async || world.engine.queue().await.unwrap().in_flight > 0).await;
+    assert_eq!(cloud().await, CloudState::Unknown);
+
+    world.cloud.faults().clear();
+    world.pass(Duration::from_secs(1));
+    world.engine.network_changed();
+    world.until("it is reached again", async || cloud().await == CloudState::Online).await;
+    assert_eq!(world.waiting().await, 0);
+    // One project that is refused does not change that.
+    world.cloud.faults().add(Rule::new(Fault::status(422))).unwrap();
+    world.register(world.project("three"), Duration::ZERO).await;
+    let is_refused = async || world.engine.queue().await.unwrap().dead == 1;
+    world.until("it is refused", is_refused).await;
+    assert_eq!(cloud().await, CloudState::Online);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_status_tells_until_when_repeats_are_spared() {
+    let world = World::new().await;
+    let soon = |settings: &mut Settings| {
+        settings.config.cloud_sync.retry_initial = Some(Duration::from_secs(1));
+        settings.config.cloud_sync.retry_max = Some(Duration::from_secs(1));
+    };
+    let world = world.restart_after(false, "acme", soon).await;
+    world.cloud.faults().add(Rule::new(Fault::status(503))).unwrap();
+    world.register(world.project("one"), Duration::ZERO).await;
+    let spared = async || world.engine.status().await.unwrap().spared_until;
+    // Repeats are there to be spent at first.
+    for _ in 0..10 {
+        let landings = world.engine.0.delivery.borrow().landings;
+        world.engine.flush(Duration::ZERO).await.unwrap();
+        let has_landed = async || world.engine.0.delivery.borrow().landings > landings;
+        world.until("it was tried", has_landed).await;
+        assert_eq!(spared().await, None);
+    }
+    world.pass(Duration::from_secs(5));
+    world.until("they are spared", async || spared().await.is_some()).await;
+    let status = world.engine.status().await.unwrap();
+    assert_eq!((status.cloud, status.next_attempt_at), (CloudState::Offline, status.spared_until));
+    let pause = status.spared_until.unwrap().since(status.now);
+    assert!((20..=90).contains(&pause.as_secs()), "{pause:?}");
+
+    world.cloud.faults().clear();
+    world.pass(pause);
+    world.until("it is sent then", async || world.waiting().await == 0).await;
+    assert_eq!(spared().await, None);
+}
