@@ -85,6 +85,16 @@ pub(crate) mod tests {
             bus::tests::serve(&Self::around(&self.0).bus, answer);
         }
 
+        /// The battery's charge is told when somebody sends it into the pipe that this answers; who reads it waits.
+        pub(crate) fn runs_on_a_slow_battery(&self) -> PathBuf {
+            self.runs_on_battery(100);
+            let charge = Self::around(&self.0).supplies.join("BAT0/capacity");
+            std::fs::remove_file(&charge).unwrap();
+            let made = std::process::Command::new("mkfifo").arg(&charge).status().unwrap();
+            assert!(made.success());
+            charge
+        }
+
         fn show(&self, name: &str, files: &[(&str, &str)]) {
             let folder = Self::around(&self.0).supplies.join(name);
             std::fs::create_dir_all(&folder).unwrap();

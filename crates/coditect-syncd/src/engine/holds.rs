@@ -4,6 +4,7 @@
 //! The machine's own state is looked at when it matters: before something is sent, before a sweep, and for a status;
 //! never on a timer while nothing is held back.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use sync_core::hold::{Held, Hold, Holds, OnBattery, Power, Surroundings, Turned};
@@ -12,10 +13,12 @@ use sync_core::{Failure, Timestamp};
 use super::api::{CloudState, HoldView};
 use super::discover::Strain;
 use super::{DeliveryView, Engine, locked};
-use crate::blocking::blocking;
+use crate::blocking::{Blocked, blocking};
 
 /// For so long what was seen of the machine counts.
 const FRESH: Duration = Duration::from_secs(30);
+/// A look is waited for no longer than this: the bus tells within half a second, but a battery is free to hang.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// While sending is held back the machine is looked at again after this.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_mins(5);
 
@@ -25,33 +28,91 @@ pub(super) struct Standing {
     holds: Holds,
     seen: Surroundings,
     looked_at: Option<Timestamp>,
+    /// Grows with everything that makes a look worth nothing that began before it.
+    news: u64,
+}
+
+/// The look that is under way, if one is: there is never more than one.
+#[derive(Default)]
+pub(super) struct Looking(tokio::sync::Mutex<Option<Look>>);
+
+struct Look {
+    began: Timestamp,
+    /// What [`Standing::news`] was when it began.
+    news: u64,
+    /// Stays as it is when who waits for it goes away.
+    seen: Pin<Box<dyn Future<Output = Result<Surroundings, Blocked>> + Send>>,
+}
+
+/// What a look came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Looked {
+    /// How the machine stands is known as well as it can be at present.
+    AsFarAsCanBe,
+    /// Something happened after it began, or that was long ago.
+    Overtaken,
+}
+
+impl std::fmt::Debug for Looking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Looking")
+    }
 }
 
 impl Engine {
-    /// Looks how the machine stands, unless it was looked at a moment ago.
+    /// Looks how the machine stands, unless it was looked at a moment ago. Who comes while somebody looks waits for that
+    /// look, and a look that takes its time is waited for no longer than [`PATIENCE`]: until it has come to its end what
+    /// was seen before stands.
     pub(super) async fn look_around(&self) {
-        let (now, wanted) = (self.now(), self.settings().wanted());
-        let looked_at = locked(&self.0.standing).looked_at;
-        // What is seen counts from before the look: a change of the network meanwhile is not overlooked.
-        if looked_at.is_some_and(|looked_at| looked_at <= now && now.since(looked_at) < FRESH) {
-            return;
+        if !self.looked_a_moment_ago() && self.look().await == Looked::Overtaken {
+            self.look().await;
         }
-        locked(&self.0.standing).looked_at = Some(now);
-        let around = self.0.around.clone();
-        let metered = if wanted.rest_on_metered {
-            let around = around.clone();
-            blocking(move || around.metered()).await.ok().flatten()
-        } else {
-            None
+    }
+
+    async fn look(&self) -> Looked {
+        let mut looking = self.0.looking.0.lock().await;
+        if self.looked_a_moment_ago() {
+            return Looked::AsFarAsCanBe;
+        }
+        let look = looking.get_or_insert_with(|| self.begin_look());
+        let Ok(outcome) = tokio::time::timeout(PATIENCE, look.seen.as_mut()).await else {
+            tracing::debug!("how the machine stands takes its time to be told");
+            locked(&self.0.standing).looked_at = Some(self.now());
+            return Looked::AsFarAsCanBe;
         };
-        let power = if wanted.on_battery == OnBattery::GoOn { Power::default() } else { around.power() };
-        let seen = Surroundings { power, metered };
+        let (began, news) = (look.began, look.news);
+        *looking = None;
+        let (now, wanted, could_look) = (self.now(), self.settings().wanted(), outcome.is_ok());
         let turned = {
             let mut standing = locked(&self.0.standing);
-            standing.seen = seen;
+            if could_look && standing.news == news {
+                // What is seen counts from before the look.
+                standing.looked_at = Some(began);
+            }
+            // Where nobody could look, what was seen last stands.
+            standing.seen = outcome.unwrap_or(standing.seen);
+            let seen = standing.seen;
             standing.holds.see(seen, wanted, now)
         };
+        drop(looking);
         self.tell_turned(&turned).await;
+        if could_look && !self.looked_a_moment_ago() { Looked::Overtaken } else { Looked::AsFarAsCanBe }
+    }
+
+    fn begin_look(&self) -> Look {
+        let (around, wanted) = (self.0.around.clone(), self.settings().wanted());
+        // A battery may take its time to answer, and so may the bus.
+        let look = move || Surroundings {
+            power: if wanted.on_battery == OnBattery::GoOn { Power::default() } else { around.power() },
+            metered: if wanted.rest_on_metered { around.metered() } else { None },
+        };
+        let news = locked(&self.0.standing).news;
+        Look { began: self.now(), news, seen: Box::pin(blocking(look)) }
+    }
+
+    fn looked_a_moment_ago(&self) -> bool {
+        let (now, looked_at) = (self.now(), locked(&self.0.standing).looked_at);
+        looked_at.is_some_and(|looked_at| looked_at <= now && now.since(looked_at) < FRESH)
     }
 
     /// Looks how the machine stands where that may keep something from being sent.
@@ -65,7 +126,9 @@ impl Engine {
 
     /// What was seen of the machine no longer counts.
     pub(super) fn look_around_anew(&self) {
-        locked(&self.0.standing).looked_at = None;
+        let mut standing = locked(&self.0.standing);
+        standing.looked_at = None;
+        standing.news += 1;
     }
 
     /// Whether this is held back.

@@ -82,6 +82,7 @@ struct Inner {
     paused: Mutex<Option<Pausing>>,
     around: Around,
     standing: Mutex<holds::Standing>,
+    looking: holds::Looking,
     flush: AtomicBool,
     credential_changed: AtomicBool,
     network_changed: AtomicBool,
@@ -118,11 +119,11 @@ pub(crate) struct DeliveryView {
     last_success_at: Option<Timestamp>,
     last_failure: Option<sync_core::Failure>,
     next_attempt_at: Option<Timestamp>,
-    in_flight: Vec<EntryId>,
     /// Until when what failed before is not repeated, for the cloud's sake.
     spared_until: Option<Timestamp>,
     /// The cloud took or refused something, and nothing came into the way since.
     reached: bool,
+    in_flight: Vec<EntryId>,
     /// Flights that came back, good or bad.
     landings: u64,
 }
@@ -210,9 +211,9 @@ impl Engine {
             last_success_at: None,
             last_failure: None,
             next_attempt_at: None,
-            in_flight: Vec::new(),
             spared_until: None,
             reached: false,
+            in_flight: Vec::new(),
             landings: 0,
         };
         Ok(Self(Arc::new(Inner {
@@ -235,6 +236,7 @@ impl Engine {
             paused: Mutex::new(paused),
             around,
             standing: Mutex::default(),
+            looking: holds::Looking::default(),
             flush: AtomicBool::new(false),
             credential_changed: AtomicBool::new(false),
             network_changed: AtomicBool::new(false),

@@ -108,3 +108,53 @@ async fn a_low_battery_puts_sweeps_off_and_nothing_else() {
     world.until("the mains are back", async || world.holds().await.is_empty()).await;
     world.until("everything is looked at", async || world.scans() > asked).await;
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn nothing_is_sent_while_the_first_look_is_under_way_and_nobody_else_waits_for_it() {
+    let world = World::new().await;
+    let machine = Machine::new(&world.home.path().join("machine"));
+    let charge = machine.runs_on_a_slow_battery();
+    let pauses = |settings: &mut Settings| {
+        settings.config.sync_daemon.on_battery = sync_config::OnBattery::Pause;
+    };
+    let world = world.restart_after(false, "acme", pauses).await;
+    let outcome = world.register(world.elsewhere("one"), Duration::ZERO).await;
+    assert!(matches!(outcome, RegisterOutcome::Queued(_)), "{outcome:?}");
+    // Two ask for the status while the battery does not tell; both are told what it says then.
+    let answers = async {
+        let tell = move || std::fs::write(charge, "80\n");
+        assert_eq!(world.engine.queue().await.unwrap().ready, 1);
+        crate::blocking::blocking(tell).await.unwrap().unwrap();
+    };
+    let (first, second, ()) = tokio::join!(world.holds(), world.holds(), answers);
+    assert_eq!((first, second), (vec![("battery", "sending")], vec![("battery", "sending")]));
+    assert_eq!(world.waiting().await, 1);
+    assert_eq!(world.effects().await, []);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_look_that_something_overtook_is_followed_by_another() {
+    use std::io::Write;
+    let world = World::new().await;
+    let machine = Machine::new(&world.home.path().join("machine"));
+    let charge = machine.runs_on_a_slow_battery();
+    let pauses = |settings: &mut Settings| {
+        settings.config.sync_daemon.on_battery = sync_config::OnBattery::Pause;
+    };
+    let world = world.restart_after(false, "acme", pauses).await;
+    let answers = async {
+        let pipe = charge.clone();
+        // Opens when somebody reads.
+        let begun = crate::blocking::blocking(move || std::fs::File::options().write(true).open(pipe));
+        let mut telling = begun.await.unwrap().unwrap();
+        world.engine.network_changed();
+        let later = charge.with_file_name("later");
+        std::fs::write(&later, "12\n").unwrap();
+        std::fs::rename(&later, &charge).unwrap();
+        telling.write_all(b"80\n").unwrap();
+    };
+    let (status, ()) = tokio::join!(world.engine.status(), answers);
+    let held = status.unwrap().held_back;
+    let reason = &held.iter().find(|hold| hold.by == "battery").unwrap().reason;
+    assert!(reason.contains("12 %"), "{reason}");
+}
