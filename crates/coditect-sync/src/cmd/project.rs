@@ -37,9 +37,27 @@ pub(super) fn text(project: &Project, context: &Context) -> String {
         let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
         let value = clean(&value).into_owned();
         let value = if name == "state" { view.paint(tone(project.state), &value) } else { value };
+        let value = if is_given(project, name) {
+            format!("{value} {}", view.paint(Tone::Faint, "(given)"))
+        } else {
+            value
+        };
         lines.push_str(&field(*view, name, &value));
     }
     lines
+}
+
+/// Whether somebody gave what this line shows, so that no look at the folder replaces it.
+fn is_given(project: &Project, line: &str) -> bool {
+    let field = match line {
+        "name" => "project_name",
+        "type" => "project_type",
+        "parent" => "parent_project_uuid",
+        "language" => "primary_language",
+        "framework" => "framework",
+        _ => return false,
+    };
+    project.given.iter().any(|given| given == field)
 }
 
 /// A line of a description.

@@ -299,6 +299,8 @@ fn projects_are_listed_page_by_page_and_shown_one_by_one() {
     check("projects none", &["projects"], &[page(&[], "null")]);
 
     check_verbatim("projects show", &["projects", "show", LOCAL], &[ok(inner.clone())]);
+    let given = r#""given":["project_name","primary_language","of_tomorrow"],"vcs""#;
+    check("projects show given", &["projects", "show", LOCAL], &[ok(inner.replace("\"vcs\"", given))]);
     let both = page(&[outer, inner.clone()], "null");
     let asked = check(
         "projects show a path",
