@@ -1,7 +1,11 @@
 //! Matches the patterns manifests name folders with: `*`, `?`, `**`, `{a,b}`.
 
-/// Whether `path` is meant by `pattern`; both with slashes, neither beginning or ending with one.
+/// Whether `path` is meant by `pattern`; both with slashes, neither beginning or ending with one. A pattern that is longer
+/// than any path means none.
 pub fn matches(pattern: &str, path: &str) -> bool {
+    if pattern.len() > LONGEST_PATTERN {
+        return false;
+    }
     if !pattern.contains(['*', '?', '{']) {
         return parts(pattern).eq(parts(path));
     }
@@ -17,8 +21,12 @@ pub fn matches(pattern: &str, path: &str) -> bool {
     })
 }
 
-/// Most patterns one with braces may stand for.
-const MOST_ALTERNATIVES: usize = 64;
+/// Longest pattern that is compared.
+const LONGEST_PATTERN: usize = 4_096;
+/// Most patterns one with braces may stand for, and most bytes that these have together. Braces that stand for more are
+/// taken as they are written.
+const MOST_ALTERNATIVES: usize = 256;
+const MOST_BYTES: usize = 64 * 1024;
 
 fn parts(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|part| !matches!(*part, "" | "."))
@@ -27,17 +35,28 @@ fn parts(path: &str) -> impl Iterator<Item = &str> {
 fn alternatives(pattern: &str) -> Vec<String> {
     let mut open = vec![pattern.to_owned()];
     let mut done = Vec::new();
+    let mut bytes = 0;
     while let Some(next) = open.pop() {
-        let braces = next.find('{').and_then(|start| Some((start, start + next[start..].find('}')?)));
-        match braces {
-            Some((start, end)) if open.len() + done.len() < MOST_ALTERNATIVES => {
-                let choices = next[start + 1..end].split(',');
-                open.extend(choices.map(|choice| format!("{}{choice}{}", &next[..start], &next[end + 1..])));
-            }
-            Some(_) | None => done.push(next),
+        let Some((before, choices, after)) = braces(&next) else {
+            done.push(next);
+            continue;
+        };
+        let count = choices.split(',').count();
+        bytes += count * (before.len() + after.len()) + choices.len();
+        if open.len() + done.len() + count > MOST_ALTERNATIVES || bytes > MOST_BYTES {
+            done.push(next);
+            continue;
         }
+        open.extend(choices.split(',').map(|choice| format!("{before}{choice}{after}")));
     }
     done
+}
+
+/// What is before, in and after the first braces.
+fn braces(pattern: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = pattern.split_once('{')?;
+    let (choices, after) = rest.split_once('}')?;
+    Some((before, choices, after))
 }
 
 // One row of the usual table at a time, so that many stars cost no more than length times length.
@@ -113,5 +132,30 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
         }
+    }
+
+    #[test]
+    fn braces_stand_for_many_patterns_and_not_for_as_many_as_memory_holds() {
+        let folders: Vec<String> = (0..200).map(|number| format!("f{number}")).collect();
+        assert!(matches(&format!("{{{}}}/*", folders.join(",")), "f199/a"));
+        for pattern in [
+            format!("{{{}}}*", ",".repeat(1_000)),
+            format!("{{{}}}{}*", ",".repeat(2_000), "a".repeat(2_000)),
+            format!("{}*", "{a,b}".repeat(500)),
+            format!("{{{}}}{{{}}}*", ",".repeat(200), ",".repeat(200)),
+        ] {
+            let made = alternatives(&pattern);
+            assert!(made.len() <= MOST_ALTERNATIVES, "{} from {} bytes", made.len(), pattern.len());
+            let bytes: usize = made.iter().map(String::len).sum();
+            assert!(
+                bytes <= MOST_BYTES + MOST_ALTERNATIVES * pattern.len(),
+                "{bytes} bytes of {}",
+                pattern.len()
+            );
+            assert!(!matches(&pattern, "b"));
+        }
+        // A manifest may hold a megabyte; as many choices before as much text are more than any machine holds.
+        assert!(!matches(&format!("{{{}}}{}*", ",".repeat(500_000), "a".repeat(500_000)), "b"));
+        assert!(matches("{a,b", "{a,b") && !matches("{a,b*", "b"));
     }
 }
