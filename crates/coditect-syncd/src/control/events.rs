@@ -45,7 +45,8 @@ pub(super) async fn follow(question: Question) -> Result<Reply, Box<Problem>> {
     let mut replaced = String::new();
     let after = match since {
         Some(since) if since > last => {
-            // The database was replaced since, and the numbers began anew.
+            // The database was replaced since, and the numbers began anew. No number is told before that is: who is cut off
+            // between the two would go on after it, and never hear why.
             replaced = written(&gap(&question.engine, 0, None));
             0
         }
@@ -53,7 +54,8 @@ pub(super) async fn follow(question: Question) -> Result<Reply, Box<Problem>> {
         None => last,
     };
     // The number alone tells a listener that has heard nothing yet where to go on.
-    let begun = format!("retry: {}\nid: {after}\n\n{replaced}", limits::RECONNECT.as_millis());
+    let id = if replaced.is_empty() { format!("id: {after}\n") } else { String::new() };
+    let begun = format!("retry: {}\n{id}\n{replaced}", limits::RECONNECT.as_millis());
     let listener = Listener {
         engine: question.engine,
         stop: question.stop,

@@ -85,6 +85,10 @@ fn events_that_are_no_longer_kept_are_a_gap_and_not_silence() {
     let replaced = all(&mut follow(&daemon, Some(1_000_000), false));
     assert!(replaced[0].1 == "gap" && replaced[0].2.contains("begin anew"), "{replaced:?}");
     assert_eq!(replaced[2].0, oldest, "all that is kept follows: {replaced:?}");
+    let reply = get(daemon.socket(), "/v1/events?since=1000000&follow=false");
+    let text = String::from_utf8_lossy(&reply.body).into_owned();
+    // No number before the gap: who is cut off between the two would never hear why the numbers begin anew.
+    assert!(text.contains("retry: 2000\n\nid: 0\nevent: gap\n"), "{text}");
 }
 
 #[test]
