@@ -15,6 +15,7 @@ mod enqueue;
 mod idle;
 mod measure;
 mod offline;
+mod peers;
 mod projects;
 mod python;
 mod recorded;
@@ -86,6 +87,7 @@ fn main() -> Result<ExitCode, Failed> {
     show("resolve", &|| resolve::measure(&folders, given.rounds))?;
     show("idle", &idle::measure)?;
     show("projects", &|| projects::measure(given.tree.as_deref(), given.rounds))?;
+    show("peers", &|| peers::measure(given.tree.as_deref()))?;
     for axes in &DRAWINGS {
         if let (Some(folder), Some(svg)) = (&given.drawings, svg(axes, &points)) {
             std::fs::write(folder.join(format!("{}.svg", axes.chart)), svg)?;

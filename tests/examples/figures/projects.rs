@@ -177,7 +177,7 @@ fn started(home: &Home) -> (Daemon, f64) {
 }
 
 /// The status after everything was looked at.
-fn surveyed(home: &Home) -> Status {
+pub(crate) fn surveyed(home: &Home) -> Status {
     let mut client = client(home);
     let mut last = None;
     patiently("everything is looked at", || {
@@ -196,7 +196,7 @@ fn patiently(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 /// A thousand small repositories.
-fn made(home: &Home) -> PathBuf {
+pub(crate) fn made(home: &Home) -> PathBuf {
     for number in 0..PROJECTS {
         repository(home, &home.roots().join(format!("group{}/project{number}", number % 20)), 10);
     }
