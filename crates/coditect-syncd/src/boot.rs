@@ -196,7 +196,9 @@ impl Life {
 
         let mut supervisor = Supervisor::new(self.stop.clone());
         let (finish, drop_all) = (self.stop.finish_token(), self.stop.drop_token());
-        supervisor.start("control", control::serve(bound, engine.clone(), VERSION, finish, drop_all));
+        let managed = self.manager.is_some();
+        supervisor
+            .start("control", control::serve(bound, engine.clone(), VERSION, managed, finish, drop_all));
         supervisor.start("deliver", deliver(engine.clone()));
         supervisor.start("discover", discover(engine.clone()));
         supervisor.start("credential", credential(engine.clone()));

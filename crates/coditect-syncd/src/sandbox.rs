@@ -88,6 +88,15 @@ impl Sandbox {
         self.folders().is_none_or(|folders| folders.iter().any(|allowed| real.starts_with(allowed)))
     }
 
+    /// Whether it, and nothing else, keeps the daemon from writing in this folder or making it: a rule holds for the folder
+    /// that was there at the start, and not for another that takes its name.
+    pub(crate) fn shuts_out_of(&self, folder: &Path) -> bool {
+        use rustix::fs::{Access, access};
+        // What the system's permissions say is told regardless of the sandbox.
+        let permitted = |there: &Path| access(there, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+        self.folders.is_some() && folder.ancestors().find(|above| above.exists()).is_some_and(permitted)
+    }
+
     /// What is to be done differently at the next start, in words; `None` when the configuration asks for what there is.
     pub(crate) fn differs(&self, config: &Config) -> Option<&'static str> {
         match (self.wish, Wish::of(config)) {

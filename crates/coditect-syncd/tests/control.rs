@@ -4,6 +4,8 @@
 mod daemon;
 #[path = "control/figures.rs"]
 mod figures;
+#[path = "control/folder.rs"]
+mod folder;
 #[path = "control/follow.rs"]
 mod follow;
 #[path = "control/raw.rs"]

@@ -184,6 +184,11 @@ impl SocketFile {
         directory_of(&self.path)
     }
 
+    /// Whether the service manager made it: another start of the daemon alone would be handed the same one.
+    pub(super) fn is_lent(&self) -> bool {
+        self.owner == Owner::Manager
+    }
+
     /// Whether the name still leads to the socket that was bound.
     pub(super) fn still_ours(&self) -> bool {
         match fs::symlink_metadata(&self.path) {

@@ -35,6 +35,8 @@ pub(super) struct Server {
     pub(super) engine: Engine,
     /// The daemon's version.
     pub(super) version: &'static str,
+    /// Whether somebody starts the daemon again when it ends for that.
+    pub(super) managed: bool,
     /// Whether to finish what has begun and begin nothing.
     pub(super) stop: CancellationToken,
     /// Places for those who follow the events.
@@ -49,12 +51,13 @@ pub(crate) async fn serve(
     bound: Bound,
     engine: Engine,
     version: &'static str,
+    managed: bool,
     stop: CancellationToken,
     kill: CancellationToken,
 ) -> Result<(), Error> {
     let look = bound.look_again();
     let listeners = Arc::new(Semaphore::new(limits::LISTENERS));
-    let server = Arc::new(Server { engine, version, stop: stop.clone(), listeners });
+    let server = Arc::new(Server { engine, version, managed, stop: stop.clone(), listeners });
     let mut post = Post::take(bound).map_err(Error::Listen)?;
     let mut clients = Clients::default();
     loop {
@@ -72,11 +75,11 @@ pub(crate) async fn serve(
             Event::Accepted(Ok((socket, _))) => {
                 post.accept_pause = limits::ACCEPT_PAUSES.0;
                 clients.admit(socket, &server);
-                post.look();
+                post.look(&server);
             }
             Event::Accepted(Err(error)) => post.accept_failed(&error),
             Event::Rested => {}
-            Event::Look => post.look(),
+            Event::Look => post.look(&server),
             Event::Ended(ended) => report(ended),
         }
     }
@@ -145,7 +148,7 @@ impl Post {
     }
 
     /// Binds anew when the name is gone or leads elsewhere.
-    fn look(&mut self) {
+    fn look(&mut self, server: &Server) {
         if self.file.still_ours() {
             return;
         }
@@ -163,7 +166,17 @@ impl Post {
                 warn!(path = %path.display(), "the control socket was removed or replaced; it is bound anew");
             }
             Err(reason) => {
-                let reason = reason.to_string();
+                let shut_out = reason.is_denied() && server.engine.is_shut_out_of(self.file.directory());
+                let mut reason = reason.to_string();
+                if shut_out && server.managed && !self.file.is_lent() {
+                    server.engine.stop().start_again(SHUT_OUT);
+                    return;
+                }
+                if shut_out {
+                    let what =
+                        if self.file.is_lent() { "the daemon and its socket unit" } else { "the daemon" };
+                    reason = format!("{reason}: {SHUT_OUT}: start {what} again");
+                }
                 if self.complaint != reason {
                     warn!(
                         path = %path.display(),
@@ -204,6 +217,9 @@ impl Post {
     }
 }
 
+/// Why a folder that was made anew cannot be used under the sandbox.
+const SHUT_OUT: &str = "the folder of its control socket was removed, and its sandbox knows no other";
+
 /// Why the socket is not bound anew.
 #[derive(Debug, thiserror::Error)]
 enum Unbound {
@@ -211,6 +227,12 @@ enum Unbound {
     Bind(#[from] BindError),
     #[error("take the socket into use: {0}")]
     Use(#[from] io::Error),
+}
+
+impl Unbound {
+    fn is_denied(&self) -> bool {
+        matches!(self, Self::Bind(BindError::Refused { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied)
+    }
 }
 
 /// Everybody who is connected.

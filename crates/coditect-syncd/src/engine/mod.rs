@@ -282,6 +282,11 @@ impl Engine {
         }
     }
 
+    /// Whether the sandbox alone keeps the daemon from writing in this folder.
+    pub(crate) fn is_shut_out_of(&self, folder: &std::path::Path) -> bool {
+        self.0.sandbox.shuts_out_of(folder)
+    }
+
     /// The two levels of stopping.
     pub(crate) fn stop(&self) -> Stop {
         self.0.stop.clone()

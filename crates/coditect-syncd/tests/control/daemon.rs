@@ -41,6 +41,12 @@ impl Home {
         Self { directory, socket }
     }
 
+    /// A home whose socket is in a folder of its own, which the daemon has to be told (`--socket`).
+    pub(crate) fn with_socket_apart() -> Self {
+        let home = Self::new();
+        Self { socket: home.directory.path().join("run/sync.sock"), ..home }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
