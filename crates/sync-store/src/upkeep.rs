@@ -36,7 +36,7 @@ pub enum Step {
 }
 
 /// Rows that go in one step.
-const ROWS: u32 = 1_000;
+const ROWS: u32 = 250;
 /// Free pages that are left in the file: what comes and goes all day would only be given back to be taken again.
 const SPARE_PAGES: u64 = 256;
 

@@ -75,7 +75,7 @@ async fn a_large_queue_that_has_drained_leaves_a_small_file_and_no_query_waits_f
     assert_eq!(number(&mut reader, "select count(*) from event").await, events);
     for step in &steps {
         match *step {
-            Step::Events(rows) | Step::Dead(rows) => assert!(rows <= 1_000, "{step:?}"),
+            Step::Events(rows) | Step::Dead(rows) => assert!(rows <= 250, "{step:?}"),
             Step::Pages(pages) => assert!(pages <= 128, "{step:?}"),
             Step::Done => panic!("that is no step"),
         }
