@@ -86,13 +86,13 @@ pub(crate) mod tests {
         }
 
         /// The battery's charge is told when somebody sends it into the pipe that this answers; who reads it waits.
-        pub(crate) fn runs_on_a_slow_battery(&self) -> PathBuf {
+        pub(crate) fn runs_on_a_slow_battery(&self) -> Slow {
             self.runs_on_battery(100);
             let charge = Self::around(&self.0).supplies.join("BAT0/capacity");
             std::fs::remove_file(&charge).unwrap();
             let made = std::process::Command::new("mkfifo").arg(&charge).status().unwrap();
             assert!(made.success());
-            charge
+            Slow(charge)
         }
 
         fn show(&self, name: &str, files: &[(&str, &str)]) {
@@ -101,6 +101,20 @@ pub(crate) mod tests {
             for (file, text) in files {
                 std::fs::write(folder.join(file), format!("{text}\n")).unwrap();
             }
+        }
+    }
+
+    /// The pipe of a battery that takes its time; nobody waits for it longer than this lives, so that a test that fails
+    /// comes to its end.
+    #[derive(Debug)]
+    pub(crate) struct Slow(pub(crate) PathBuf);
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            // Who opens both ends does not wait, and lets go who does.
+            let both = std::fs::File::options().read(true).write(true).open(&self.0);
+            drop(std::fs::remove_file(&self.0));
+            drop(both);
         }
     }
 

@@ -122,7 +122,8 @@ async fn nothing_is_sent_while_the_first_look_is_under_way_and_nobody_else_waits
     assert!(matches!(outcome, RegisterOutcome::Queued(_)), "{outcome:?}");
     // Two ask for the status while the battery does not tell; both are told what it says then.
     let answers = async {
-        let tell = move || std::fs::write(charge, "80\n");
+        let pipe = charge.0.clone();
+        let tell = move || std::fs::write(pipe, "80\n");
         assert_eq!(world.engine.queue().await.unwrap().ready, 1);
         crate::blocking::blocking(tell).await.unwrap().unwrap();
     };
@@ -143,14 +144,14 @@ async fn a_look_that_something_overtook_is_followed_by_another() {
     };
     let world = world.restart_after(false, "acme", pauses).await;
     let answers = async {
-        let pipe = charge.clone();
+        let pipe = charge.0.clone();
         // Opens when somebody reads.
         let begun = crate::blocking::blocking(move || std::fs::File::options().write(true).open(pipe));
         let mut telling = begun.await.unwrap().unwrap();
         world.engine.network_changed();
-        let later = charge.with_file_name("later");
+        let later = charge.0.with_file_name("later");
         std::fs::write(&later, "12\n").unwrap();
-        std::fs::rename(&later, &charge).unwrap();
+        std::fs::rename(&later, &charge.0).unwrap();
         telling.write_all(b"80\n").unwrap();
     };
     let (status, ()) = tokio::join!(world.engine.status(), answers);
