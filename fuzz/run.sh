@@ -34,7 +34,7 @@ run() {
     mkdir -p "$home" "work/$target" "artifacts/$target"
     chmod 700 "$home"
     env -i PATH="$PATH" HOME="$home" TMPDIR="$scratch" RUST_BACKTRACE=1 \
-        nice -n 10 "target/$host/release/$target" "work/$target" "corpus/$target" \
+        nice -n 10 "${CARGO_TARGET_DIR:-target}/$host/release/$target" "work/$target" "corpus/$target" \
         -max_total_time="$seconds" -max_len="$most_bytes" -rss_limit_mb="$most_megabytes" \
         -timeout="$longest_seconds" -artifact_prefix="artifacts/$target/" -print_final_stats=1 \
         >"work/$target.log" 2>&1

@@ -11,12 +11,15 @@ mod cloud;
 mod config;
 mod control;
 mod credential;
+mod daemon;
 mod events;
 mod git;
 mod legacy;
 mod manifests;
 mod mutate;
 mod parts;
+mod resume;
+mod rules;
 mod salvage;
 mod speaker;
 
@@ -42,6 +45,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "git", run: git::run },
     Target { name: "legacy", run: legacy::run },
     Target { name: "manifests", run: manifests::run },
+    Target { name: "resume", run: resume::run },
+    Target { name: "rules", run: rules::run },
     Target { name: "salvage", run: salvage::run },
 ];
 
