@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Tries the packages as somebody would who sees them for the first time: in a Debian that has nothing else, as an ordinary user.
+# Tries a package as somebody would who sees it for the first time: in a Debian that has nothing else, as an ordinary user.
 #
-#   packaging/try.sh [target/dist/coditect-sync_…_amd64.deb [NEWER.deb]]     installs, uses, kills, upgrades, removes and purges
-#                                                                the .deb, by hand and under a real systemd user manager
-#   packaging/try.sh target/dist/coditect-sync-….rpm [NEWER.rpm] the files and scripts of the .rpm, with rpm --root
+#   packaging/try.sh [PACKAGE [NEWER]]     installs, uses, kills, upgrades and removes a .deb or .rpm, by hand and under a
+#                                          real systemd user manager; by itself the .deb in target/dist
 #
 # With a newer one of another version (`packaging/package.sh next` makes it) there is an upgrade in place while registrations
 # wait for a cloud that is off, the way back to the older one, and an older one before data of a newer kind.
+#
+# An .rpm is put in place by rpm itself, in a Debian that has rpm; what it needs is held against the libraries that are there,
+# named by rpm's own tool for that (rpmbuild makes a package of these names).
 #
 # Needs root, debootstrap and a mirror of Debian the first time; the clean root is kept in target/try. The network is cut off
 # while the package is tried. Without root or debootstrap it says SKIPPED and ends well; without cgroup2 it leaves out the part
@@ -14,7 +16,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-base=$PWD/target/try/base
+case ${1:-} in
+    *.rpm) kind=rpm base=$PWD/target/try/base-rpm with=systemd,rpm ;;
+    *) kind=deb base=$PWD/target/try/base with=systemd ;;
+esac
 suite=${SUITE:-bookworm}
 
 skip() {
@@ -29,18 +34,14 @@ command -v unshare >/dev/null || skip 'needs unshare, to cut the trial off from 
 
 # Everything below happens in namespaces of its own: mounts, processes and network end with it.
 if [[ ${INSIDE:-} != 1 ]]; then
-    case ${1:-} in
-        *.rpm) command -v rpm >/dev/null || skip 'there is no rpm' ;;
-        *)
-            if [[ ! -e $base/etc/debian_version ]]; then
-                command -v debootstrap >/dev/null || skip 'there is no debootstrap, to make a clean Debian'
-                say "making a clean Debian ($suite) in $base"
-                mkdir -p "$base"
-                debootstrap --variant=minbase --include=systemd "$suite" "$base" "${MIRROR:-http://deb.debian.org/debian}" >"$base.log" 2>&1 ||
-                    { rm -rf "$base"; tail -n 5 "$base.log"; skip 'no clean Debian could be made'; }
-            fi
-            ;;
-    esac
+    [[ $kind != rpm ]] || command -v rpmbuild >/dev/null || skip 'there is no rpmbuild, to name the libraries of a clean Debian'
+    if [[ ! -e $base/etc/debian_version ]]; then
+        command -v debootstrap >/dev/null || skip 'there is no debootstrap, to make a clean Debian'
+        say "making a clean Debian ($suite) in $base"
+        mkdir -p "$base"
+        debootstrap --variant=minbase "--include=$with" "$suite" "$base" "${MIRROR:-http://deb.debian.org/debian}" >"$base.log" 2>&1 ||
+            { rm -rf "$base"; tail -n 5 "$base.log"; skip 'no clean Debian could be made'; }
+    fi
     cgroup=
     for folder in /sys/fs/cgroup /sys/fs/cgroup/unified; do
         if [[ -e $folder/cgroup.controllers ]]; then
@@ -66,40 +67,20 @@ mkdir -p "$root"/{upper,work,new}
 new=$root/new
 ip link set lo up 2>/dev/null || true
 
-try_rpm() {
-    local package
-    package=$(realpath "$1")
-    mkdir -p "$new"/{usr,dev,etc}
-    for folder in bin lib lib64; do
-        [[ -d /$folder ]] && mkdir -p "$new/$folder" && mount --bind -o ro "/$folder" "$new/$folder"
-    done
-    # The scripts need a shell, so this machine's programs are there; what the package brings lies over them.
-    mount -t overlay none -o "lowerdir=/usr,upperdir=$root/upper,workdir=$root/work" "$new/usr"
-    local flags=(--root "$new" --dbpath /var/lib/rpm --nodeps)
-    rpm --root "$new" --dbpath /var/lib/rpm --initdb
-    say 'what it says of itself'
-    rpm -qip --nosignature "$package" | sed -n '/^Name/,/^License/p;/^Description/,$p'
-    rpm -qp --nosignature --requires "$package"
-    say 'install'
-    rpm "${flags[@]}" --nosignature -i "$package"
-    rpm --root "$new" --dbpath /var/lib/rpm -V --nodeps coditect-sync && echo 'every file is as the package says'
-    chroot "$new" /usr/bin/coditect-syncd --version
-    say 'install again, as an upgrade does'
-    rpm "${flags[@]}" --nosignature -U --force "$package"
-    if [[ -n ${2:-} ]]; then
-        say 'upgrade, and the way back'
-        local one
-        for one in "$(realpath "$2")" "$package"; do
-            rpm "${flags[@]}" --nosignature -U --oldpackage "$one"
-            rpm --root "$new" --dbpath /var/lib/rpm -V --nodeps coditect-sync && echo 'every file is as the package says'
-            rpm --root "$new" --dbpath /var/lib/rpm -q coditect-sync
-            chroot "$new" /usr/bin/coditect-syncd --version
-        done
-    fi
-    say 'remove'
-    rpm "${flags[@]}" -e coditect-sync
-    find "$root/upper" -path '*coditect*' ! -type c | sed 's/^/left: /'
-    say 'the .rpm is in order'
+# A package that provides what is in the clean Debian anyway: its shell and its libraries, by the names that rpm gives them.
+name_libraries() {
+    local into=$1 finder
+    finder=$(rpm --eval '%{_rpmconfigdir}')/elfdeps
+    {
+        printf '%s\n' 'Name: libraries-of-this-system' 'Version: 1' 'Release: 1' 'Summary: What is here anyway' 'License: none' \
+            'BuildArch: noarch' 'Provides: /bin/sh' 'Provides: rtld(GNU_HASH)'
+        # A name may come from more than one file.
+        find "$base"/usr/lib/*-linux-gnu -maxdepth 1 \( -name 'libc.so*' -o -name 'libm.so*' -o -name 'libgcc_s.so*' -o -name 'ld-linux*' \) |
+            "$finder" --provides | sort -u | sed 's/^/Provides: /'
+        printf '%s\n' '%description' 'What is here anyway.' '%files'
+    } >"$into/libraries.spec"
+    rpmbuild --quiet -bb --define "_topdir $into" "$into/libraries.spec" >&2
+    mv "$into"/RPMS/noarch/*.rpm "$into/libraries.rpm"
 }
 
 # From here on the clean Debian is all there is.
@@ -109,9 +90,14 @@ enter() {
     mount -t tmpfs none "$new/tmp" -o mode=1777
     mount -t tmpfs none "$new/run" -o mode=755
     mount --rbind /dev "$new/dev"
-    cp "$1" "$new/tmp/coditect-sync.deb"
+    cp "$1" "$new/tmp/package"
     if [[ -n ${2:-} ]]; then
-        cp "$2" "$new/tmp/newer.deb"
+        cp "$2" "$new/tmp/newer"
+    fi
+    if [[ $kind == rpm ]]; then
+        mkdir "$root/build"
+        name_libraries "$root/build"
+        cp "$root/build/libraries.rpm" "$new/tmp/libraries"
     fi
     mkdir -p "$new/sys/fs/cgroup"
     if [[ -n ${HAS_CGROUP:-} ]]; then
@@ -126,6 +112,38 @@ enter() {
 }
 
 by_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root DEBIAN_FRONTEND=noninteractive "$@"; }
+
+# What the two kinds of package managers call the same things. Debian's rpm has its database elsewhere by itself.
+rpm_does() { by_root rpm --dbpath /var/lib/rpm "$@"; }
+
+# Installs, upgrades or goes back.
+put_in_place() {
+    case $kind in
+        deb) by_root dpkg --install "$1" ;;
+        rpm) rpm_does --upgrade --oldpackage --replacepkgs --nosignature "$1" ;;
+    esac
+}
+
+verify() {
+    case $kind in
+        deb) by_root dpkg --verify coditect-sync ;;
+        rpm) rpm_does --verify coditect-sync ;;
+    esac
+}
+
+list() {
+    case $kind in
+        deb) by_root dpkg --listfiles coditect-sync ;;
+        rpm) rpm_does --query --list coditect-sync ;;
+    esac
+}
+
+take_away() {
+    case $kind in
+        deb) by_root dpkg --remove coditect-sync ;;
+        rpm) rpm_does --erase coditect-sync ;;
+    esac
+}
 
 by_ada() {
     setpriv --reuid=ada --regid=ada --init-groups env -i PATH=/usr/bin:/bin LANG=C.UTF-8 HOME=/home/ada USER=ada \
@@ -190,17 +208,25 @@ until_another() {
 
 everything() { find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /run \) -prune -o -print | sort; }
 
-try_deb() {
-    # dpkg's own journals, the loader's cache and the trial's user are not the package's.
-    local not_its='^/(var/lib/dpkg|var/log|var/cache/ldconfig|etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$)'
+try_package() {
+    # The package manager's own books, the loader's cache and the trial's user are not the package's.
+    local not_its='^/(var/lib/(dpkg|rpm)|var/log|var/cache/ldconfig|etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$)'
     by_root useradd --create-home --shell /bin/sh ada
+    if [[ $kind == rpm ]]; then
+        mkdir -p /var/lib/rpm
+        rpm_does --initdb
+        rpm_does --install --nosignature /tmp/libraries
+        say 'what it says of itself'
+        rpm_does --query --package --nosignature --info /tmp/package | sed -n '/^Name/,/^License/p;/^Description/,$p'
+        rpm_does --query --package --nosignature --requires /tmp/package
+    fi
     everything >/tmp/before
 
     say 'install'
-    by_root dpkg --install /tmp/coditect-sync.deb
-    by_root dpkg --verify coditect-sync
-    by_root dpkg --listfiles coditect-sync | grep -v '/man1/' | grep '[a-z]\.\|bin/\|/_'
-    echo "and $(by_root dpkg --listfiles coditect-sync | grep -c '/man1/.*gz') manual pages"
+    put_in_place /tmp/package
+    verify && echo 'every file is as the package says'
+    list | grep -v '/man1/' | grep '[a-z]\.\|bin/\|/_'
+    echo "and $(list | grep -c '/man1/.*gz') manual pages"
 
     say 'a look around, before anything runs'
     wants 0 'coditect-sync --version; coditect-syncd --version; coditect-devcloud --version'
@@ -237,10 +263,12 @@ try_deb() {
         say 'SKIPPED: the part with a user manager, because there is no cgroup2 here'
     fi
 
-    say 'removed and purged'
-    by_root dpkg --remove coditect-sync
+    say 'removed'
+    take_away
     until_so 'no daemon runs any more' '! grep -qx coditect-syncd /proc/[0-9]*/comm'
-    by_root dpkg --purge coditect-sync
+    if [[ $kind == deb ]]; then
+        by_root dpkg --purge coditect-sync
+    fi
     everything | grep -v -E "$not_its" >/tmp/after
     comm -13 /tmp/before /tmp/after | sed 's/^/left: /'
     if comm -13 /tmp/before /tmp/after | grep -v '^/home/ada/'; then
@@ -249,7 +277,7 @@ try_deb() {
     if find /home/ada/.config/systemd -type f 2>/dev/null | grep .; then
         fail 'the service left something in the home'
     fi
-    say 'the .deb is in order: nothing is left but data'
+    say "the .$kind is in order: nothing is left but data"
 }
 
 # One cloud for the whole trial, which remembers what it was told.
@@ -270,7 +298,7 @@ waiting() { by_ada 'coditect-sync --json queue' | tr -d ' \n' | grep -o '"\(read
 
 # From one version to the next and back, with registrations waiting for a cloud that is off.
 try_versions() {
-    local uuid before older newer database=/home/ada/.local/state/coditect-sync/sync.db kind
+    local uuid before older newer database=/home/ada/.local/state/coditect-sync/sync.db tables
     uuid=$(by_ada 'coditect-sync resolve PROJECTS/engine')
     older=$(version_of)
     say "upgraded from $older while the cloud is off and two registrations wait"
@@ -280,7 +308,7 @@ try_versions() {
     [[ $(waiting) == 2 ]] || fail "$(waiting) wait, not 2"
     wants 0 coditect-sync queue
     before=$(pid_of_daemon)
-    by_root dpkg --install /tmp/newer.deb
+    put_in_place /tmp/newer
     until_another "$before"
     newer=$(version_of)
     [[ $newer != "$older" ]] || fail "the daemon is still of version $older"
@@ -295,7 +323,7 @@ try_versions() {
 
     say "back from $newer to $older"
     before=$(pid_of_daemon)
-    by_root dpkg --install /tmp/coditect-sync.deb
+    put_in_place /tmp/package
     until_another "$before"
     [[ $(version_of) == "$older" ]] || fail "the daemon is of version $(version_of)"
     wants 0 coditect-sync projects
@@ -304,14 +332,14 @@ try_versions() {
     say 'an older version before data of a newer kind'
     wants 0 coditect-sync service stop
     # SQLite's `user_version`, four bytes at this place of the file, is the version of the tables.
-    kind=$(od --address-radix=n --format=u1 --skip-bytes=63 --read-bytes=1 "$database" | tr -d ' ')
+    tables=$(od --address-radix=n --format=u1 --skip-bytes=63 --read-bytes=1 "$database" | tr -d ' ')
     printf '\x63' | dd of="$database" bs=1 seek=63 conv=notrunc status=none
     cp "$database" /tmp/as-it-was
     wants 1 coditect-sync service start
     wants 1 coditect-sync doctor
     by_ada 'systemctl --user show coditect-sync --property=ExecMainStatus,NRestarts'
     cmp "$database" /tmp/as-it-was || fail 'data of a newer kind was changed'
-    printf "\\x$(printf %02x "$kind")" | dd of="$database" bs=1 seek=63 conv=notrunc status=none
+    printf "\\x$(printf %02x "$tables")" | dd of="$database" bs=1 seek=63 conv=notrunc status=none
     wants 0 coditect-sync service start
     [[ $(by_ada 'coditect-sync resolve PROJECTS/engine') == "$uuid" ]] || fail 'another UUID'
 }
@@ -354,11 +382,11 @@ try_service() {
 
     say 'upgraded in place while it runs'
     before=$(pid_of_daemon)
-    by_root dpkg --install /tmp/coditect-sync.deb
+    put_in_place /tmp/package
     until_another "$before"
     wants 0 'coditect-sync resolve PROJECTS/engine'
 
-    if [[ -e /tmp/newer.deb ]]; then
+    if [[ -e /tmp/newer ]]; then
         try_versions
     fi
 
@@ -374,12 +402,7 @@ try_service() {
     echo '(it is left running: removing the package stops it)'
 }
 
-case ${1:-} in
-    *.rpm) try_rpm "$@" ;;
-    *)
-        newer=
-        [[ -z ${2:-} ]] || newer=$(realpath "$2")
-        enter "$(realpath "${1:-$(ls target/dist/*.deb)}")" "$newer"
-        try_deb
-        ;;
-esac
+newer=
+[[ -z ${2:-} ]] || newer=$(realpath "$2")
+enter "$(realpath "${1:-$(ls target/dist/*.deb)}")" "$newer"
+try_package
