@@ -4,7 +4,7 @@
 //! are taken over.
 
 use std::fs::DirBuilder;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
@@ -73,6 +73,8 @@ impl Daemon {
             match stream.read(&mut piece) {
                 Ok(0) => break,
                 Ok(count) => heard.extend_from_slice(&piece[..count]),
+                // libFuzzer's alarm interrupts a wait that goes on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_gone(error.kind()) => break,
                 Err(error) => return Err(error),
             }

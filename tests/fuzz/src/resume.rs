@@ -6,6 +6,7 @@
 //! no longer kept.
 
 use std::fmt::Write;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use sync_core::{Asked, LocalId, MachineId, ProjectKind, Registration, Scope, Tenant, Timestamp};
 use sync_store::{Limits, Store, Wish};
 use sync_wire::events::GAP;
-use sync_wire::{Call, Client, Event, EventStream, EventsQuery, Heard, Missed, PauseRequest};
+use sync_wire::{Call, Client, ClientError, Event, EventStream, EventsQuery, Heard, Missed, PauseRequest};
 use tokio::runtime::Builder;
 use uuid::Uuid;
 
@@ -46,6 +47,8 @@ const MOST_LINES: usize = 24;
 /// What happens makes every later answer longer.
 const MOST_HAPPENS: u32 = 200;
 const LONGEST_NUMBER: usize = 64;
+/// So often one wait is interrupted, at most.
+const MOST_ALARMS: u32 = 5;
 const LONG: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(data: &[u8]) {
@@ -188,9 +191,7 @@ fn wish(number: u128) -> Wish {
 /// All that a stream says until it ends or is cut, and the number to go on after.
 fn all(client: &Client, since: Option<i64>) -> (Vec<(Event, String)>, Option<i64>) {
     let mut events = Vec::new();
-    let Ok(mut stream) = client.follow(&Call::events(EventsQuery { since, follow: false })) else {
-        return (events, None);
-    };
+    let Some(mut stream) = followed(client, since) else { return (events, None) };
     while let Some((event, json)) = next(&mut stream) {
         events.push((event, json));
         let last = events.last().map(|(event, _)| event.id);
@@ -199,12 +200,28 @@ fn all(client: &Client, since: Option<i64>) -> (Vec<(Event, String)>, Option<i64
     (events, stream.last_id())
 }
 
-fn next(stream: &mut EventStream) -> Option<(Event, String)> {
-    match stream.next(PATIENCE) {
-        Ok(Heard::Event { event, json }) => Some((event, json)),
-        Ok(Heard::Nothing) => panic!("the daemon is silent"),
-        Ok(Heard::End) | Err(_) => None,
+/// A stream, unless what is said has no whole head. libFuzzer's alarm interrupts a wait, which then is begun anew.
+fn followed(client: &Client, since: Option<i64>) -> Option<EventStream> {
+    let call = Call::events(EventsQuery { since, follow: false });
+    for _ in 0..MOST_ALARMS {
+        match client.follow(&call) {
+            Ok(stream) => return Some(stream),
+            Err(ClientError::Failed { source, .. }) if source.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
     }
+    panic!("nobody can be listened to");
+}
+
+fn next(stream: &mut EventStream) -> Option<(Event, String)> {
+    for _ in 0..MOST_ALARMS {
+        match stream.next(PATIENCE) {
+            Ok(Heard::Event { event, json }) => return Some((event, json)),
+            Ok(Heard::Nothing) => {}
+            Ok(Heard::End) | Err(_) => return None,
+        }
+    }
+    panic!("the daemon is silent");
 }
 
 /// Holds an answer to its promise: every number after the one asked for, in order, or an event that says which are

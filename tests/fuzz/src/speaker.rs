@@ -43,11 +43,12 @@ fn say(mut stream: UnixStream, words: &[u8]) -> std::io::Result<()> {
     let mut asked = Vec::new();
     let mut piece = [0; 4096];
     while !asked.windows(4).any(|window| window == b"\r\n\r\n") {
-        let count = stream.read(&mut piece)?;
-        if count == 0 {
-            return Ok(());
+        match stream.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(count) => asked.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        asked.extend_from_slice(&piece[..count]);
     }
     stream.write_all(words)?;
     stream.shutdown(Shutdown::Write)
