@@ -65,7 +65,7 @@ struct World {
     gone: BTreeMap<PathBuf, BTreeSet<Who>>,
     /// Where a look saw them last.
     seen: BTreeMap<Who, PathBuf>,
-    /// Made anew at a place where another was last seen: either is right, as long as it stays.
+    /// First seen at a place where another was last seen: either is right, as long as it stays.
     same_as: BTreeMap<Who, BTreeSet<Who>>,
 }
 
@@ -104,17 +104,6 @@ impl World {
         }
         self.home.file(&format!("{name}/package.json"), &format!("{{\"name\": \"n{}\"}}", self.made));
         let who = self.made;
-        if let Some(before) = self.gone.get(path) {
-            self.same_as.insert(who, before.clone());
-        }
-        // One that was here and is not known to be gone yet is the same for all anybody can see.
-        let unseen = self
-            .seen
-            .iter()
-            .find(|(other, at)| *at == path && !self.here.values().any(|here| here == *other));
-        if let Some((other, _)) = unseen {
-            self.same_as.entry(who).or_default().insert(*other);
-        }
         self.here.insert(path.to_path_buf(), who);
     }
 
@@ -192,6 +181,22 @@ impl World {
         }
     }
 
+    /// Who is seen now for the first time, where another was last seen who is not here any more, is the same for all
+    /// anybody can see: made anew at its place.
+    fn newcomers(&mut self) {
+        for (path, who) in self.here.iter().filter(|(_, who)| !self.seen.contains_key(who)) {
+            let gone = self.gone.get(path).into_iter().flatten();
+            let left = self
+                .seen
+                .iter()
+                .filter(|(other, at)| *at == path && !self.here.values().any(|here| here == *other));
+            let before: BTreeSet<Who> = gone.chain(left.map(|(other, _)| other)).copied().collect();
+            if !before.is_empty() {
+                self.same_as.insert(*who, before);
+            }
+        }
+    }
+
     /// A look saw everything as it is.
     fn looked(&mut self) {
         for (who, path) in &self.seen {
@@ -263,6 +268,7 @@ proptest! {
                 .collect();
             let expected: Vec<_> = world.here.keys().collect();
             prop_assert_eq!(present.keys().collect::<Vec<_>>(), expected, "after {:?}", step);
+            world.newcomers();
             for (path, who) in &world.here {
                 let agreed = names.agree(&world, *who, present[path]);
                 prop_assert!(agreed.is_ok(), "{}: {:?} after {:?}", path.display(), agreed, step);
