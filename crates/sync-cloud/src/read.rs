@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 use sync_core::{
-    Answer, CloudId, CloudProject, ItemOutcome, ItemResult, LocalId, LookUp, Progress, Refusal, Suspect,
-    TenantId, Timestamp, progress,
+    Answer, CloudId, CloudProject, ItemOutcome, ItemResult, LocalId, LookUp, Refusal, Suspect, TenantId,
+    Timestamp,
 };
 use uuid::Uuid;
 
@@ -149,17 +149,13 @@ fn accepted(exchange: &Exchange, asked: LocalId) -> Result<Answer, String> {
     })
 }
 
-/// What a 202 with results tells of every project: those that it does not say are done or failed are taken, and no more.
+/// What a 202 with results tells of every project: what it does not refuse is taken, and no more than that.
 fn accepted_each(asked: &[LocalId], told: Vec<ItemResult>) -> Vec<ItemResult> {
     let mut told: HashMap<LocalId, ItemOutcome> =
         told.into_iter().map(|result| (result.local, result.outcome)).collect();
     let each = asked.iter().map(|local| {
         let outcome = match told.remove(local) {
-            Some(ItemOutcome::Done(project))
-                if project.status.is_empty() || progress(&project.status) == Progress::Pending =>
-            {
-                ItemOutcome::Accepted(Some(project))
-            }
+            Some(ItemOutcome::Done(project)) => ItemOutcome::Accepted(Some(project)),
             Some(outcome) => outcome,
             None => ItemOutcome::Accepted(None),
         };
