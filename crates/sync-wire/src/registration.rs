@@ -17,7 +17,7 @@ pub struct RegisterRequest {
     pub root_path: String,
     /// The path's bytes, percent-encoded, where they are not UTF-8; then this one counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^(/|%2[Ff])"), length(max = 12288))]
+    #[schemars(regex(pattern = r"^(/|%2[Ff])(?:(?!%00)[^\u0000])*$"), length(max = 12288))]
     pub root_path_exact: Option<String>,
     /// Its UUID here; by default the one that is known for the path, else one made from the machine and the path.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -25,6 +25,8 @@ pub(crate) struct Sample {
     pub(crate) written: f64,
     /// Registrations that wait.
     pub(crate) waiting: f64,
+    /// Projects on record, those that are missing as well.
+    pub(crate) projects: f64,
     pub(crate) echo: Times,
     pub(crate) status: Times,
     pub(crate) resolve: Times,
@@ -49,6 +51,10 @@ impl Sample {
         let (folder, process) = (stage.home.state(), Process(stage.pid()));
         let asked = stage.take_measured();
         let waiting = stage.ask("queue", || stage.client().queue()).map(|queue| queue.waiting());
+        let projects = stage.ask("status", || stage.client().status()).map(|status| status.projects.total);
+        let counted = |count: Option<u64>| {
+            count.and_then(|count| u32::try_from(count).ok()).map_or(f64::NAN, f64::from)
+        };
         Self {
             at,
             pid: process.0,
@@ -62,7 +68,8 @@ impl Sample {
             switches: process.switches(),
             cpu: process.cpu().as_secs_f64() * 1e3,
             written: process.written(),
-            waiting: waiting.and_then(|count| u32::try_from(count).ok()).map_or(f64::NAN, f64::from),
+            waiting: counted(waiting),
+            projects: counted(projects),
             echo: Times::of(&asked.echo),
             status: Times::of(&asked.status),
             resolve: Times::of(&asked.resolve),
@@ -70,7 +77,7 @@ impl Sample {
     }
 
     /// All values by name, in the order in which they are written down.
-    fn values(&self) -> [(&'static str, f64); 18] {
+    fn values(&self) -> [(&'static str, f64); 19] {
         [
             ("seconds", self.at),
             ("pid", f64::from(self.pid)),
@@ -85,6 +92,7 @@ impl Sample {
             ("cpu_ms", self.cpu),
             ("written_kb", self.written),
             ("waiting", self.waiting),
+            ("projects", self.projects),
             ("echo_worst_ms", self.echo.worst),
             ("status_p99_ms", self.status.p99),
             ("status_worst_ms", self.status.worst),
@@ -120,7 +128,7 @@ mod tests {
         let sample = Sample { at: 1.5, waiting: f64::NAN, ..Sample::default() };
         let text = csv(&[sample]);
         let columns: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
-        assert_eq!(columns, [18, 18]);
+        assert_eq!(columns, [19, 19]);
         assert!(text.starts_with("seconds,pid,") && text.contains("\n1.50,0.00,"), "{text}");
     }
 }

@@ -1,5 +1,5 @@
-//! The upkeep of the database, when nothing can be delivered: once an hour what is old goes and what nothing fills is
-//! given back, and a log that nobody wrote to for a while is emptied.
+//! The upkeep of the database, when nothing can be delivered: once an hour, or after some thousands of commits, what is
+//! old goes and what nothing fills is given back, and a log that nobody wrote to for a while is emptied.
 //!
 //! It has no timer of its own: the delivery loop, which wakes now and then whatever the cloud does, asks each time it
 //! has nothing to do. Then one short step is taken, and the loop looks around again before the next one.
@@ -14,6 +14,8 @@ use super::{DeliverError, Desk, Pause};
 /// How much of the past is kept.
 const KEEP: Keep = Keep { events: 10_000, dead: 5_000 };
 pub(super) const INTERVAL: Duration = Duration::from_hours(1);
+/// So many commits make it due before its time: each may have told an event.
+const MANY_COMMITS: u64 = 5_000;
 /// The log is emptied when nothing was written to it for this long.
 const QUIET: Duration = Duration::from_secs(10);
 
@@ -21,6 +23,8 @@ const QUIET: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Upkeep {
     due: Timestamp,
+    /// How many commits there were when all was done last.
+    commits: u64,
     /// How many commits there were when the log was looked at last, and when that was.
     seen: Option<(u64, Timestamp)>,
     done: Done,
@@ -46,13 +50,16 @@ enum Want {
 
 impl Upkeep {
     /// What is wanted at `now`, when this many commits were made and the log has this length. While something is in the
-    /// air the upkeep waits, but for no longer than an interval.
+    /// air the upkeep waits, but for no longer than an interval, or as many commits again.
     fn wants(&mut self, now: Timestamp, flying: bool, commits: u64, log_bytes: u64) -> Want {
         if self.due > now.after(INTERVAL) {
             // The clock was set back.
             self.due = now;
         }
-        if now >= self.due && (!flying || now >= self.due.after(INTERVAL)) {
+        let since = commits.saturating_sub(self.commits);
+        let is_due = now >= self.due || since >= MANY_COMMITS;
+        let is_overdue = now >= self.due.after(INTERVAL) || since >= 2 * MANY_COMMITS;
+        if is_overdue || is_due && !flying {
             return Want::Step;
         }
         let quiet_since = match self.seen {
@@ -68,8 +75,8 @@ impl Upkeep {
         Want::EmptyLog
     }
 
-    fn over(&mut self, now: Timestamp) -> Done {
-        self.due = now.after(INTERVAL);
+    fn over(&mut self, now: Timestamp, commits: u64) -> Done {
+        (self.due, self.commits) = (now.after(INTERVAL), commits);
         std::mem::take(&mut self.done)
     }
 }
@@ -108,7 +115,7 @@ impl Desk {
                 if store.figures().log_bytes > 0 {
                     store.checkpoint().await?;
                 }
-                let Done { events, dead, pages } = self.upkeep.over(now);
+                let Done { events, dead, pages } = self.upkeep.over(now, store.figures().commits);
                 tracing::debug!(events, dead, pages, "the database was kept up");
                 return Ok(false);
             }
@@ -123,7 +130,7 @@ impl Desk {
         now: Timestamp,
         pause: Pause,
     ) -> Result<Pause, DeliverError> {
-        self.upkeep.over(now);
+        self.upkeep.over(now, self.engine.0.store.figures().commits);
         match DeliverError::from(error) {
             lost @ (DeliverError::StoreLost(_) | DeliverError::Cloud(_)) => Err(lost),
             DeliverError::Store(reason) => {
@@ -147,7 +154,7 @@ mod tests {
     #[test]
     fn it_comes_once_an_hour_and_waits_an_hour_at_most_for_what_flies() {
         let mut upkeep = Upkeep::default();
-        upkeep.over(START);
+        upkeep.over(START, 0);
         for (seconds, flying, expected) in [
             (3_599, false, Want::Nothing),
             (3_600, true, Want::Nothing),
@@ -159,16 +166,32 @@ mod tests {
         ] {
             assert_eq!(upkeep.wants(at(seconds), flying, 0, 0), expected, "{seconds} {flying}");
         }
-        upkeep.over(at(7_200));
+        upkeep.over(at(7_200), 0);
         // A clock that is set back does not put it off.
         assert_eq!(upkeep.wants(at(7_201), false, 0, 0), Want::Nothing);
         assert_eq!(upkeep.wants(START, false, 0, 0), Want::Step);
     }
 
     #[test]
+    fn many_commits_do_not_wait_for_the_hour() {
+        let mut upkeep = Upkeep::default();
+        upkeep.over(START, 100);
+        for (flying, commits, expected) in [
+            (false, 5_099, Want::Nothing),
+            (true, 5_100, Want::Nothing),
+            (true, 10_100, Want::Step),
+            (false, 5_100, Want::Step),
+        ] {
+            assert_eq!(upkeep.wants(at(1), flying, commits, 0), expected, "{flying} {commits}");
+        }
+        upkeep.over(at(1), 10_100);
+        assert_eq!(upkeep.wants(at(2), false, 15_099, 0), Want::Nothing);
+    }
+
+    #[test]
     fn a_log_that_rests_is_emptied() {
         let mut upkeep = Upkeep::default();
-        upkeep.over(START);
+        upkeep.over(START, 0);
         for (seconds, flying, commits, log_bytes, expected) in [
             (0, false, 1, 100, Want::Nothing),
             (9, false, 1, 100, Want::Nothing),
