@@ -6,12 +6,10 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
 
-use coditect_devcloud::dev_token;
-use serde_json::json;
-use sync_tests::{Cloud, Daemon, Home, Process, now, short};
+use sync_tests::{Daemon, Home, Process, now, short};
 
 use crate::measure::Row;
-use crate::projects::{made, surveyed};
+use crate::projects::{surroundings, surveyed};
 
 const MINUTE: Duration = Duration::from_mins(1);
 /// One that did nothing for this long has seen everything.
@@ -34,12 +32,7 @@ impl Drop for Peer {
 
 /// With the projects below `tree`, else with some that are made.
 pub(crate) fn measure(tree: Option<&Path>) -> Vec<Row> {
-    let mut home = Home::new();
-    let cloud = Cloud::start(home.path().join("cloud.db"));
-    home.set_cloud("api_url", cloud.url());
-    home.set_cloud("auth_token", dev_token("acme", None));
-    let roots = tree.map_or_else(|| made(&home), Path::to_path_buf);
-    home.set_daemon("discovery", json!({"roots": [roots]}));
+    let (home, _cloud, roots) = surroundings(tree);
     drop_first(&home);
     let daemon = Daemon::start(&home);
     let projects = surveyed(&home).projects.total;

@@ -22,12 +22,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 /// With the projects below `tree`, else with some that are made.
 pub(crate) fn measure(tree: Option<&Path>, rounds: usize) -> Vec<Row> {
-    let mut home = Home::new();
-    let cloud = Cloud::start(home.path().join("cloud.db"));
-    home.set_cloud("api_url", cloud.url());
-    home.set_cloud("auth_token", dev_token("acme", None));
-    let roots = tree.map_or_else(|| made(&home), Path::to_path_buf);
-    home.set_daemon("discovery", json!({"roots": [roots]}));
+    let (home, cloud, roots) = surroundings(tree);
 
     let begun = now();
     let daemon = Daemon::start(&home);
@@ -164,6 +159,17 @@ fn effects(cloud: &Cloud, name: &str) -> usize {
     cloud.ledger().iter().filter(is_effect).count()
 }
 
+/// A home whose roots hold the projects, and its cloud.
+pub(crate) fn surroundings(tree: Option<&Path>) -> (Home, Cloud, PathBuf) {
+    let mut home = Home::new();
+    let cloud = Cloud::start(home.path().join("cloud.db"));
+    home.set_cloud("api_url", cloud.url());
+    home.set_cloud("auth_token", dev_token("acme", None));
+    let roots = tree.map_or_else(|| made(&home), Path::to_path_buf);
+    home.set_daemon("discovery", json!({"roots": [roots]}));
+    (home, cloud, roots)
+}
+
 /// Starts it, and tells how long it took to answer that it is ready, in milliseconds.
 fn started(home: &Home) -> (Daemon, f64) {
     let begun = now();
@@ -196,7 +202,7 @@ fn patiently(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 /// A thousand small repositories.
-pub(crate) fn made(home: &Home) -> PathBuf {
+fn made(home: &Home) -> PathBuf {
     for number in 0..PROJECTS {
         repository(home, &home.roots().join(format!("group{}/project{number}", number % 20)), 10);
     }

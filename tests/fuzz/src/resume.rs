@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
-use sync_core::{Asked, LocalId, MachineId, ProjectKind, Registration, Scope, Tenant, Timestamp};
+use sync_core::{Scope, Tenant, Timestamp};
 use sync_store::{Limits, Store, Wish};
 use sync_wire::events::GAP;
 use sync_wire::{Call, Client, ClientError, Event, EventStream, EventsQuery, Heard, Missed, PauseRequest};
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::client::{Other, now};
 use crate::daemon::{Daemon, PATIENCE};
+use crate::salvage::wish;
 
 struct World {
     daemon: Daemon,
@@ -165,7 +166,7 @@ fn tell(state: &Path) {
         let store = opened.await.expect("a new database can be made").store;
         let scope = Scope { origin: "https://cloud.example".to_owned(), tenant: Tenant::Opaque };
         let scope = store.scope().ensure(&scope).await.expect("a scope can be made");
-        let wishes = (1..=HAPPENED.into()).map(wish).collect();
+        let wishes = (1..=HAPPENED.into()).map(told_of).collect();
         store.outbox().enqueue(scope, wishes, Timestamp(0)).await.expect("there is room");
         store.event().trim(KEPT, u32::MAX).await.expect("it can be written");
         assert_eq!(store.event().latest().await.expect("it can be read"), i64::from(HAPPENED));
@@ -173,19 +174,9 @@ fn tell(state: &Path) {
     });
 }
 
-fn wish(number: u128) -> Wish {
-    let registration = Registration {
-        local: LocalId(Uuid::from_u128(number)),
-        machine: MachineId(Uuid::from_u128(7)),
-        name: format!("a\r\n\r\ndata: {number}"),
-        root: format!("/nonexistent/{number}\n\nid: 7").into(),
-        language: "Rust".to_owned(),
-        framework: String::new(),
-        content_hash: "ab".to_owned(),
-        kind: ProjectKind::Standalone,
-        parent: None,
-    };
-    Wish { registration, asked: Asked::ByDiscovery, force: false }
+/// A project whose name and place would end a line of the stream, if they were not written otherwise.
+fn told_of(number: u128) -> Wish {
+    wish(number, format!("a\r\n\r\ndata: {number}"), format!("/nonexistent/{number}\n\nid: 7"))
 }
 
 /// All that a stream says until it ends or is cut, and the number to go on after.

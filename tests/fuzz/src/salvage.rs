@@ -27,7 +27,9 @@ static HEALTHY: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let store = opened.expect("a new database can be made").store;
         let scope = Scope { origin: "https://cloud.example".to_owned(), tenant: Tenant::Opaque };
         let scope = store.scope().ensure(&scope).await.expect("a scope can be made");
-        let wishes = (1..=ENTRIES).map(wish).collect();
+        let wishes = (1..=ENTRIES)
+            .map(|number| wish(number, format!("project {number}"), format!("/home/u/{number}")))
+            .collect();
         store.outbox().enqueue(scope, wishes, NOW).await.expect("there is room");
         store.close().await.expect("it can be closed");
     });
@@ -73,12 +75,13 @@ fn damage(bytes: &mut Vec<u8>, mut orders: &[u8]) {
     }
 }
 
-fn wish(number: u128) -> Wish {
+/// A wish for a project of this name at this place.
+pub(crate) fn wish(number: u128, name: String, root: String) -> Wish {
     let registration = Registration {
         local: LocalId(Uuid::from_u128(number)),
         machine: MachineId(Uuid::from_u128(7)),
-        name: format!("project {number}"),
-        root: format!("/home/u/{number}").into(),
+        name,
+        root: root.into(),
         language: "Rust".to_owned(),
         framework: String::new(),
         content_hash: "ab".to_owned(),

@@ -109,15 +109,19 @@ async fn a_low_battery_puts_sweeps_off_and_nothing_else() {
     world.until("everything is looked at", async || world.scans() > asked).await;
 }
 
-#[tokio::test(flavor = "current_thread")]
-async fn nothing_is_sent_while_the_first_look_is_under_way_and_nobody_else_waits_for_it() {
+/// A daemon that pauses on a battery, beside one that tells its charge when the test does.
+async fn on_a_slow_battery() -> (World, crate::surroundings::tests::Slow) {
     let world = World::new().await;
-    let machine = Machine::new(&world.home.path().join("machine"));
-    let charge = machine.runs_on_a_slow_battery();
+    let charge = Machine::new(&world.home.path().join("machine")).runs_on_a_slow_battery();
     let pauses = |settings: &mut Settings| {
         settings.config.sync_daemon.on_battery = sync_config::OnBattery::Pause;
     };
-    let world = world.restart_after(false, "acme", pauses).await;
+    (world.restart_after(false, "acme", pauses).await, charge)
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn nothing_is_sent_while_the_first_look_is_under_way_and_nobody_else_waits_for_it() {
+    let (world, charge) = on_a_slow_battery().await;
     let outcome = world.register(world.elsewhere("one"), Duration::ZERO).await;
     assert!(matches!(outcome, RegisterOutcome::Queued(_)), "{outcome:?}");
     // Two ask for the status while the battery does not tell; both are told what it says then.
@@ -136,13 +140,7 @@ async fn nothing_is_sent_while_the_first_look_is_under_way_and_nobody_else_waits
 #[tokio::test(flavor = "current_thread")]
 async fn a_look_that_something_overtook_is_followed_by_another() {
     use std::io::Write;
-    let world = World::new().await;
-    let machine = Machine::new(&world.home.path().join("machine"));
-    let charge = machine.runs_on_a_slow_battery();
-    let pauses = |settings: &mut Settings| {
-        settings.config.sync_daemon.on_battery = sync_config::OnBattery::Pause;
-    };
-    let world = world.restart_after(false, "acme", pauses).await;
+    let (world, charge) = on_a_slow_battery().await;
     let answers = async {
         let pipe = charge.0.clone();
         // Opens when somebody reads.
