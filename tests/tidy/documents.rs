@@ -69,6 +69,22 @@ fn variables<'a>(schema: &Value, documents: impl IntoIterator<Item = &'a Source>
     found
 }
 
+/// What a newcomer is told to run in the README, and that the pipeline runs the same tests.
+fn newcomers(readme: &str, pipeline: &str) -> Vec<String> {
+    const MAIN: &str = "cargo run --release --bin coditect-syncd -- --dev";
+    const TESTS: &str = "cargo test --workspace --locked";
+    let told = |command: &str| readme.lines().any(|line| line.starts_with(&format!("    {command}")));
+    let mut found: Vec<String> = [MAIN, TESTS]
+        .into_iter()
+        .filter(|command| !told(command))
+        .map(|command| format!("README.md does not say `{command}`"))
+        .collect();
+    if !pipeline.lines().any(|line| line == format!("step {TESTS}")) {
+        found.push(format!(".ci/run does not run `{TESTS}`"));
+    }
+    found
+}
+
 fn exit_codes(source: &str, document: &str) -> Vec<String> {
     let built = built_codes(source);
     let promised = promised_codes(document);
@@ -168,4 +184,17 @@ fn exit_codes_are_read_from_enums_and_constants() {
     let found: BTreeMap<_, _> =
         exit_codes(source, document).into_iter().map(|line| (line[..2].to_owned(), line)).collect();
     assert_eq!(found.keys().collect::<Vec<_>>(), ["69", "70", "78"]);
+}
+
+#[test]
+fn a_newcomer_is_told_both_commands_and_the_pipeline_runs_the_same_tests() {
+    let text = |path: &str| &*file(path).expect(path).text;
+    none(&newcomers(text("README.md"), text(".ci/run")));
+    let (readme, pipeline) =
+        ("    cargo run --release --bin coditect-syncd -- --dev --root x\n", "step cargo fmt\n");
+    let expected = [
+        "README.md does not say `cargo test --workspace --locked`",
+        ".ci/run does not run `cargo test --workspace --locked`",
+    ];
+    assert_eq!(newcomers(readme, pipeline), expected);
 }
