@@ -217,6 +217,8 @@ fn ready(
         // There is no network in between that a connection could have lost.
         .test_before_acquire(false)
         .acquire_timeout(BUSY)
+        // A process that was stopped, or a machine that slept, is no pool that is too small.
+        .acquire_slow_threshold(Duration::MAX)
         .connect_lazy_with(reading(path));
     let options = writing(path, durability);
     Ready { connection, options, reads, set_aside, carried, unclean, instance }
