@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::entry::Asked;
 use crate::given::Given;
-use crate::identity::local_id;
+use crate::identity::{local_id, next_id};
 use crate::ids::{LocalId, MachineId};
 use crate::project::{Change, ChangeKind, Presence, Project};
 use crate::registration::{LONGEST_NAME, LONGEST_PATH, LONGEST_WORD};
@@ -156,7 +156,7 @@ fn fresh_id(known: &[Project], taken: &BTreeSet<LocalId>, machine: MachineId, ro
     let in_use = |id: LocalId| taken.contains(&id) || known.iter().any(|project| project.local == id);
     let mut id = local_id(machine, root);
     while in_use(id) {
-        id = local_id(MachineId(id.0), root);
+        id = next_id(id, root);
     }
     id
 }

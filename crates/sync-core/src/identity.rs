@@ -12,6 +12,11 @@ pub fn local_id(machine: MachineId, root: &Path) -> LocalId {
     LocalId(Uuid::new_v5(&machine.0, root.as_os_str().as_encoded_bytes()))
 }
 
+/// The UUID of a new project at `root` where one that was there took the UUID `taken` along.
+pub(crate) fn next_id(taken: LocalId, root: &Path) -> LocalId {
+    local_id(MachineId(taken.0), root)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod backoff;
 pub mod breaker;
+mod concerned;
 mod credential;
 mod delivery;
 mod diff;
@@ -27,6 +28,7 @@ pub use answer::{
     Answer, CloudProject, Hints, ItemOutcome, ItemResult, LookUp, Refusal, Suspect, Unreachable,
 };
 pub use breaker::{Cause, Pauses};
+pub use concerned::Concerned;
 pub use credential::{CredentialState, Need, Obtained, Pass};
 pub use delivery::{Delivery, Flight, Heads, Landed, LookedUp, Policy, Step, Wants, Why};
 pub use diff::diff;

@@ -19,6 +19,16 @@ pub struct Covered {
 }
 
 impl Covered {
+    /// The folders at and below which it may have looked at everything.
+    pub fn below(&self) -> &[PathBuf] {
+        &self.scopes
+    }
+
+    /// The folders it looked at besides, each by itself.
+    pub fn at(&self) -> &BTreeSet<PathBuf> {
+        &self.points
+    }
+
     /// Whether a project at `path` would have been seen.
     ///
     /// True as well below a place that is known not to be there. False below what could not be read, vanished while it

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sync_core::{Change, Entry, LocalId, MachineId, Mapping, Project, ProjectKind, ScopeId, Timestamp};
+use sync_core::{Change, Concerned, Entry, LocalId, MachineId, Mapping, Project, ProjectKind, ScopeId, Timestamp};
 
 use crate::Store;
 use crate::apply::{self, Applied, Unsent};
@@ -94,6 +94,25 @@ macro_rules! in_scope {
 crate::sql::statements! {
     ALL = concat!("select ", project_columns!(), " from project p order by p.local");
     ROOTS = "select p.local, p.root from project p where p.presence = 0";
+    CONCERNED = concat!("\
+        with w (local) as (
+            select unhex(value) from json_each(?1)
+            union
+            select p.local from json_each(?2) as r cross join project p on p.root = unhex(r.value)
+            union
+            select p.local
+            from json_each(?3) as r
+            cross join project p on p.device = r.value ->> 0 and p.inode = r.value ->> 1
+            union
+            select p.local
+            from json_each(?4) as r
+            cross join project p
+                on p.presence = 0 and p.root >= unhex(r.value ->> 0) and p.root < unhex(r.value ->> 1)
+        )
+        select ", project_columns!(), "
+        from w
+        cross join project p on p.local = w.local
+        order by p.local");
     GET = concat!("select ", project_columns!(), " from project p where p.local = ?1");
     AT_OR_ABOVE = concat!("\
         select ", project_columns!(), "
@@ -120,6 +139,26 @@ impl Projects<'_> {
     /// Every project on record. A row that cannot be read is left out with a warning; a scan finds it again.
     pub async fn all(self) -> Result<Vec<Project>, Error> {
         self.store.read_each(sqlx::query(ALL), |found| row::project(found, 0)).await
+    }
+
+    /// The projects on record that a comparison with what was seen at a few places needs, in the same order.
+    pub async fn concerned(self, concerned: &Concerned) -> Result<Vec<Project>, Error> {
+        let ids: Vec<Hex> = concerned.ids.iter().flatten().map(|id| Hex::of(id.0.as_bytes())).collect();
+        let roots: Vec<Hex> = concerned.roots.iter().map(|root| Hex::path(root)).collect();
+        let places: Vec<_> = concerned
+            .places
+            .iter()
+            .map(|place| (place.device.cast_signed(), place.inode.cast_signed()))
+            .collect();
+        let below: Vec<_> = concerned.below.iter().map(|folder| at_and_below(folder)).collect();
+        let query = sqlx::query(CONCERNED)
+            .bind(json(&ids)?)
+            .bind(json(&roots)?)
+            .bind(json(&places)?)
+            .bind(json(&below)?);
+        let mut found = self.store.read_each(query, |found| row::project(found, 0)).await?;
+        found.retain(|project| concerned.has(project));
+        Ok(found)
     }
 
     /// Where those are that are on disk, in no order.
@@ -261,4 +300,14 @@ fn state_of(number: i64) -> Option<State> {
     [State::Registered, State::Pending, State::Missing, State::Rejected]
         .into_iter()
         .find(|state| state_number(*state) == number)
+}
+
+/// From where to where the bytes of a folder and of all paths in it lie. There may be others between: `/a-b` for `/a`.
+fn at_and_below(folder: &Path) -> (Hex, Hex) {
+    let bytes = path_bytes(folder);
+    let begin = bytes.strip_suffix(b"/").unwrap_or(bytes);
+    let mut end = begin.to_vec();
+    // What follows the separator in the order of bytes.
+    end.push(b'/' + 1);
+    (Hex::of(begin), Hex(end))
 }

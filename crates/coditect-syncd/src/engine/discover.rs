@@ -94,6 +94,8 @@ struct Eye {
     whole: Option<Whole>,
     /// Where projects are, to be counted by root.
     present: Vec<PathBuf>,
+    /// The whereabouts that were counted last.
+    counted: Option<u64>,
     /// A sweep is over: what is mounted where may have changed since the last one.
     mounts_in_doubt: bool,
 }
@@ -119,6 +121,7 @@ impl Eye {
             told: Arc::default(),
             whole: None,
             present: Vec::new(),
+            counted: None,
             mounts_in_doubt: false,
         };
         eye.man_stations().await?;

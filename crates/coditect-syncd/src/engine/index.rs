@@ -24,6 +24,8 @@ struct Kept {
     paths: HashMap<PathBuf, LocalId>,
     /// Grows with every change.
     generation: u64,
+    /// Grows whenever projects come, go or move.
+    whereabouts: u64,
 }
 
 /// A moment in the life of the index, before something is read from the store.
@@ -77,10 +79,16 @@ impl Index {
         }
     }
 
+    /// A number that is the same as long as projects neither come nor go nor move.
+    pub(super) fn whereabouts(&self) -> u64 {
+        locked(&self.0).whereabouts
+    }
+
     /// Projects came, went or moved.
     pub(super) fn projects_changed(&self) {
         let mut kept = locked(&self.0);
         kept.generation += 1;
+        kept.whereabouts += 1;
         kept.paths.clear();
     }
 }
@@ -115,7 +123,9 @@ mod tests {
         index.keep_path(Path::new("/w/a/src"), LOCAL, index.generation());
         assert_eq!(index.mapping(SCOPE, LOCAL), Some(mapping()));
         assert_eq!(index.mapping(ScopeId(2), LOCAL), None, "another scope has answers of its own");
+        let whereabouts = index.whereabouts();
         index.projects_changed();
+        assert_ne!(index.whereabouts(), whereabouts);
         assert_eq!(
             (index.project_at(Path::new("/w/a/src")), index.mapping(SCOPE, LOCAL)),
             (None, Some(mapping()))

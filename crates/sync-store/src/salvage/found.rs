@@ -1,7 +1,7 @@
 //! Rows known again by their shape, and how far each is to be believed.
 //!
 //! A damaged file may have lost what says which table a page belongs to, so a row is taken for what it looks like.
-//! An entry has a hash of its own. A mapping's UUID in the cloud and a scope are written twice, in the table and in an
+//! An entry has a hash of its own for what is sent; when it was queued may have been cut off. A mapping's UUID in the cloud and a scope are written twice, in the table and in an
 //! index: where the two differ neither is believed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +60,8 @@ mod entry {
     pub(super) const ASKED: usize = 15;
     pub(super) const STANDING: usize = 16;
     pub(super) const ATTEMPTS: usize = 17;
+    pub(super) const ENQUEUED_AT: usize = 19;
+    pub(super) const CHANGED_AT: usize = 20;
     pub(super) const SHAPE: &str = "iiibbtbtttt?bbiiiiiiii?t?t?i";
 }
 /// Where a mapping's columns are.
@@ -212,6 +214,14 @@ impl Found {
         });
         dropped.retain(|key| key.1.len() == 16 && scopes.contains_key(&key.0) && !entries.contains_key(key));
         let mut entries: Vec<Vec<Value>> = entries.into_values().collect();
+        for at in [entry::ENQUEUED_AT, entry::CHANGED_AT] {
+            for value in entries.iter_mut().filter_map(|values| values.get_mut(at)) {
+                // The end of a row that was cut off reads as zeros.
+                if matches!(value, Value::Integer(..=0)) {
+                    *value = Value::Integer(now.0);
+                }
+            }
+        }
         entries.sort();
         Sound {
             scopes: scopes

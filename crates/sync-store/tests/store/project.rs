@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sync_core::{
-    Asked, Change, ChangeKind, Failure, Fate, Field, Given, MachineId, Place, Presence, Project, ProjectKind,
+    Asked, Change, ChangeKind, Concerned, Failure, Fate, Field, Given, MachineId, Place, Presence, Project, ProjectKind,
     ScopeId, Vcs,
 };
 use sync_store::{Applied, Error, Filter, How, State, Store, Unsent, Wish};
@@ -54,6 +54,43 @@ async fn a_new_project_is_recorded_and_queued_in_one_commit() {
         kinds(&store).await,
         ["project.added", "project.added", "registration.queued", "registration.queued"]
     );
+}
+
+#[tokio::test]
+async fn of_the_projects_on_record_those_are_read_that_a_look_at_a_few_places_concerns() {
+    let (_home, store, scope) = store().await;
+    let at = |number, root: &str, inode: u64, presence| Project {
+        place: Some(Place { device: u64::MAX, inode }),
+        presence,
+        ..project(number, root)
+    };
+    let records = [
+        at(1, "/w", 1, Presence::Present),
+        at(2, "/w/a", 2, Presence::Present),
+        at(3, "/w/a", 3, Presence::Missing),
+        at(4, "/w/a/in", 4, Presence::Missing),
+        at(5, "/w/a/in", 5, Presence::Present),
+        at(6, "/w/a-b", 6, Presence::Present),
+        at(7, "/w/b", u64::MAX, Presence::Missing),
+        Project { place: None, ..at(8, "/x", 0, Presence::Present) },
+    ];
+    let changes = records.iter().cloned().map(|project| Change { kind: ChangeKind::Added, project }).collect();
+    store.project().apply(scope, MACHINE, changes, NOW).await.unwrap();
+    let concerned = async |concerned: Concerned| -> Vec<u128> {
+        let found = store.project().concerned(&concerned).await.unwrap();
+        let expected: Vec<Project> =
+            store.project().all().await.unwrap().into_iter().filter(|one| concerned.has(one)).collect();
+        assert_eq!(found, expected);
+        (1..=8).filter(|number| found.iter().any(|one| one.local == local(*number))).collect()
+    };
+    let none = Concerned::default;
+    assert_eq!(concerned(none()).await, []);
+    assert_eq!(concerned(Concerned { ids: vec![[8, 9, 10, 11].map(local)], ..none() }).await, [8]);
+    assert_eq!(concerned(Concerned { roots: ["/w/a".into(), "/w".into()].into(), ..none() }).await, [1, 2, 3]);
+    let place = |inode| Place { device: u64::MAX, inode };
+    assert_eq!(concerned(Concerned { places: [place(u64::MAX), place(4)].into(), ..none() }).await, [4, 7]);
+    assert_eq!(concerned(Concerned { below: ["/w/a".into()].into(), ..none() }).await, [2, 5]);
+    assert_eq!(concerned(Concerned { below: ["/".into()].into(), ..none() }).await, [1, 2, 5, 6, 8]);
 }
 
 #[tokio::test]

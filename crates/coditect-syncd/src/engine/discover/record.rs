@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sync_core::{Asked, Presence, Project, diff};
+use sync_core::{Asked, Concerned, Presence, Project, diff};
 use sync_scan::Survey;
 use sync_store::Applied;
 
 use super::{DiscoverError, Eye};
 use crate::blocking::blocking;
 use crate::engine::api::Scanned;
+
+/// What was seen of no more projects is compared with the records that concern it, and with no others.
+const FEW: usize = 64;
 
 impl Eye {
     /// Records what was seen. `None` when it could not be written down.
@@ -22,7 +25,9 @@ impl Eye {
         took: Duration,
     ) -> Result<Option<Scanned>, DiscoverError> {
         let Some(applied) = self.apply(survey).await? else { return Ok(None) };
-        self.engine.0.index.projects_changed();
+        if applied.added + applied.moved + applied.returned + applied.missing > 0 {
+            self.engine.0.index.projects_changed();
+        }
         let scanned = Scanned {
             found: u64::try_from(survey.sightings.len()).unwrap_or(u64::MAX),
             added: applied.added,
@@ -40,7 +45,7 @@ impl Eye {
         let _gate = self.engine.0.scope_gate.read().await;
         let (machine, now, scope) = (self.engine.0.machine, self.engine.now(), self.engine.scope().id);
         let result = async {
-            let known = store.project().all().await?;
+            let known = self.known(survey).await?;
             let standing = standing(&known, survey).await;
             let covered = |path: &Path| survey.covered.has(path) && !standing.contains(path);
             let changes = diff(&known, &survey.sightings, &covered, machine, now);
@@ -59,6 +64,20 @@ impl Eye {
                 Ok(None)
             }
         }
+    }
+
+    /// The projects on record that a comparison with this survey needs.
+    async fn known(&self, survey: &Survey) -> Result<Vec<Project>, sync_store::Error> {
+        let projects = self.engine.0.store.project();
+        if survey.sightings.len() <= FEW {
+            let (seen, covered) = (&survey.sightings, &survey.covered);
+            let concerned = Concerned::new(seen, self.engine.0.machine, covered.below(), covered.at());
+            let known = projects.concerned(&concerned).await?;
+            if concerned.is_enough(&known) {
+                return Ok(known);
+            }
+        }
+        projects.all().await
     }
 
     fn tell(&self, survey: &Survey, applied: &Applied, scanned: Scanned, whole: bool, took: Duration) {

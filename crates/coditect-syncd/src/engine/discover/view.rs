@@ -63,10 +63,14 @@ impl Station {
 }
 
 impl Eye {
-    /// Counts the projects below each root.
+    /// Counts the projects below each root, where some came, went or moved.
     pub(super) async fn count(&mut self) {
+        let whereabouts = self.engine.0.index.whereabouts();
+        if self.counted == Some(whereabouts) {
+            return;
+        }
         match self.engine.0.store.project().roots().await {
-            Ok(roots) => self.present = roots,
+            Ok(roots) => (self.present, self.counted) = (roots, Some(whereabouts)),
             Err(error) => tracing::error!(reason = crate::chain(&error), "projects cannot be counted"),
         }
     }
