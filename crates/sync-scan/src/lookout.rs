@@ -153,8 +153,10 @@ impl Lookout {
             for root in &survey.arriving {
                 watcher.awaits(root.clone(), turn.now_ms);
             }
-            let wanted = self.memory.wanted(turn.now_ms, self.most_inside);
-            seen.watch = Some(watcher.watch(&wanted));
+            if self.memory.wants_others(turn.now_ms) || watcher.is_incomplete() {
+                let wanted = self.memory.wanted(turn.now_ms, self.most_inside);
+                seen.watch = Some(watcher.watch(&wanted));
+            }
         }
         seen.surveys.push(survey);
     }

@@ -26,6 +26,8 @@ pub(crate) struct Memory {
     projects: BTreeMap<PathBuf, Remembered>,
     /// The folders whose changes matter, but for the insides of projects.
     folders: BTreeMap<PathBuf, Role>,
+    /// Up to when nothing else is wanted to be watched than was last, if nothing else is seen.
+    same_until_ms: u64,
 }
 
 /// A project as it was last examined.
@@ -103,9 +105,15 @@ impl Memory {
 
     /// Takes in what a survey saw at `now_ms`, and forgets what it would have seen and did not.
     pub(crate) fn take(&mut self, survey: &mut Survey, now_ms: u64) {
-        self.folders = survey.watched_after(&self.folders);
+        if survey.update(&mut self.folders) {
+            self.same_until_ms = 0;
+        }
         let seen: BTreeSet<_> = survey.sightings.iter().map(|sighting| sighting.root.as_path()).collect();
+        let known = self.projects.len();
         self.projects.retain(|root, _| seen.contains(root.as_path()) || !survey.covered.has(root));
+        if self.projects.len() < known {
+            self.same_until_ms = 0;
+        }
         for sighting in &survey.sightings {
             match survey.noted.remove(&sighting.root) {
                 Some(noted) => self.note(sighting, noted, now_ms),
@@ -143,7 +151,15 @@ impl Memory {
             changed_ms,
             folders: if is_hot(changed_ms, now_ms) { noted.folders } else { Vec::new() },
         };
+        if self.projects.get(&sighting.root).is_none_or(|before| before.folders != known.folders) {
+            self.same_until_ms = 0;
+        }
         self.projects.insert(sighting.root.clone(), known);
+    }
+
+    /// Whether other folders may be wanted at `now_ms` than [`Self::wanted`] told last.
+    pub(crate) fn wants_others(&self, now_ms: u64) -> bool {
+        now_ms >= self.same_until_ms
     }
 
     /// The folders to watch: all that matter, and the insides of projects that changed lately, the latest first, as far
@@ -151,8 +167,10 @@ impl Memory {
     pub(crate) fn wanted(&mut self, now_ms: u64, most_inside: usize) -> BTreeMap<PathBuf, Role> {
         let mut wanted = self.folders.clone();
         let mut hot = Vec::new();
+        self.same_until_ms = u64::MAX;
         for (root, known) in &mut self.projects {
             if is_hot(known.changed_ms, now_ms) {
+                self.same_until_ms = self.same_until_ms.min(known.changed_ms.saturating_add(HOT_MS));
                 hot.push((std::cmp::Reverse(known.changed_ms), root.clone()));
             } else {
                 known.folders = Vec::new();
@@ -161,9 +179,12 @@ impl Memory {
         hot.sort();
         let mut left = most_inside;
         for (_, root) in hot {
-            let Some(known) = self.projects.get(&root).filter(|known| known.folders.len() <= left) else {
+            let Some(known) = self.projects.get(&root) else { continue };
+            if known.folders.len() > left {
+                // Which project changed last decides, so every change does.
+                self.same_until_ms = 0;
                 continue;
-            };
+            }
             left -= known.folders.len();
             for folder in &known.folders {
                 wanted.entry(folder.clone()).or_insert_with(|| Role::Inside(root.clone()));

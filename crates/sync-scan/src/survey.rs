@@ -56,14 +56,29 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// The folders to watch after this survey, when `before` were watched: those it does not speak for stay.
-    pub fn watched_after(&self, before: &BTreeMap<PathBuf, Role>) -> BTreeMap<PathBuf, Role> {
-        let is_kept = |folder: &Path, role: &Role| match role {
-            Role::Control(root) | Role::Inside(root) => !self.covered.has(root),
-            Role::Project | Role::Frontier | Role::Outlook => !self.covered.has(folder),
+    /// Turns the `watched` folders into those to watch after this survey: what it does not speak for stays. Whether they
+    /// are others now.
+    pub fn update(&self, watched: &mut BTreeMap<PathBuf, Role>) -> bool {
+        let is_left = |folder: &Path, role: &Role| match role {
+            Role::Control(root) | Role::Inside(root) => self.covered.has(root),
+            Role::Project | Role::Frontier | Role::Outlook => self.covered.has(folder),
         };
-        let kept = before.iter().filter(|(folder, role)| is_kept(folder, role));
-        kept.chain(&self.folders).map(|(folder, role)| (folder.clone(), role.clone())).collect()
+        let left: Vec<PathBuf> = watched
+            .iter()
+            .filter(|(folder, role)| is_left(folder, role) && !self.folders.contains_key(*folder))
+            .map(|(folder, _)| folder.clone())
+            .collect();
+        let mut is_other = !left.is_empty();
+        for folder in left {
+            watched.remove(&folder);
+        }
+        for (folder, role) in &self.folders {
+            if watched.get(folder) != Some(role) {
+                watched.insert(folder.clone(), role.clone());
+                is_other = true;
+            }
+        }
+        is_other
     }
 
     /// Has it speak for exactly these as well, but not for what is at or below a project that is still being made.

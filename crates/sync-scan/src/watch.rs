@@ -4,6 +4,7 @@
 //! when the owner asks. A wake carries nothing, and none is given for a place that is waited for already. The
 //! system's limit on watches is part of a report, never an error.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub struct Watcher {
     asked: BTreeSet<PathBuf>,
     inbox: Arc<Mutex<Inbox>>,
     debounce: Debounce,
+    /// Everything that was wanted last is watched.
+    is_settled: bool,
     /// When what was watched was last known to be looked at: changes after that in folders not watched then count.
     looked_at: SystemTime,
 }
@@ -99,7 +102,7 @@ impl Watcher {
             hint: "raise fs.inotify.max_user_instances, or rely on the periodic scan".to_owned(),
         })?;
         let (debounce, looked_at) = (Debounce::default(), wall_clock());
-        Ok(Self { system, reach, asked: BTreeSet::new(), inbox, debounce, looked_at })
+        Ok(Self { system, reach, asked: BTreeSet::new(), inbox, debounce, is_settled: false, looked_at })
     }
 
     /// Makes the watched folders equal to `folders`, each being what its role says. Where the system tells of whole trees,
@@ -110,11 +113,9 @@ impl Watcher {
     /// and the watching of what it found. To be called after every survey and look.
     pub fn watch(&mut self, folders: &BTreeMap<PathBuf, Role>) -> WatchReport {
         let plan = Plan::new(folders, &mut lock(&self.inbox));
-        let (old, new) = match self.reach {
-            Reach::Folder => (plan.old.clone(), plan.new.clone()),
-            Reach::Tree => self.trees(folders, &plan),
-        };
-        for folder in &old {
+        let trees = (self.reach == Reach::Tree).then(|| self.trees(folders, &plan));
+        let (old, new) = trees.as_ref().map_or((&plan.old, &plan.new), |(old, new)| (old, new));
+        for folder in old {
             self.asked.remove(folder);
             if let Err(error) = self.system.unwatch(folder) {
                 tracing::trace!(folder = %folder.display(), %error, "was not watched any more");
@@ -126,7 +127,7 @@ impl Watcher {
         };
         let mut report = WatchReport::default();
         let mut awaited = BTreeSet::new();
-        for folder in &new {
+        for folder in new {
             if report.limit_hint.is_some() {
                 report.refused.push(folder.clone());
                 continue;
@@ -150,7 +151,10 @@ impl Watcher {
             }
         }
         let without: BTreeSet<_> = report.refused.iter().chain(&awaited).cloned().collect();
-        lock(&self.inbox).watched.roles.retain(|folder, _| !without.contains(folder));
+        for folder in &without {
+            lock(&self.inbox).watched.roles.remove(folder);
+        }
+        self.is_settled = without.is_empty();
         self.wait_for(awaited, &mut report);
         self.catch_up(plan.new.iter().filter(|folder| !without.contains(*folder)));
         report.refused.sort();
@@ -159,6 +163,11 @@ impl Watcher {
             Reach::Tree => self.asked.len(),
         };
         report
+    }
+
+    /// Whether [`Watcher::watch`] has something to do though the folders are the same: a watch went, or could not be had.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        !self.is_settled || !lock(&self.inbox).lost.is_empty()
     }
 
     /// Where each folder is asked for by itself, that is what the roles say.
@@ -359,25 +368,36 @@ impl Plan {
     fn new(folders: &BTreeMap<PathBuf, Role>, inbox: &mut Inbox) -> Self {
         let lost = std::mem::take(&mut inbox.lost);
         let roles = &mut inbox.watched.roles;
-        let stays = |folder: &PathBuf, role: &Role| {
-            folders.contains_key(folder) && !lost.contains(folder) && *role != Role::Outlook
-        };
-        let old: Vec<_> = roles
-            .iter()
-            .filter(|(folder, role)| !stays(folder, role))
-            .map(|(folder, _)| folder.clone())
-            .collect();
-        roles.retain(|folder, role| stays(folder, role));
-        let mut new: Vec<_> = folders.iter().filter(|(folder, _)| !roles.contains_key(*folder)).collect();
-        // Where the system's limit is reached, it is the insides that go without.
-        new.sort_by_key(|(_, role)| matches!(role, Role::Inside(_)));
-        let new = new.into_iter().map(|(folder, _)| folder.clone()).collect();
-        for (folder, role) in folders {
-            if roles.get(folder) != Some(role) {
-                roles.insert(folder.clone(), role.clone());
+        let (mut old, mut new, mut renamed) = (Vec::new(), Vec::new(), Vec::new());
+        // Both are in the order of paths, and comparing paths is what this costs: each is met once.
+        let (mut watched, mut wanted) = (roles.iter().peekable(), folders.iter().peekable());
+        loop {
+            let order = match (watched.peek(), wanted.peek()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((folder, _)), Some((other, _))) => folder.cmp(other),
+            };
+            let was = if order.is_le() { watched.next() } else { None };
+            let is = if order.is_ge() { wanted.next() } else { None };
+            let stays = is.is_some()
+                && was.is_some_and(|(folder, role)| *role != Role::Outlook && !lost.contains(folder));
+            if stays {
+                renamed.extend(is.filter(|(_, role)| was.is_some_and(|(_, before)| before != *role)));
+            } else {
+                old.extend(was.map(|(folder, _)| folder.clone()));
+                new.extend(is);
             }
         }
-        Self { old, new }
+        for folder in &old {
+            roles.remove(folder);
+        }
+        for (folder, role) in new.iter().chain(&renamed) {
+            roles.insert((*folder).clone(), (*role).clone());
+        }
+        // Where the system's limit is reached, it is the insides that go without.
+        new.sort_by_key(|(_, role)| matches!(role, Role::Inside(_)));
+        Self { old, new: new.into_iter().map(|(folder, _)| folder.clone()).collect() }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime};
 
-use sync_scan::{Lookout, Seen, Task, Turn, Watcher};
+use sync_scan::{Lookout, Seen, Task, Turn, WatchReport, Watcher};
 use walk_support::{Home, committed, git};
 
 /// How long the system may take to tell.
@@ -23,6 +23,8 @@ struct Looking {
     /// How far ahead of the clock it is told to be.
     ahead_ms: u64,
     quiet_ms: u64,
+    /// The latest report of what is watched.
+    watched: WatchReport,
 }
 
 #[cfg(test)]
@@ -40,7 +42,8 @@ impl Looking {
 
     fn with(home: Home, watcher: Option<Watcher>, wakes: Receiver<()>, ahead_ms: u64) -> Self {
         let lookout = Lookout::new(home.options.clone(), watcher, Some(home.shelf()));
-        let mut looking = Self { home, lookout, wakes, ahead_ms, quiet_ms: 0 };
+        let mut looking =
+            Self { home, lookout, wakes, ahead_ms, quiet_ms: 0, watched: WatchReport::default() };
         looking.turn(Task::Everything);
         looking.settle();
         looking
@@ -51,7 +54,11 @@ impl Looking {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let now_ms = u64::try_from(now.as_millis()).unwrap() + self.ahead_ms;
         let turn = Turn { task, now_ms, quiet_ms: self.quiet_ms, most_ms: 30_000 };
-        self.lookout.turn(&turn, &AtomicBool::new(false))
+        let seen = self.lookout.turn(&turn, &AtomicBool::new(false));
+        if let Some(report) = &seen.watch {
+            self.watched.clone_from(report);
+        }
+        seen
     }
 
     /// Takes turns until nothing more is due and the system tells of nothing more.
@@ -115,6 +122,42 @@ fn after_an_event_only_the_project_concerned_is_examined() {
     // A manifest between projects makes the folder it is in a project, and walks it; the others are known.
     looking.home.file("group/package.json", "{}");
     looking.only(&["group", "group/c"]);
+}
+
+#[test]
+fn what_is_watched_is_gone_through_only_when_other_folders_are_to_be() {
+    let home = Home::new();
+    let project = home.at("p");
+    committed(&project);
+    let mut looking = Looking::at(home);
+    let before = looking.watched.clone();
+    // How often that was, and how many are watched after it.
+    let told = |looking: &mut Looking, change: &dyn Fn()| {
+        change();
+        let mut reports = Vec::new();
+        loop {
+            let seen = looking.turn(Task::Events);
+            reports.extend(seen.watch.map(|report| report.watches));
+            if !seen.surveys.is_empty() && seen.next_ms.is_none() {
+                return reports;
+            }
+            assert!(seen.next_ms.is_some() || looking.wakes.recv_timeout(LONG).is_ok(), "waited in vain");
+        }
+    };
+    assert!(told(&mut looking, &|| fs::write(project.join("README"), "other").unwrap()).is_empty());
+    looking.settle();
+    let more = told(&mut looking, &|| fs::create_dir(project.join("inside")).unwrap());
+    assert_eq!(more.last(), Some(&(before.watches + 1)));
+    looking.settle();
+    // A watch that went is had again, though the folders are the same as before.
+    told(&mut looking, &|| {
+        fs::remove_dir(project.join("inside")).unwrap();
+        fs::create_dir(project.join("inside")).unwrap();
+    });
+    looking.settle();
+    assert_eq!(looking.watched.watches, before.watches + 1);
+    fs::write(project.join("inside/file"), "text").unwrap();
+    looking.only(&["p"]);
 }
 
 #[test]
@@ -477,11 +520,10 @@ fn watches_depend_on_folders_between_projects_and_on_projects_but_on_nothing_ins
         home.folder("between/projects");
         let (frontier, projects, inside) = (4, 20, 31);
         let watched = |looking: &mut Looking| {
-            let seen = looking.turn(Task::Everything);
-            let report = seen.watch.unwrap();
-            assert!(report.refused.is_empty());
-            assert_eq!(report.watches, watches_of_this_process());
-            report.watches
+            looking.turn(Task::Everything);
+            assert!(looking.watched.refused.is_empty());
+            assert_eq!(looking.watched.watches, watches_of_this_process());
+            looking.watched.watches
         };
         let mut cold = Looking::ahead(home, 10 * DAY_MS);
         assert_eq!(watched(&mut cold), frontier + 2 * projects);

@@ -179,10 +179,12 @@ fn what_is_gone_is_covered_and_what_was_not_looked_at_is_not() {
     assert!(look.sightings.is_empty() && look.covered.has(&gone));
     assert!(!look.covered.has(&home.at("b")) && !look.covered.has(&home.at("a/other")));
 
-    let watched = look.watched_after(&before.folders);
+    let mut watched = before.folders;
+    assert!(look.update(&mut watched));
     let expected: Vec<PathBuf> = ["", "a", "b", "b/.git"].map(|name| home.at(name)).into();
     assert_eq!(watched.keys().cloned().collect::<Vec<_>>(), expected);
     assert_eq!(home.survey().folders, watched);
+    assert!(!look.update(&mut watched) && !home.survey().update(&mut watched));
 }
 
 #[test]

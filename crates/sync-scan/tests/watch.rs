@@ -62,7 +62,7 @@ impl Watching {
         let places: Vec<_> = places.iter().map(String::as_str).collect();
         self.watcher.look_begins();
         let look = self.home.look(&places);
-        self.folders = look.watched_after(&self.folders);
+        look.update(&mut self.folders);
         self.watcher.watch(&self.folders);
         self.home.names(&look)
     }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use sync_core::{Change, Concerned, Entry, LocalId, MachineId, Mapping, Project, ProjectKind, ScopeId, Timestamp};
+use sync_core::{
+    Change, Concerned, Entry, LocalId, MachineId, Mapping, Project, ProjectKind, ScopeId, Timestamp,
+};
 
 use crate::Store;
 use crate::apply::{self, Applied, Unsent};

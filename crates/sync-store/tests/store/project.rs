@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use sync_core::{
-    Asked, Change, ChangeKind, Concerned, Failure, Fate, Field, Given, MachineId, Place, Presence, Project, ProjectKind,
-    ScopeId, Vcs,
+    Asked, Change, ChangeKind, Concerned, Failure, Fate, Field, Given, MachineId, Place, Presence, Project,
+    ProjectKind, ScopeId, Vcs,
 };
 use sync_store::{Applied, Error, Filter, How, State, Store, Unsent, Wish};
 use uuid::Uuid;
@@ -74,7 +74,8 @@ async fn of_the_projects_on_record_those_are_read_that_a_look_at_a_few_places_co
         at(7, "/w/b", u64::MAX, Presence::Missing),
         Project { place: None, ..at(8, "/x", 0, Presence::Present) },
     ];
-    let changes = records.iter().cloned().map(|project| Change { kind: ChangeKind::Added, project }).collect();
+    let changes =
+        records.iter().cloned().map(|project| Change { kind: ChangeKind::Added, project }).collect();
     store.project().apply(scope, MACHINE, changes, NOW).await.unwrap();
     let concerned = async |concerned: Concerned| -> Vec<u128> {
         let found = store.project().concerned(&concerned).await.unwrap();
@@ -86,7 +87,10 @@ async fn of_the_projects_on_record_those_are_read_that_a_look_at_a_few_places_co
     let none = Concerned::default;
     assert_eq!(concerned(none()).await, []);
     assert_eq!(concerned(Concerned { ids: vec![[8, 9, 10, 11].map(local)], ..none() }).await, [8]);
-    assert_eq!(concerned(Concerned { roots: ["/w/a".into(), "/w".into()].into(), ..none() }).await, [1, 2, 3]);
+    assert_eq!(
+        concerned(Concerned { roots: ["/w/a".into(), "/w".into()].into(), ..none() }).await,
+        [1, 2, 3]
+    );
     let place = |inode| Place { device: u64::MAX, inode };
     assert_eq!(concerned(Concerned { places: [place(u64::MAX), place(4)].into(), ..none() }).await, [4, 7]);
     assert_eq!(concerned(Concerned { below: ["/w/a".into()].into(), ..none() }).await, [2, 5]);
