@@ -20,6 +20,7 @@ mod survival;
 mod tenants;
 mod transcripts;
 mod two_hosts;
+mod two_machines;
 
 use coditect_devcloud::dev_token;
 use serde_json::Value;

@@ -3,14 +3,18 @@
 The expectations were written by hand from what the old client answers where it is right.
 """
 
+import json
 import os
 import sys
 import time
 import unittest
+import urllib.request
 
-from coditect_sync_client import CloudProjectClient, ProjectRegistration, SyncResult
+from coditect_sync_client import CloudProjectClient, ProjectRegistration, Refused, SyncResult
 
-from .support import Cloud, Scene, until
+from .support import PATIENCE, Cloud, Scene, until
+
+OTHER_MACHINE = "00000000-0000-4000-9000-000000000002"
 
 
 def local(number):
@@ -99,8 +103,37 @@ class Calls(Scene):
         told = self.client.get_registration_status(self.cloud_uuid(1))
         names = ("cloud_uuid", "local_project_uuid", "registration_status", "tenant_id")
         self.assertEqual([told[name] for name in names], [self.cloud_uuid(1), local(1), "registered", "acme"])
+        self.assertEqual(told, self.asked(self.cloud_uuid(1)), "the cloud's own words, as the old client gave them")
         self.assertIsNone(self.client.get_registration_status(local(8)))
         self.assertIsNone(self.client.get_registration_status("nonsense"))
+
+    def test_the_state_of_a_registration_on_another_machine_is_told(self):
+        body = {"project_name": "theirs", "root_path": "/home/other/theirs", "local_project_uuid": local(2)}
+        theirs = self.request("register/", {**body, "machine_uuid": OTHER_MACHINE})["cloud_uuid"]
+        told = self.client.get_registration_status(theirs.upper())
+        self.assertEqual(told, self.asked(theirs))
+        self.assertEqual((told["cloud_uuid"], told["local_project_uuid"]), (theirs, local(2)))
+        self.assertFalse(self.client.daemon.registration(theirs)["on_this_machine"])
+        self.acme.end()
+        self.assertIsNone(self.client.get_registration_status(theirs))
+        with self.assertRaises(Refused) as refused:
+            self.client.daemon.registration(theirs)
+        self.assertEqual((refused.exception.status, refused.exception.code), (503, "cloud_unreachable"))
+
+    def asked(self, cloud_uuid):
+        """What the old client answered: the document that the cloud gives to who has the token."""
+        return self.request("%s/registration-status/" % cloud_uuid)
+
+    def request(self, target, body=None):
+        headers = {"Authorization": "Bearer " + self.acme.token, "X-Machine-UUID": OTHER_MACHINE}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body).encode()
+        request = urllib.request.Request("%s/api/v1/projects/%s" % (self.acme.url, target), data, headers)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=PATIENCE) as answer:
+            return json.load(answer)
 
     def test_several_projects_are_registered_each_with_a_result(self):
         self.client.register_project(self.registration(3))

@@ -116,7 +116,8 @@ class Registrations(Scene):
         local = {"/v1/status": ({"tenant_id": "acme"}, 200, kind), "/v1/projects": page}
         told = {"cloud_uuid": CLOUD, "registered_at": "2026-01-01T00:00:00Z", "of_tomorrow": [1]}
         route = "/v1/registrations/" + CLOUD
-        self.assertEqual(self.ask({**local, route: (told, 200, kind)}), told)
+        answer = {"cloud_uuid": CLOUD, "registration_status": "", "told": told}
+        self.assertEqual(self.ask({**local, route: (answer, 200, kind)}), told)
         routes = {"/v1/openapi.json": ({"paths": {"/v1/registrations/{cloud_uuid}": {}}}, 200, kind)}
         self.assertIsNone(self.ask({**local, **routes}), "the cloud does not know it")
         routes = {"/v1/openapi.json": ({"paths": {"/v1/projects": {}}}, 200, kind)}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, Request};
+use serde_json::{Map, Value};
 use sync_core::{Answer, CloudId, Hints, LocalId, LookUp, Registration, Revision, Timestamp};
 use uuid::Uuid;
 
@@ -46,12 +47,23 @@ pub struct Reply {
 pub struct LookUpReply {
     /// Found, unknown, or an answer to be judged by the core.
     pub look_up: LookUp,
+    /// All that the cloud said of a project it found, where it was asked by its UUID in the cloud.
+    pub told: Option<Told>,
     /// What the cloud asked of its daemons; only a 2xx can.
     pub hints: Hints,
     /// From the call to the answer.
     pub took: Duration,
     /// The answer's own date.
     pub date: Option<Timestamp>,
+}
+
+/// An answer about one project, for somebody who may read in it what we do not.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Told {
+    /// The project's UUID on the machine it is on, where the cloud named it.
+    pub local: Option<LocalId>,
+    /// The whole answer.
+    pub fields: Map<String, Value>,
 }
 
 impl Cloud {
@@ -84,14 +96,19 @@ impl Cloud {
         let mut address = self.address(&["by-local-uuid", &local.to_string()]);
         address.query_pairs_mut().append_pair("machine_uuid", &self.settings.machine.to_string());
         let request = self.request(Method::GET, address, token);
-        self.look_up(request, |exchange| read::look_up(exchange, read::Asked::Local(local))).await
+        self.look_up(request, |exchange| (read::look_up(exchange, read::Asked::Local(local)), None)).await
     }
 
     /// Asks where a registration stands.
     pub async fn registration_status(&self, token: Option<&Token>, cloud: CloudId) -> LookUpReply {
         let address = self.address(&[&cloud.to_string(), "registration-status"]);
         let request = self.request(Method::GET, address, token);
-        self.look_up(request, |exchange| read::look_up(exchange, read::Asked::Cloud(cloud))).await
+        self.look_up(request, |exchange| {
+            let look_up = read::look_up(exchange, read::Asked::Cloud(cloud));
+            let told = matches!(look_up, LookUp::Found(_)).then(|| read::told(exchange)).flatten();
+            (look_up, told)
+        })
+        .await
     }
 
     async fn flight(
@@ -114,18 +131,23 @@ impl Cloud {
     async fn look_up(
         &self,
         request: Result<Request, String>,
-        read: impl FnOnce(&Exchange) -> LookUp,
+        read: impl FnOnce(&Exchange) -> (LookUp, Option<Told>),
     ) -> LookUpReply {
         let started = tokio::time::Instant::now();
         match exchange(self, request).await {
-            Ok(exchange) => LookUpReply {
-                look_up: read(&exchange),
-                hints: exchange.hints(),
-                took: started.elapsed(),
-                date: exchange.date(),
-            },
+            Ok(exchange) => {
+                let (look_up, told) = read(&exchange);
+                LookUpReply {
+                    look_up,
+                    told,
+                    hints: exchange.hints(),
+                    took: started.elapsed(),
+                    date: exchange.date(),
+                }
+            }
             Err(answer) => LookUpReply {
                 look_up: LookUp::Failed(answer),
+                told: None,
                 hints: Hints::default(),
                 took: started.elapsed(),
                 date: None,

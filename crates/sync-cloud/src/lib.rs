@@ -20,7 +20,7 @@ mod trouble;
 mod wait;
 mod words;
 
-pub use call::{LookUpReply, Outgoing, Reply};
+pub use call::{LookUpReply, Outgoing, Reply, Told};
 pub use claims::Claims;
 pub use client::{Cloud, Settings};
 pub use credential::{COMMAND_LIMIT, Credential, Source, Token, obtain, obtain_within};

@@ -12,6 +12,7 @@ use sync_core::{
 };
 use uuid::Uuid;
 
+use crate::call::Told;
 use crate::exchange::Exchange;
 use crate::{wait, words};
 
@@ -55,6 +56,12 @@ pub(crate) fn look_up(exchange: &Exchange, asked: Asked) -> LookUp {
         404 if says_unknown(exchange) => LookUp::Unknown,
         _ => LookUp::Failed(refused(exchange)),
     }
+}
+
+/// All that an answer which found a project says.
+pub(crate) fn told(exchange: &Exchange) -> Option<Told> {
+    let fields = object(exchange).ok()?;
+    Some(Told { local: uuid(&fields, "local_project_uuid").map(LocalId), fields })
 }
 
 const PAGE: &str = "the answer is an HTML page";

@@ -288,6 +288,18 @@ fn a_look_up_finds_only_what_it_asked_for() {
 }
 
 #[test]
+fn all_that_is_said_of_a_project_is_passed_on() {
+    let body =
+        json!({"cloud_uuid": CLOUD.to_string(), "local_project_uuid": A.to_string(), "of_tomorrow": [1]});
+    let said = told(&answered(200, &body.to_string())).unwrap();
+    assert_eq!((said.local, &Value::Object(said.fields)), (Some(A), &body));
+    for nobody in [json!(null), json!(5), json!("nonsense"), json!(Uuid::nil().to_string())] {
+        let body = json!({"cloud_uuid": CLOUD.to_string(), "local_project_uuid": nobody});
+        assert_eq!(told(&answered(200, &body.to_string())).unwrap().local, None, "{body}");
+    }
+}
+
+#[test]
 fn only_the_clouds_own_404_makes_a_project_unknown() {
     for (body, unknown) in [
         (r#"{"detail": "Not found."}"#, true),

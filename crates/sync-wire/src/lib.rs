@@ -57,7 +57,7 @@ pub use queue::{
     QueueItemsQuery, RetryDeadAnswer,
 };
 pub use registration::{RegisterRequest, SyncRequest, SyncResult, SyncResults};
-pub use resolve::{ResolveAnswer, ResolveQuery, Source, Subject};
+pub use resolve::{RegistrationAnswer, ResolveAnswer, ResolveQuery, Source, Subject};
 pub use socket::{SOCKET_VARIABLE, TooLong, socket_path};
 pub use status::{
     CacheCounts, CloudState, CloudStatus, DiscoveryStatus, Goal, Health, HoldStatus, LastError, LastScan,

@@ -1,9 +1,11 @@
-//! What `GET /v1/resolve` is asked and answers: the cloud's UUID of a project.
+//! What `GET /v1/resolve` is asked and answers, the cloud's UUID of a project, and what
+//! `GET /v1/registrations/{cloud_uuid}` answers: what the cloud says of one.
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// The cloud's UUID of a project.
@@ -25,6 +27,25 @@ pub struct ResolveAnswer {
     pub cached_at: String,
     /// Until when it is believed.
     pub expires_at: String,
+}
+
+/// A registration as the cloud tells of it now, on whichever machine it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RegistrationAnswer {
+    /// Its UUID in the cloud.
+    pub cloud_uuid: Uuid,
+    /// The project's UUID on its own machine, where that is known.
+    pub local_project_uuid: Option<Uuid>,
+    /// Whether it is a project of this machine.
+    pub on_this_machine: bool,
+    /// The tenant it belongs to, where that has a name.
+    pub tenant_id: Option<String>,
+    /// The cloud's word for it; empty where it had none.
+    pub registration_status: String,
+    /// When it was registered, where the cloud told that.
+    pub registered_at: Option<String>,
+    /// The whole answer of the cloud, with what is not known here too.
+    pub told: Map<String, Value>,
 }
 
 /// Where an answer is from.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sync_wire::{
     Event, FlushAnswer, FlushRequest, Health, ImportAnswer, ImportRequest, PauseAnswer, PauseRequest,
     Problem, Project, ProjectsPage, QueueCounts, QueueItem, QueueItemsPage, Ready, RegisterRequest,
-    ResolveAnswer, RetryDeadAnswer, ScanAnswer, ScanRequest, Status, SyncRequest, SyncResult, SyncResults,
-    WaitAnswer,
+    RegistrationAnswer, ResolveAnswer, RetryDeadAnswer, ScanAnswer, ScanRequest, Status, SyncRequest,
+    SyncResult, SyncResults, WaitAnswer,
 };
 
 const LOCAL: &str = "11111111-1111-4111-8111-11111111abcd";
@@ -90,6 +90,11 @@ fn the_projects() {
     check::<ResolveAnswer>(&json!({
         "local_project_uuid": LOCAL, "cloud_uuid": CLOUD, "tenant_id": null, "registration_status": "registered",
         "source": "cache", "stale": true, "cached_at": MOMENT, "expires_at": MOMENT
+    }));
+    check::<RegistrationAnswer>(&json!({
+        "cloud_uuid": CLOUD, "local_project_uuid": null, "on_this_machine": false, "tenant_id": "acme",
+        "registration_status": "pending", "registered_at": null,
+        "told": {"cloud_uuid": CLOUD, "registration_status": "pending", "of_tomorrow": [1, {"a": 2.5}]}
     }));
     check::<Problem>(&json!({
         "type": "urn:coditect-sync:problem:not_registered", "title": "t", "status": 404,

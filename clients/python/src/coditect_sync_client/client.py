@@ -126,7 +126,10 @@ class CloudProjectClient:
         return self._or_none(lambda: self._resolve(use_cache, path=path))
 
     def get_registration_status(self, cloud_uuid: str) -> Optional[Dict[str, Any]]:
-        """What the cloud says of a registration; ``None`` where it knows none, or where nobody could be asked."""
+        """What the cloud says of a registration, in its own words, on whichever machine of the tenant the project is.
+
+        ``None`` where it knows none, or where nobody could be asked; ``client.daemon.registration`` tells the two apart.
+        """
         return self._or_none(lambda: self._registration(uuid_text(cloud_uuid, "cloud_uuid")))
 
     def process_queue(self, batch_size: int = 10) -> int:
@@ -259,10 +262,11 @@ class CloudProjectClient:
         status = self.daemon.status()
         self._check(status)
         try:
-            told = self.daemon.registration(cloud_uuid)
-            if told.get("cloud_uuid") != cloud_uuid:
+            answer = self.daemon.registration(cloud_uuid, self._wait)
+            if answer.get("cloud_uuid") != cloud_uuid:
                 raise BadAnswer("the daemon tells of another registration than the one it was asked for")
-            return told
+            told = answer.get("told")
+            return told if isinstance(told, dict) else answer
         except Refused as refused:
             if refused.status != 404 or any("/registrations/" in route for route in self.daemon.routes()):
                 raise

@@ -99,10 +99,16 @@ class Daemon:
         """``GET /v1/projects/{local_uuid}``: one project."""
         return self.request("GET", "/v1/projects/" + uuid_text(local_uuid, "local_uuid"))
 
-    def registration(self, cloud_uuid: str) -> Document:
-        """``GET /v1/registrations/{cloud_uuid}``: what the cloud says of a registration."""
+    def registration(self, cloud_uuid: str, wait: Optional[float] = None) -> Document:
+        """``GET /v1/registrations/{cloud_uuid}``: what the cloud says of a registration, on whichever machine it is.
+
+        The cloud is waited for, for ``wait`` seconds at most (the daemon's default is 1.5). Its whole answer is in
+        ``told``.
+        """
         target = "/v1/registrations/" + uuid_text(cloud_uuid, "cloud_uuid")
-        return self.request("GET", target, patience=_LONGEST_LOOK)
+        if wait is not None:
+            target += "?wait_ms=%d" % _milliseconds(wait)
+        return self.request("GET", target, patience=1.5 if wait is None else wait)
 
     def queue(self) -> Document:
         """``GET /v1/queue``: how many entries wait, by state."""

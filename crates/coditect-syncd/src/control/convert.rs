@@ -6,7 +6,8 @@ use sync_core::{Asked, CloudId, Entry, Failure, Field, Given, ProjectKind, Times
 use sync_wire::{
     AskedBy, CacheCounts, CloudStatus, DiscoveryStatus, Event, FlushAnswer, InspectAnswer, ItemState,
     LastError, LastScan, Problem, Project, ProjectCounts, ProjectState, ProjectType, QueueCounts, QueueItem,
-    QueueItemBrief, ResolveAnswer, RootState, RootStatus, ScanAnswer, Source, Status, SyncResult,
+    QueueItemBrief, RegistrationAnswer, ResolveAnswer, RootState, RootStatus, ScanAnswer, Source, Status,
+    SyncResult,
 };
 use uuid::Uuid;
 
@@ -216,6 +217,20 @@ pub(super) fn resolved(resolved: &api::Resolved) -> ResolveAnswer {
         stale: resolved.stale,
         cached_at: mapping.cached_at.to_rfc3339(),
         expires_at: mapping.expires_at.to_rfc3339(),
+    }
+}
+
+/// A registration as the cloud tells of it.
+pub(super) fn told_by_cloud(told: &api::ToldByCloud) -> RegistrationAnswer {
+    let project = &told.project;
+    RegistrationAnswer {
+        cloud_uuid: project.cloud.0,
+        local_project_uuid: told.local.map(|local| local.0),
+        on_this_machine: told.here,
+        tenant_id: project.tenant.as_ref().or(told.tenant.as_ref()).map(ToString::to_string),
+        registration_status: project.status.clone(),
+        registered_at: project.registered_at.map(Timestamp::to_rfc3339),
+        told: told.fields.clone(),
     }
 }
 

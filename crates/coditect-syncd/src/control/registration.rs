@@ -1,4 +1,4 @@
-//! A registration in the cloud, by its UUID there.
+//! A registration in the cloud, by its UUID there, on whichever machine it is.
 
 use std::time::Duration;
 
@@ -18,5 +18,5 @@ pub(super) async fn show(question: Question) -> Result<Reply, Box<Problem>> {
     };
     let wait = question.query.number("wait_ms").map_or(limits::RESOLVE_WAIT, Duration::from_millis);
     let found = question.unless_stopped(question.engine.registration(CloudId(uuid), wait)).await?;
-    Ok(Reply::json(&convert::resolved(&found)))
+    Ok(Reply::json(&convert::told_by_cloud(&found)))
 }

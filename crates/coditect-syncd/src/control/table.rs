@@ -158,16 +158,12 @@ pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/v1/registrations/{cloud_uuid}",
         operation: "showRegistration",
-        summary: "A registration in the cloud, by its UUID there, as the cloud has it now. Those of this machine only.",
+        summary: "A registration in the cloud, by its UUID there, as the cloud has it now. Also of another machine of the \
+                  same tenant: whatever the cloud tells this daemon.",
         segment: Some(CLOUD_UUID),
         query: &[WAIT_MS],
-        answers: &[ok(of::<sync_wire::ResolveAnswer>)],
-        problems: &[
-            ProblemCode::NotFound,
-            ProblemCode::NotRegistered,
-            ProblemCode::CloudUnreachable,
-            ProblemCode::AuthRequired,
-        ],
+        answers: &[ok(of::<sync_wire::RegistrationAnswer>)],
+        problems: &[ProblemCode::NotFound, ProblemCode::CloudUnreachable, ProblemCode::AuthRequired],
         call: |question| Box::pin(registration::show(question)),
         ..PLAIN
     },

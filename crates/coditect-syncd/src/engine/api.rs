@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sync_core::{
-    CloudId, Entry, EntryId, Failure as EntryFailure, Field, Given, LocalId, Mapping, Project, ProjectKind,
-    Sighting, TenantId, Timestamp,
+    CloudId, CloudProject, Entry, EntryId, Failure as EntryFailure, Field, Given, LocalId, Mapping, Project,
+    ProjectKind, Sighting, TenantId, Timestamp,
 };
 use sync_wire::ProblemCode;
 
@@ -44,6 +44,21 @@ pub(crate) struct Resolved {
     pub from_cloud: bool,
     /// Whether it has expired and the cloud could not be asked.
     pub stale: bool,
+}
+
+/// A registration as the cloud tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ToldByCloud {
+    /// What is read of it.
+    pub project: CloudProject,
+    /// Its UUID on the machine it is on, where that is known.
+    pub local: Option<LocalId>,
+    /// Whether it is a project of this machine.
+    pub here: bool,
+    /// The tenant of the scope it was answered in, where it has a name.
+    pub tenant: Option<TenantId>,
+    /// All that the cloud said.
+    pub fields: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A project's state as people see it.

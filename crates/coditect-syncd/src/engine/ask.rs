@@ -1,14 +1,18 @@
 //! Answers which UUID a project has in the cloud, and lists projects.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sync_core::{CloudId, Freshness, LocalId, Mapping};
 use sync_wire::ProblemCode;
 use tokio::sync::oneshot;
 
-use super::api::{ProjectFilter, ProjectState, ProjectView, Refusal, Resolved, Which};
+use super::api::{ProjectFilter, ProjectState, ProjectView, Refusal, Resolved, ToldByCloud, Which};
 use super::queue::view;
 use super::{CurrentScope, Engine, LookedUpFor, locked, refusal, store_refusal};
+
+/// Most registrations that are asked for at a time by their UUIDs in the cloud.
+const MOST_STATUSES: usize = 64;
 
 impl Engine {
     /// A project's UUID in the cloud. What is fresh or stale in the cache is answered at once; only a miss or
@@ -61,42 +65,62 @@ impl Engine {
         }
         let (done, answer) = oneshot::channel();
         self.want_look_up(local, Some(done));
-        let looked_up = tokio::select! {
-            looked_up = tokio::time::timeout(wait, answer) => looked_up,
-            () = self.0.stop.finishing() => return Err(super::shutting_down()),
-        };
-        match looked_up {
-            Ok(Ok(LookedUpFor::Known)) => {
+        match self.looked_up(wait, answer).await? {
+            LookedUpFor::Known(()) => {
                 match self.0.store.mapping().get(scope.id, local).await.map_err(store_refusal)? {
                     Some(mapping) => Ok(resolved(mapping, &scope, true, false)),
                     None => Err(self.not_registered(&scope, local).await?),
                 }
             }
-            Ok(Ok(LookedUpFor::Unknown)) => Err(self.not_registered(&scope, local).await?),
-            Ok(Ok(LookedUpFor::Unreachable(why))) => Err(unreachable(&why)),
-            Ok(Err(_)) => Err(unreachable("the question was dropped")),
-            Err(_) => Err(unreachable("it did not answer within the time allowed")),
+            LookedUpFor::Unknown => Err(self.not_registered(&scope, local).await?),
+            LookedUpFor::Unreachable(why) => Err(unreachable(&why)),
         }
     }
 
-    /// A registration of this machine by its UUID in the cloud, as the cloud has it now; waits for that at most `wait`.
+    /// What a look-up comes to within `wait`.
+    async fn looked_up<T>(
+        &self,
+        wait: Duration,
+        answer: oneshot::Receiver<LookedUpFor<T>>,
+    ) -> Result<LookedUpFor<T>, Refusal> {
+        let looked_up = tokio::select! {
+            looked_up = tokio::time::timeout(wait, answer) => looked_up,
+            () = self.0.stop.finishing() => return Err(super::shutting_down()),
+        };
+        let in_vain = |why: &str| LookedUpFor::Unreachable(why.to_owned());
+        Ok(match looked_up {
+            Ok(Ok(looked_up)) => looked_up,
+            Ok(Err(_)) => in_vain("the question was dropped"),
+            Err(_) => in_vain("it did not answer within the time allowed"),
+        })
+    }
+
+    /// A registration by its UUID in the cloud, on whichever machine it is, as the cloud has it now; waits for that at
+    /// most `wait`.
     ///
     /// # Errors
-    /// `not_found` when no project of this machine has it, `not_registered` when the cloud forgot it,
-    /// `cloud_unreachable` when it could not be asked.
-    pub(crate) async fn registration(&self, cloud: CloudId, wait: Duration) -> Result<Resolved, Refusal> {
-        let scope = self.scope().id;
-        let Some(mapping) = self.0.store.mapping().by_cloud(scope, cloud).await.map_err(store_refusal)?
-        else {
-            return Err(Refusal {
+    /// `not_found` when the cloud knows no such registration of this tenant, `cloud_unreachable` when it could not be
+    /// asked.
+    pub(crate) async fn registration(
+        &self,
+        cloud: CloudId,
+        wait: Duration,
+    ) -> Result<Arc<ToldByCloud>, Refusal> {
+        let (done, answer) = oneshot::channel();
+        if !self.want_status(cloud, done) {
+            return Err(unreachable("too many registrations are asked for at a time"));
+        }
+        match self.looked_up(wait, answer).await? {
+            LookedUpFor::Known(registered) => Ok(registered),
+            LookedUpFor::Unknown => Err(Refusal {
                 hint: Some("see `coditect-sync projects show` for a project's UUID in the cloud".to_owned()),
                 ..refusal(
                     ProblemCode::NotFound,
-                    format!("no project of this machine is registered as {cloud}"),
+                    format!("the cloud knows no registration {cloud} of this tenant"),
                 )
-            });
-        };
-        self.resolve(Which::Local(mapping.local), true, wait).await
+            }),
+            LookedUpFor::Unreachable(why) => Err(unreachable(&why)),
+        }
     }
 
     /// Projects by their UUID, those after `after`, at most `limit`.
@@ -194,9 +218,24 @@ impl Engine {
     }
 
     /// Asks the delivery loop to look a project up; many askers share one question.
-    pub(super) fn want_look_up(&self, local: LocalId, done: Option<oneshot::Sender<LookedUpFor>>) {
+    pub(super) fn want_look_up(&self, local: LocalId, done: Option<oneshot::Sender<LookedUpFor<()>>>) {
         locked(&self.0.look_ups).entry(local).or_default().extend(done);
         self.0.deliver_wake.wake();
+    }
+
+    /// Asks the delivery loop where a registration stands; many askers share one question. Answers whether there is room
+    /// for one more.
+    fn want_status(&self, cloud: CloudId, done: oneshot::Sender<LookedUpFor<Arc<ToldByCloud>>>) -> bool {
+        {
+            let mut statuses = locked(&self.0.statuses);
+            statuses.retain(|_, waiters| waiters.iter().any(|waiter| !waiter.is_closed()));
+            if statuses.len() >= MOST_STATUSES && !statuses.contains_key(&cloud) {
+                return false;
+            }
+            statuses.entry(cloud).or_default().push(done);
+        }
+        self.0.deliver_wake.wake();
+        true
     }
 
     async fn not_registered(&self, scope: &CurrentScope, local: LocalId) -> Result<Refusal, Refusal> {

@@ -16,6 +16,8 @@ pub(super) enum Landing {
     Entry(Box<Entry>, LookUpReply),
     /// From asking for somebody, or to refresh a mapping.
     LookUp(LocalId, LookUpReply),
+    /// From asking where a registration stands.
+    Status(CloudId, Option<LocalId>, LookUpReply),
     /// From asking for the credential.
     Credential(Result<Option<Credential>, CredentialError>),
 }
@@ -29,8 +31,8 @@ pub(super) enum Errand {
     Entry(Box<Entry>, Option<CloudId>),
     /// Asking for somebody.
     LookUp(LocalId),
-    /// Asking how far a registration came that is not final.
-    Status(LocalId, CloudId),
+    /// Asking where a registration stands: for somebody, or of a project of this machine because it was not final.
+    Status(CloudId, Option<LocalId>),
     /// Asking for the credential.
     Credential(Source),
 }
@@ -76,8 +78,8 @@ pub(super) async fn fly(cloud: Arc<Cloud>, token: Option<Token>, scope: Scope, e
             Landing::Entry(entry, reply)
         }
         Errand::LookUp(local) => Landing::LookUp(local, cloud.by_local_uuid(token, local).await),
-        Errand::Status(local, project) => {
-            Landing::LookUp(local, cloud.registration_status(token, project).await)
+        Errand::Status(project, local) => {
+            Landing::Status(project, local, cloud.registration_status(token, project).await)
         }
         Errand::Credential(source) => Landing::Credential(sync_cloud::obtain(&source).await),
     }

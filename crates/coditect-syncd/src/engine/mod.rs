@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sync_cloud::Source;
-use sync_core::{EntryId, LocalId, MachineId, Scope, ScopeId, Tenant, Timestamp};
+use sync_core::{CloudId, EntryId, LocalId, MachineId, Scope, ScopeId, Tenant, Timestamp};
 use sync_store::Store;
 use sync_wire::ProblemCode;
 use tokio::sync::{oneshot, watch};
@@ -91,7 +91,9 @@ struct Inner {
     /// The process before this one did not end in order.
     unclean: bool,
     sandbox: Sandbox,
-    look_ups: Mutex<BTreeMap<LocalId, Vec<oneshot::Sender<LookedUpFor>>>>,
+    look_ups: Mutex<Waiting<LocalId, ()>>,
+    /// Who asks where a registration stands, by its UUID in the cloud.
+    statuses: Mutex<Waiting<CloudId, Arc<api::ToldByCloud>>>,
     scans: Mutex<Vec<ScanWish>>,
     index: index::Index,
     /// Looks for registrations that may run at once: a mount that hangs must not take all blocking threads.
@@ -138,11 +140,14 @@ pub(crate) struct DiscoveryView {
     surveyed: bool,
 }
 
+/// Those who wait for look-ups, by what they asked for.
+type Waiting<K, T> = BTreeMap<K, Vec<oneshot::Sender<LookedUpFor<T>>>>;
+
 /// What a look-up came to, for whoever waits.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum LookedUpFor {
-    /// The mapping is in the store.
-    Known,
+pub(crate) enum LookedUpFor<T> {
+    /// The cloud knows it, and the mapping of a project of this machine is in the store.
+    Known(T),
     /// The cloud does not know it.
     Unknown,
     /// The cloud could not be asked; with why.
@@ -244,6 +249,7 @@ impl Engine {
             unclean,
             sandbox,
             look_ups: Mutex::default(),
+            statuses: Mutex::default(),
             scans: Mutex::default(),
             index: index::Index::default(),
             looks: Arc::new(tokio::sync::Semaphore::new(MOST_LOOKS)),

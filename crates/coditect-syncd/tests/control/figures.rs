@@ -177,12 +177,19 @@ fn a_registration_is_found_by_its_uuid_in_the_cloud() {
     let found = get(daemon.socket(), &format!("/v1/registrations/{cloud}?wait_ms=10000"));
     let answer = found.json();
     assert_eq!(
-        (found.status, &answer["cloud_uuid"], &answer["source"]),
-        (200, &json!(cloud), &json!("cloud"))
+        (found.status, &answer["cloud_uuid"], &answer["on_this_machine"]),
+        (200, &json!(cloud), &json!(true))
     );
     assert_eq!(answer["registration_status"], json!("registered"));
-    let unknown = get(daemon.socket(), "/v1/registrations/6b1c1d3e-52a7-4d0c-9f0b-7a5238d1e6c4");
+    // What the cloud said is all there as it said it.
+    for name in ["cloud_uuid", "local_project_uuid", "registration_status", "registered_at", "tenant_id"] {
+        assert_eq!(answer["told"][name], answer[name], "{name}");
+    }
+    let unknown =
+        get(daemon.socket(), "/v1/registrations/6b1c1d3e-52a7-4d0c-9f0b-7a5238d1e6c4?wait_ms=10000");
     assert_eq!((unknown.status, &unknown.json()["code"]), (404, &json!("not_found")));
+    let hurried = get(daemon.socket(), "/v1/registrations/11111111-52a7-4d0c-9f0b-7a5238d1e6c4?wait_ms=0");
+    assert_eq!((hurried.status, &hurried.json()["code"]), (503, &json!("cloud_unreachable")));
     let wrong = get(daemon.socket(), "/v1/registrations/x");
     assert_eq!((wrong.status, &wrong.json()["code"]), (400, &json!("bad_request")));
 }

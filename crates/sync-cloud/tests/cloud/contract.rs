@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use coditect_devcloud::{Canned, DevCloud, Effect, Fault, Options, PoisonedBatch, Rule, dev_token};
+use serde_json::json;
 use sync_cloud::{Cloud, Outgoing, Settings, Source, Token, obtain};
 use sync_core::{
     Answer, CloudId, ItemOutcome, ItemResult, LocalId, LookUp, Refusal, Suspect, TenantId, Timestamp,
@@ -33,8 +34,10 @@ async fn a_project_is_registered_once_looked_up_and_followed() {
         let LookUp::Found(found) = look_up else { panic!("{look_up:?}") };
         assert_eq!(found.cloud, first.cloud);
     }
-    let stranger = CloudId(Uuid::from_u128(99));
-    assert_eq!(cloud.registration_status(Some(&token), stranger).await.look_up, LookUp::Unknown);
+    let told = cloud.registration_status(Some(&token), first.cloud).await.told.unwrap();
+    assert_eq!((told.local, &told.fields["tenant_id"]), (Some(LOCAL), &json!("acme")));
+    let stranger = cloud.registration_status(Some(&token), CloudId(Uuid::from_u128(99))).await;
+    assert_eq!((stranger.look_up, stranger.told), (LookUp::Unknown, None));
 
     let ledger = there.ledger(0).await.unwrap();
     assert_eq!(ledger.iter().filter(|entry| entry.effect == Effect::Created).count(), 1);

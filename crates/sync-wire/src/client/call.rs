@@ -20,6 +20,8 @@ use crate::status::{Goal, PauseRequest};
 
 /// A queue of a hundred thousand rows is taken over in less.
 const LONGEST_IMPORT_MS: u64 = 120_000;
+/// What the daemon waits for the cloud when it is not told.
+const DAEMONS_OWN_WAIT: u64 = 1_500;
 
 /// One request, ready to be sent as often as need be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +64,6 @@ impl Call {
 
     /// `GET /v1/resolve`.
     pub fn resolve(query: &ResolveQuery) -> Self {
-        // What the daemon waits when it is not told.
-        const DAEMONS_OWN_WAIT: u64 = 1_500;
         let mut target = Target::new("/v1/resolve");
         match &query.subject {
             Subject::Local(local) => target.add("local_uuid", local),
@@ -74,6 +74,14 @@ impl Call {
         }
         target.add_some("wait_ms", query.wait_ms.as_ref());
         Self::plain("GET", &target.text).waiting(Some(query.wait_ms.unwrap_or(DAEMONS_OWN_WAIT)))
+    }
+
+    /// `GET /v1/registrations/{cloud_uuid}`; waits for the cloud for so many milliseconds, else as long as the daemon
+    /// does by itself.
+    pub fn registration(cloud: Uuid, wait_ms: Option<u64>) -> Self {
+        let mut target = Target::new(&format!("/v1/registrations/{cloud}"));
+        target.add_some("wait_ms", wait_ms.as_ref());
+        Self::plain("GET", &target.text).waiting(Some(wait_ms.unwrap_or(DAEMONS_OWN_WAIT)))
     }
 
     /// `GET /v1/projects`.
@@ -325,6 +333,9 @@ mod tests {
         assert!(flush.contains("\r\ncontent-length: 13\r\n\r\n{\"wait_ms\":5}"), "{flush}");
         let resume = text(Call::resume());
         assert!(resume.ends_with("\r\ncontent-length: 0\r\n\r\n"), "{resume}");
+        let registration = text(Call::registration(Uuid::from_u128(1), Some(5)));
+        let target = "GET /v1/registrations/00000000-0000-0000-0000-000000000001?wait_ms=5 ";
+        assert!(registration.starts_with(target), "{registration}");
         let wait = text(Call::wait(Goal::Registered, Some(Path::new("/a b")), 5));
         assert!(wait.starts_with("GET /v1/wait?for=registered&wait_ms=5&path=/a%20b HTTP/1.1"), "{wait}");
         assert!(!text(Call::status()).contains("content-length"));
@@ -340,6 +351,8 @@ mod tests {
             (Call::flush(&FlushRequest { wait_ms: Some(5) }), 5),
             (resolve(None), 1_500),
             (resolve(Some(9)), 9),
+            (Call::registration(Uuid::nil(), None), 1_500),
+            (Call::registration(Uuid::nil(), Some(9)), 9),
         ] {
             assert_eq!(call.wait, Duration::from_millis(wait), "{call}");
         }

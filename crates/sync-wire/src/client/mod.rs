@@ -29,7 +29,7 @@ use crate::problem::Problem;
 use crate::projects::{Project, ProjectsPage, ProjectsQuery};
 use crate::queue::{FlushAnswer, FlushRequest, QueueItem, QueueItemsPage, QueueItemsQuery};
 use crate::registration::{RegisterRequest, SyncRequest, SyncResult, SyncResults};
-use crate::resolve::{ResolveAnswer, ResolveQuery};
+use crate::resolve::{RegistrationAnswer, ResolveAnswer, ResolveQuery};
 use crate::status::{Health, QueueCounts, Ready, Status};
 use patient::Patient;
 use read::{Begun, Fault, Received};
@@ -234,6 +234,15 @@ impl Client {
     /// `GET /v1/resolve`.
     pub fn resolve(&mut self, query: &ResolveQuery) -> Result<ResolveAnswer, ClientError> {
         self.accomplish(&Call::resolve(query))?.json()
+    }
+
+    /// `GET /v1/registrations/{cloud_uuid}`; waits for the cloud for so many milliseconds.
+    pub fn registration(
+        &mut self,
+        cloud: Uuid,
+        wait_ms: Option<u64>,
+    ) -> Result<RegistrationAnswer, ClientError> {
+        self.accomplish(&Call::registration(cloud, wait_ms))?.json()
     }
 
     /// `GET /v1/projects`, one page.

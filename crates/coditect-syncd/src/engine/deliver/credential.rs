@@ -106,8 +106,8 @@ impl Desk {
         let id = store.scope().ensure(&scope).await?;
         if scope != before.scope {
             adopt(&store, &scope, id, now).await?;
-            self.unknown.clear();
-            self.failed.clear();
+            self.lately.clear();
+            self.lately_by_cloud.clear();
             self.delivery.enter_scope(now);
             tracing::info!(%scope, "registrations belong here");
         }

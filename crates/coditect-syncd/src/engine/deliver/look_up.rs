@@ -1,9 +1,9 @@
 //! Look-ups: what the cloud knows of a project, for somebody who waits or because a mapping grows old.
 
 use std::sync::atomic::Ordering;
-use sync_core::backoff::doubled;
 
 use sync_cloud::LookUpReply;
+use sync_core::verdict::Words;
 use sync_core::{
     Answer, Asked, LocalId, LookUp, Mapping, Need, Presence, Progress, Revision, Timestamp, is_final,
     lifetime, progress,
@@ -12,10 +12,8 @@ use sync_store::Wish;
 use tokio::sync::oneshot;
 
 use super::super::{CurrentScope, LookedUpFor, locked};
-use super::publish::obstacle_text;
+use super::lately::{Course, Way};
 use super::{DeliverError, Desk, Duration, Errand};
-
-const UNKNOWN_REMEMBERED: Duration = Duration::from_mins(1);
 
 /// How often a registration's status is asked for until it is final.
 const SHORTEST_STATUS_PAUSE: Duration = Duration::from_mins(1);
@@ -25,16 +23,33 @@ const MOST_REFRESHES: u32 = 25;
 const MOST_LOOK_UPS: usize = 4;
 
 const UNAUTHORIZED: u16 = 401;
-/// How long a look-up that failed though the way was open is not repeated.
-const SHORTEST_FAILED_PAUSE: Duration = Duration::from_secs(10);
-const LONGEST_FAILED_PAUSE: Duration = Duration::from_hours(1);
-const MOST_FAILED: usize = 10_000;
+
+/// What the answer to a look-up said of the way.
+pub(super) struct Heard {
+    pub(super) trouble: Option<Words>,
+}
+
+impl Heard {
+    /// Why there is no answer about the project.
+    pub(super) fn why(&self) -> String {
+        self.trouble.as_ref().map_or_else(|| "no answer".to_owned(), |words| words.message.clone())
+    }
+}
+
+/// Tells all who wait.
+pub(super) fn tell<T: Clone>(waiting: Vec<oneshot::Sender<LookedUpFor<T>>>, answer: &LookedUpFor<T>) {
+    for waiter in waiting {
+        if waiter.send(answer.clone()).is_err() {
+            tracing::trace!("nobody waits for the look-up any more");
+        }
+    }
+}
 
 impl Desk {
     /// Sends the look-ups somebody waits for, or answers at once where that is known to be in vain.
     pub(super) fn send_look_ups(&mut self, scope: &CurrentScope) {
         let now = self.engine.now();
-        self.unknown.retain(|_, until| *until > now && *until <= now.after(UNKNOWN_REMEMBERED));
+        self.lately.forget_old(now);
         // Nobody waits for these any more; those without any waiter are refreshes.
         locked(&self.engine.0.look_ups)
             .retain(|_, waiters| waiters.is_empty() || waiters.iter().any(|waiter| !waiter.is_closed()));
@@ -43,45 +58,30 @@ impl Desk {
             if self.is_asked(local) {
                 continue;
             }
-            if self.unknown.contains_key(&local) {
-                self.answer(local, &LookedUpFor::Unknown);
-            } else if self.failed_lately(local, now) {
-                self.answer(
-                    local,
-                    &LookedUpFor::Unreachable("it did not say when it was asked a moment ago".to_owned()),
-                );
-            } else if let Err(why) = self.delivery.may_look_up(now) {
-                self.answer(local, &LookedUpFor::Unreachable(obstacle_text(why).to_owned()));
-            } else if self.delivery.credential_need(now) == Need::Renew {
-                self.ask_for_credential();
-            } else if self.look_ups_in_the_air() < MOST_LOOK_UPS {
-                self.launch(Errand::LookUp(local), scope);
+            match self.lately.course(&local, now, self.way(now)) {
+                Course::Unknown => self.answer(local, &LookedUpFor::Unknown),
+                Course::InVain(why) => self.answer(local, &LookedUpFor::Unreachable(why.to_owned())),
+                Course::Renew => self.ask_for_credential(),
+                Course::Ask => self.launch(Errand::LookUp(local), scope),
+                Course::Wait => {}
             }
+        }
+    }
+
+    /// How it stands with the way for a look-up.
+    pub(super) fn way(&self, now: Timestamp) -> Way {
+        Way {
+            open: self.delivery.may_look_up(now),
+            need: self.delivery.credential_need(now),
+            room: self.look_ups_in_the_air() < MOST_LOOK_UPS,
         }
     }
 
     fn is_asked(&self, local: LocalId) -> bool {
         self.errands.values().any(|sent| match sent.errand {
-            Errand::LookUp(other) | Errand::Status(other, _) => other == local,
-            Errand::Flight(_) | Errand::Entry(..) | Errand::Credential(_) => false,
+            Errand::LookUp(other) | Errand::Status(_, Some(other)) => other == local,
+            Errand::Flight(_) | Errand::Entry(..) | Errand::Status(_, None) | Errand::Credential(_) => false,
         })
-    }
-
-    /// Whether the cloud refused to say not long ago. The pause doubles, so that a look-up it always refuses costs it
-    /// next to nothing.
-    fn failed_lately(&self, local: LocalId, now: Timestamp) -> bool {
-        self.failed
-            .get(&local)
-            .is_some_and(|(until, _)| now < *until && *until <= now.after(LONGEST_FAILED_PAUSE))
-    }
-
-    fn remember_failure(&mut self, local: LocalId, now: Timestamp) {
-        while self.failed.len() >= MOST_FAILED {
-            self.failed.pop_first();
-        }
-        let times = self.failed.get(&local).map_or(0, |(_, times)| *times);
-        let pause = doubled(SHORTEST_FAILED_PAUSE, times, LONGEST_FAILED_PAUSE);
-        self.failed.insert(local, (now.after(pause), times.saturating_add(1)));
     }
 
     pub(super) fn look_ups_in_the_air(&self) -> usize {
@@ -91,14 +91,9 @@ impl Desk {
             .count()
     }
 
-    pub(super) fn answer(&self, local: LocalId, answer: &LookedUpFor) {
-        let waiting: Vec<oneshot::Sender<LookedUpFor>> =
-            locked(&self.engine.0.look_ups).remove(&local).unwrap_or_default();
-        for waiter in waiting {
-            if waiter.send(answer.clone()).is_err() {
-                tracing::trace!(project = %local, "nobody waits for the look-up any more");
-            }
-        }
+    pub(super) fn answer(&self, local: LocalId, answer: &LookedUpFor<()>) {
+        let waiting = locked(&self.engine.0.look_ups).remove(&local);
+        tell(waiting.unwrap_or_default(), answer);
     }
 
     /// Asks again for mappings that are about to expire or are not final.
@@ -115,17 +110,17 @@ impl Desk {
             Need::Required { .. } => return Ok(()),
         }
         // Those that are not asked about now must not hide the others.
-        let hidden = u32::try_from(self.failed.len() + self.unknown.len()).unwrap_or(u32::MAX);
+        let hidden = u32::try_from(self.lately.len()).unwrap_or(u32::MAX);
         let limit = MOST_REFRESHES.saturating_add(hidden);
         let due = self.engine.0.store.mapping().due_for_refresh(scope.id, now, limit).await?;
-        let askable = |local: &LocalId| !self.unknown.contains_key(local) && !self.failed_lately(*local, now);
+        let askable = |local: &LocalId| !self.lately.is_unknown(local) && !self.lately.has_failed(local, now);
         let due: Vec<Mapping> = due.into_iter().filter(|mapping| askable(&mapping.local)).collect();
         let due = due.into_iter().take(usize::try_from(MOST_REFRESHES).unwrap_or(usize::MAX));
         for mapping in due {
             if is_final(&mapping.status) {
                 locked(&self.engine.0.look_ups).entry(mapping.local).or_default();
             } else if !self.is_asked(mapping.local) && self.look_ups_in_the_air() < MOST_LOOK_UPS {
-                self.launch(Errand::Status(mapping.local, mapping.cloud), scope);
+                self.launch(Errand::Status(mapping.cloud, Some(mapping.local)), scope);
             }
         }
         self.send_look_ups(scope);
@@ -135,29 +130,56 @@ impl Desk {
     pub(super) async fn take_look_up(
         &mut self,
         local: LocalId,
-        LookUpReply { look_up, hints, date, .. }: &LookUpReply,
+        reply: &LookUpReply,
         generation: u64,
         asked_at: Timestamp,
     ) -> Result<(), DeliverError> {
-        let (now, dice) = (self.engine.now(), self.engine.0.dice.throw());
+        let now = self.engine.now();
+        let Some(heard) = self.hear(reply, generation, now).await? else { return Ok(()) };
+        let answer = self.learn(local, &reply.look_up, &heard, asked_at, now).await?;
+        self.heard_view(now, heard.trouble.as_ref());
+        self.answer(local, &answer);
+        self.engine.progressed();
+        Ok(())
+    }
+
+    /// Takes in what the answer to a look-up says of the way; nothing where the project has to be asked for again.
+    pub(super) async fn hear(
+        &mut self,
+        LookUpReply { look_up, hints, date, .. }: &LookUpReply,
+        generation: u64,
+        now: Timestamp,
+    ) -> Result<Option<Heard>, DeliverError> {
         self.hear_time(*date, now);
         if let LookUp::Failed(Answer::Refused(refusal)) = look_up
             && refusal.status == UNAUTHORIZED
             && generation != self.generation
         {
             // A refusal of an earlier token says nothing of the one in force: it is asked again with that.
-            return Ok(());
+            return Ok(None);
         }
-        let trouble = self.delivery.heard(look_up, now, dice);
+        let trouble = self.delivery.heard(look_up, now, self.engine.0.dice.throw());
         if trouble.is_none() {
             self.delivery.take_hints(*hints);
         }
-        let scope = self.engine.scope();
-        self.keep_lasting(scope.id).await?;
+        self.keep_lasting(self.engine.scope().id).await?;
         self.keep_refusal().await?;
+        Ok(Some(Heard { trouble }))
+    }
+
+    /// Writes down what a look-up says of a project of this machine.
+    pub(super) async fn learn(
+        &mut self,
+        local: LocalId,
+        look_up: &LookUp,
+        heard: &Heard,
+        asked_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<LookedUpFor<()>, DeliverError> {
+        let (scope, dice) = (self.engine.scope(), self.engine.0.dice.throw());
         let store = self.engine.0.store.clone();
         let before = store.mapping().get(scope.id, local).await?;
-        let answer = match look_up {
+        Ok(match look_up {
             LookUp::Found(project) => {
                 let (expires_at, mut refresh_at) = lifetime(now, self.settings.mapping_life(), dice);
                 if !is_final(&project.status) {
@@ -181,20 +203,21 @@ impl Desk {
                     && before.is_some_and(|before| before.sent.is_some() && !is_final(&before.status));
                 store.mapping().put(scope.id, mapping, now).await?;
                 self.engine.0.index.mappings_changed(scope.id, [local]);
+                self.lately_by_cloud.forget(&project.cloud);
                 if gave_up {
-                    let lately = self.failed_lately(local, now);
-                    self.remember_failure(local, now);
+                    let lately = self.lately.has_failed(&local, now);
+                    self.lately.remember_failure(local, now);
                     tracing::warn!(project = %local, status = project.status, "the cloud gave a registration up");
                     if !lately {
                         self.wish_again(local, &scope, now).await?;
                     }
                 } else {
-                    self.failed.remove(&local);
+                    self.lately.succeeded(&local);
                 }
-                LookedUpFor::Known
+                LookedUpFor::Known(())
             }
             LookUp::Unknown => {
-                self.unknown.insert(local, now.after(UNKNOWN_REMEMBERED));
+                self.lately.remember_unknown(local, now);
                 // What was delivered since the question was asked is no news to its answer.
                 if before.is_some_and(|before| before.cached_at <= asked_at) {
                     self.register_again(local, &scope, now).await?;
@@ -202,16 +225,10 @@ impl Desk {
                 LookedUpFor::Unknown
             }
             LookUp::Failed(_) => {
-                self.remember_failure(local, now);
-                LookedUpFor::Unreachable(
-                    trouble.as_ref().map_or_else(|| "no answer".to_owned(), |words| words.message.clone()),
-                )
+                self.lately.remember_failure(local, now);
+                LookedUpFor::Unreachable(heard.why())
             }
-        };
-        self.heard_view(now, trouble.as_ref());
-        self.answer(local, &answer);
-        self.engine.progressed();
-        Ok(())
+        })
     }
 
     /// The cloud forgot a project: the mapping goes, and what is still here is registered again.

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use sync_cloud::{Cloud, LookUpReply, Reply, Token};
 use sync_core::{
-    Answer, Cause, Delivery, Entry, Flight, Heads, Held, Hints, LocalId, LookUp, ScopeId, Standing, Step,
-    Timestamp, Tokens, Unreachable, Wants, Why,
+    Answer, Cause, CloudId, Delivery, Entry, Flight, Heads, Held, Hints, LocalId, LookUp, ScopeId, Standing,
+    Step, Timestamp, Tokens, Unreachable, Wants, Why,
 };
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use uuid::Uuid;
@@ -19,15 +19,18 @@ use uuid::Uuid;
 mod ahead;
 mod credential;
 mod keep;
+mod lately;
 mod look_up;
 mod publish;
 mod settle;
+mod status;
 mod upkeep;
 
 use super::flight::{Errand, Landing, fly};
 use super::holds::LOOK_AGAIN;
 use ahead::Ahead;
 use credential::LONGEST_READY;
+use lately::Lately;
 use settle::LONGEST_STORE_PAUSE;
 use upkeep::Upkeep;
 
@@ -167,15 +170,15 @@ struct Desk {
     generation: u64,
     /// Grows with every reason to ask for the credential again.
     asked: u64,
-    /// Look-ups that failed though the way was open: until when they are not repeated, and how often they failed.
-    failed: BTreeMap<LocalId, (Timestamp, u32)>,
+    /// What look-ups of projects of this machine came to a moment ago.
+    lately: Lately<LocalId>,
+    /// What came of asking by a UUID of the cloud.
+    lately_by_cloud: Lately<CloudId>,
     /// When the loop last looked, to notice a clock that was set back.
     last_round: Timestamp,
     airborne: JoinSet<Landing>,
     /// What is in the air, to be judged even when it panics.
     errands: HashMap<Id, Sent>,
-    /// Projects the cloud did not know a moment ago.
-    unknown: BTreeMap<LocalId, Timestamp>,
     /// What is kept over restarts, as it is on disk.
     kept: BTreeMap<String, String>,
     /// The mark of a token that was refused before this process began, and until when it is not sent.
@@ -214,11 +217,11 @@ impl Desk {
             token: None,
             generation: 0,
             asked: 0,
-            failed: BTreeMap::new(),
+            lately: Lately::new(),
+            lately_by_cloud: Lately::new(),
             last_round: Timestamp::default(),
             airborne: JoinSet::new(),
             errands: HashMap::new(),
-            unknown: BTreeMap::new(),
             kept: BTreeMap::new(),
             refused: None,
             suspects: Vec::new(),
@@ -255,6 +258,7 @@ impl Desk {
         }
         self.last_round = now;
         self.send_look_ups(&scope);
+        self.send_statuses(&scope);
         loop {
             let now = self.engine.now();
             let heads = self.heads(&scope, now).await?;
@@ -504,6 +508,9 @@ impl Desk {
                 self.settle(landed, now, dice).await
             }
             Landing::LookUp(local, reply) => self.take_look_up(local, &reply, generation, at).await,
+            Landing::Status(project, local, reply) => {
+                self.take_status(project, local, reply, generation, at).await
+            }
         }
     }
 
@@ -537,6 +544,7 @@ fn panicked(errand: Errand, error: JoinError) -> Landing {
     };
     let look_up = |answer| LookUpReply {
         look_up: LookUp::Failed(answer),
+        told: None,
         hints: Hints::default(),
         took: Duration::ZERO,
         date: None,
@@ -547,7 +555,8 @@ fn panicked(errand: Errand, error: JoinError) -> Landing {
             Reply { answer, hints: Hints::default(), took: Duration::ZERO, date: None },
         ),
         Errand::Entry(entry, _) => Landing::Entry(entry, look_up(answer)),
-        Errand::LookUp(local) | Errand::Status(local, _) => Landing::LookUp(local, look_up(answer)),
+        Errand::LookUp(local) => Landing::LookUp(local, look_up(answer)),
+        Errand::Status(project, local) => Landing::Status(project, local, look_up(answer)),
         Errand::Credential(_) => Landing::Credential(Ok(None)),
     }
 }

@@ -38,7 +38,14 @@ impl Desk {
         match landing {
             Landing::Credential(obtained) => self.take_credential(obtained).await,
             Landing::LookUp(local, _) => {
-                self.answer(local, &LookedUpFor::Unreachable("the tenant changed meanwhile".to_owned()));
+                self.answer(local, &tenant_changed());
+                Ok(())
+            }
+            Landing::Status(project, local, _) => {
+                self.answer_status(project, &tenant_changed());
+                if let Some(local) = local {
+                    self.answer(local, &tenant_changed());
+                }
                 Ok(())
             }
             Landing::Entry(..) => {
@@ -99,9 +106,9 @@ impl Desk {
             // What goes back into the queue was not there when it was read ahead.
             self.ahead = None;
         }
-        for (local, _) in &report.delivered {
-            self.unknown.remove(local);
-            self.failed.remove(local);
+        for (local, cloud) in &report.delivered {
+            self.lately.forget(local);
+            self.lately_by_cloud.forget(cloud);
         }
         self.engine.0.index.mappings_changed(scope.id, report.delivered.iter().map(|(local, _)| *local));
         let counters = &self.engine.0.counters;
@@ -217,4 +224,8 @@ impl Desk {
             }
         }
     }
+}
+
+fn tenant_changed<T>() -> LookedUpFor<T> {
+    LookedUpFor::Unreachable("the tenant changed meanwhile".to_owned())
 }
