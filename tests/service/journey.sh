@@ -173,3 +173,26 @@ left=$(find .config -type f -o -type l | grep -c coditect)
 [ "$(systemctl --user list-units --all --plain --no-legend 'coditect-sync*' | wc -l)" = 0 ] || fail "the manager still knows it"
 [ ! -e "$STATE/sync.sock" ] && [ -e "$STATE/sync.db" ] || fail "not just the data is left"
 say "service uninstall: nothing is left but data: $(cd && echo .coditect* .local/state/*)"
+
+# The same from where `cargo install` puts programs: inside the home, and found there by the search path alone.
+mkdir -p .cargo/bin
+cp /opt/coditect/programs/coditect-sync /opt/coditect/programs/coditect-syncd .cargo/bin
+PATH=$HOME/.cargo/bin:/usr/bin:/bin
+hash -r
+expect "installed and runs" coditect-sync service install
+run_by=$(shows ExecStart)
+case $run_by in *"path=$HOME/.cargo/bin/coditect-syncd ;"*) ;; *) fail "the unit starts another program: $run_by" ;; esac
+[ -e "$FILES/$UNIT.d/50-sandbox.conf" ] || fail "the stricter sandbox was left out: $(coditect-sync service install --dry-run 2>&1 | grep sandbox)"
+program() { readlink "/proc/$(pid)/exe"; }
+[ "$(program)" = "$HOME/.cargo/bin/coditect-syncd" ] || fail "another program runs: $(program)"
+before=$(pid)
+kill -KILL "$before"
+until_so "it is started again after kill -9" is_another "$before"
+[ "$(program)" = "$HOME/.cargo/bin/coditect-syncd" ] || fail "another program runs: $(program)"
+say "from ~/.cargo/bin: kill -9: started again, pid $(pid), $(grep ^ExecStart= "$FILES/$UNIT")"
+expect "the data stays" coditect-sync service uninstall
+left=$(find .config -type f -o -type l | grep -c coditect)
+[ "$left" = 0 ] || fail "left: $(find .config)"
+[ "$(systemctl --user list-units --all --plain --no-legend 'coditect-sync*' | wc -l)" = 0 ] || fail "the manager still knows it"
+[ -x .cargo/bin/coditect-syncd ] || fail "the program itself is gone"
+say "from ~/.cargo/bin: service uninstall: the programs are left to cargo"
