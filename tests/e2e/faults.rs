@@ -178,6 +178,10 @@ fn a_refused_token_stops_everything_until_another_is_set() {
     assert_eq!(waited.code, 77, "{waited:?}");
     let before = cloud.requests().len();
     home.run(&["status"]);
+    let nobody = "00000000-0000-4000-8000-000000000001";
+    let asked = home.run(&["resolve", nobody]);
+    assert_eq!(asked.code, 77, "{asked:?}");
+    assert!(asked.stderr.contains("auth set-token"), "{asked:?}");
     assert_eq!(cloud.requests().len(), before, "nothing is sent meanwhile");
 
     let beside = home.path().join("token.new");

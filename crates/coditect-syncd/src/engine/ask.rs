@@ -19,7 +19,8 @@ impl Engine {
     /// `refresh` waits for the cloud, at most for `wait`.
     ///
     /// # Errors
-    /// `not_registered` when the cloud does not have it (yet), `cloud_unreachable` when it could not be asked.
+    /// `not_registered` when the cloud does not have it (yet), `auth_required` when it takes no credential there is,
+    /// `cloud_unreachable` when it could not be asked.
     pub(crate) async fn resolve(
         &self,
         which: Which,
@@ -73,6 +74,7 @@ impl Engine {
                 }
             }
             LookedUpFor::Unknown => Err(self.not_registered(&scope, local).await?),
+            LookedUpFor::Unauthorized => Err(unauthorized()),
             LookedUpFor::Unreachable(why) => Err(unreachable(&why)),
         }
     }
@@ -99,8 +101,8 @@ impl Engine {
     /// most `wait`.
     ///
     /// # Errors
-    /// `not_found` when the cloud knows no such registration of this tenant, `cloud_unreachable` when it could not be
-    /// asked.
+    /// `not_found` when the cloud knows no such registration of this tenant, `auth_required` when it takes no credential
+    /// there is, `cloud_unreachable` when it could not be asked.
     pub(crate) async fn registration(
         &self,
         cloud: CloudId,
@@ -119,6 +121,7 @@ impl Engine {
                     format!("the cloud knows no registration {cloud} of this tenant"),
                 )
             }),
+            LookedUpFor::Unauthorized => Err(unauthorized()),
             LookedUpFor::Unreachable(why) => Err(unreachable(&why)),
         }
     }
@@ -253,6 +256,13 @@ impl Engine {
             entry: entry.map(|entry| Box::new(view(entry, &in_flight, self.now()))),
             ..refusal(ProblemCode::NotRegistered, message)
         })
+    }
+}
+
+fn unauthorized() -> Refusal {
+    Refusal {
+        hint: Some("run `coditect-sync auth set-token`".to_owned()),
+        ..refusal(ProblemCode::AuthRequired, "the cloud could not be asked: there is no credential it takes")
     }
 }
 

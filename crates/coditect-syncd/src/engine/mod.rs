@@ -150,6 +150,8 @@ pub(crate) enum LookedUpFor<T> {
     Known(T),
     /// The cloud does not know it.
     Unknown,
+    /// There is no credential that the cloud takes.
+    Unauthorized,
     /// The cloud could not be asked; with why.
     Unreachable(String),
 }

@@ -32,6 +32,8 @@ pub(super) struct Way {
 pub(super) enum Course {
     /// The cloud did not know it a moment ago: say so.
     Unknown,
+    /// It takes no credential there is: say so.
+    Unauthorized,
     /// It is not asked now; say why.
     InVain(&'static str),
     /// The credential comes first.
@@ -78,11 +80,12 @@ impl<K: Ord + Copy> Lately<K> {
         if self.is_unknown(key) {
             return Course::Unknown;
         }
-        if self.has_failed(key, now) {
-            return Course::InVain("it did not say when it was asked a moment ago");
-        }
         match way {
+            Way { open: Err(Why::AuthRequired), .. } => Course::Unauthorized,
             Way { open: Err(why), .. } => Course::InVain(obstacle_text(why)),
+            Way { .. } if self.has_failed(key, now) => {
+                Course::InVain("it did not say when it was asked a moment ago")
+            }
             Way { need: Need::Renew, .. } => Course::Renew,
             Way { room: true, .. } => Course::Ask,
             Way { room: false, .. } => Course::Wait,
@@ -193,10 +196,13 @@ mod tests {
             (1, way, Course::Unknown),
             (1, closed(Why::AuthRequired), Course::Unknown),
             (2, way, moment),
+            (2, renew, moment),
+            (2, closed(Why::AuthRequired), Course::Unauthorized),
+            (2, closed(Why::Scope(Cause::Server)), Course::InVain("it is down")),
             (3, way, Course::Ask),
             (3, full, Course::Wait),
             (3, renew, Course::Renew),
-            (3, closed(Why::AuthRequired), Course::InVain(obstacle_text(Why::AuthRequired))),
+            (3, closed(Why::AuthRequired), Course::Unauthorized),
             (3, closed(Why::Scope(Cause::Server)), Course::InVain("it is down")),
             (3, closed(Why::Scope(Cause::Rate)), Course::InVain("it asked for patience")),
         ] {

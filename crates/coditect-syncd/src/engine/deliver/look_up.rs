@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use sync_cloud::LookUpReply;
 use sync_core::verdict::Words;
 use sync_core::{
-    Answer, Asked, LocalId, LookUp, Mapping, Need, Presence, Progress, Revision, Timestamp, is_final,
+    Answer, Asked, LocalId, LookUp, Mapping, Need, Presence, Progress, Revision, Timestamp, Why, is_final,
     lifetime, progress,
 };
 use sync_store::Wish;
@@ -27,12 +27,18 @@ const UNAUTHORIZED: u16 = 401;
 /// What the answer to a look-up said of the way.
 pub(super) struct Heard {
     pub(super) trouble: Option<Words>,
+    /// Whether there is no credential any more that the cloud takes.
+    unauthorized: bool,
 }
 
 impl Heard {
     /// Why there is no answer about the project.
-    pub(super) fn why(&self) -> String {
-        self.trouble.as_ref().map_or_else(|| "no answer".to_owned(), |words| words.message.clone())
+    pub(super) fn in_vain<T>(&self) -> LookedUpFor<T> {
+        if self.unauthorized {
+            return LookedUpFor::Unauthorized;
+        }
+        let why = self.trouble.as_ref().map_or("no answer", |words| &words.message);
+        LookedUpFor::Unreachable(why.to_owned())
     }
 }
 
@@ -60,6 +66,7 @@ impl Desk {
             }
             match self.lately.course(&local, now, self.way(now)) {
                 Course::Unknown => self.answer(local, &LookedUpFor::Unknown),
+                Course::Unauthorized => self.answer(local, &LookedUpFor::Unauthorized),
                 Course::InVain(why) => self.answer(local, &LookedUpFor::Unreachable(why.to_owned())),
                 Course::Renew => self.ask_for_credential(),
                 Course::Ask => self.launch(Errand::LookUp(local), scope),
@@ -164,7 +171,8 @@ impl Desk {
         }
         self.keep_lasting(self.engine.scope().id).await?;
         self.keep_refusal().await?;
-        Ok(Some(Heard { trouble }))
+        let unauthorized = self.delivery.may_look_up(now) == Err(Why::AuthRequired);
+        Ok(Some(Heard { trouble, unauthorized }))
     }
 
     /// Writes down what a look-up says of a project of this machine.
@@ -226,7 +234,7 @@ impl Desk {
             }
             LookUp::Failed(_) => {
                 self.lately.remember_failure(local, now);
-                LookedUpFor::Unreachable(heard.why())
+                heard.in_vain()
             }
         })
     }

@@ -87,7 +87,7 @@ impl Desk {
 /// Why the cloud is not asked now, as the rest of a sentence.
 pub(super) fn obstacle_text(why: Why) -> &'static str {
     match why {
-        Why::AuthRequired => "there is no credential it takes; run `coditect-sync auth set-token`",
+        Why::AuthRequired => "there is no credential it takes",
         Why::Scope(Cause::Local) => "there is no network to it",
         Why::Scope(Cause::Server) => "it is down",
         Why::Scope(Cause::Portal) => "something else answers in its place, perhaps a sign-in page",

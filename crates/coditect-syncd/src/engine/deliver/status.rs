@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use sync_cloud::{LookUpReply, Told};
-use sync_core::{CloudId, LocalId, LookUp, Timestamp};
+use sync_core::{CloudId, LocalId, LookUp, Need, Timestamp};
 
 use super::super::api::ToldByCloud;
 use super::super::{CurrentScope, LookedUpFor, locked};
@@ -27,6 +27,7 @@ impl Desk {
             }
             match self.lately_by_cloud.course(&project, now, self.way(now)) {
                 Course::Unknown => self.answer_status(project, &LookedUpFor::Unknown),
+                Course::Unauthorized => self.answer_status(project, &LookedUpFor::Unauthorized),
                 Course::InVain(why) => {
                     self.answer_status(project, &LookedUpFor::Unreachable(why.to_owned()));
                 }
@@ -84,11 +85,12 @@ impl Desk {
                 LookedUpFor::Unknown
             }
             LookUp::Failed(_) => {
-                // Where the way is closed the breaker says when to ask again.
-                if self.delivery.may_look_up(now).is_ok() {
+                // What is the way's fault, or the credential's, says nothing of this project.
+                let way = self.way(now);
+                if way.open.is_ok() && way.need == Need::Usable {
                     self.lately_by_cloud.remember_failure(project, now);
                 }
-                LookedUpFor::Unreachable(heard.why())
+                heard.in_vain()
             }
         };
         self.heard_view(now, heard.trouble.as_ref());

@@ -185,3 +185,26 @@ async fn a_question_waits_no_longer_than_it_was_told_to() {
     assert_eq!(refused.code, ProblemCode::CloudUnreachable);
     assert!(refused.hint.is_some() && began.elapsed() < PATIENCE / 2);
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn without_a_credential_that_the_cloud_takes_a_question_says_so() {
+    let world = World::new().await;
+    let outcome = world.register(world.project("api"), PATIENCE).await;
+    let RegisterOutcome::Registered(mapping) = outcome else { panic!("{outcome:?}") };
+    world.cloud.faults().add(Rule::new(Fault::status(401))).unwrap();
+    let is_said = async || world.refused(mapping.cloud).await.0 == ProblemCode::AuthRequired;
+    world.until("it is said", is_said).await;
+    let asked = world.questions().await;
+    assert!(asked <= 2, "a 401 is repeated once, with the credential obtained anew, not {asked} times");
+    let refused = world.engine.resolve(Which::Local(mapping.local), true, PATIENCE).await.unwrap_err();
+    assert_eq!((refused.code, refused.hint.is_some()), (ProblemCode::AuthRequired, true));
+    assert_eq!(world.questions().await, asked);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_somebody_asks_is_asked_while_sending_is_paused() {
+    let world = World::new().await;
+    let theirs = world.register_elsewhere("acme").await;
+    world.engine.pause(None, None).await.unwrap();
+    assert_eq!(world.told(theirs).await.unwrap().project.cloud, theirs);
+}
