@@ -17,6 +17,7 @@ mod migrate;
 mod open;
 mod outbox;
 mod project;
+mod reads;
 mod room;
 mod row;
 mod salvage;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
 use sqlx::{Sqlite, SqliteConnection};
@@ -225,10 +227,16 @@ impl Store {
         &self,
         query: Query<'_, Sqlite, SqliteArguments>,
     ) -> Result<Vec<SqliteRow>, Error> {
-        query
-            .fetch_all(&self.inner.reads)
-            .await
-            .map_err(|error| self.inner.writer.noticed(Error::from(error).in_file(&self.inner.file)))
+        let mut connection = self.reader().await?;
+        query.fetch_all(&mut *connection).await.map_err(|error| self.noticed(error))
+    }
+
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
+        reads::acquire(&self.inner.reads).await.map_err(|error| self.noticed(error))
+    }
+
+    fn noticed(&self, error: sqlx::Error) -> Error {
+        self.inner.writer.noticed(Error::from(error).in_file(&self.inner.file))
     }
 
     /// Reads what may be long, each row turned into what is kept of it as it comes. One that cannot be read is left out
@@ -238,9 +246,9 @@ impl Store {
         query: Query<'_, Sqlite, SqliteArguments>,
         read: fn(&SqliteRow) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
-        let found = query.map(|row: SqliteRow| row::or_warn(read(&row))).fetch_all(&self.inner.reads).await;
-        let found =
-            found.map_err(|error| self.inner.writer.noticed(Error::from(error).in_file(&self.inner.file)))?;
+        let mut connection = self.reader().await?;
+        let found = query.map(|row: SqliteRow| row::or_warn(read(&row))).fetch_all(&mut *connection).await;
+        let found = found.map_err(|error| self.noticed(error))?;
         Ok(found.into_iter().flatten().collect())
     }
 

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use sync_core::Timestamp;
@@ -21,12 +20,11 @@ use crate::aside::{self, with_suffix};
 use crate::ballast::Ballast;
 use crate::error::{Error, result_code};
 use crate::migrate::{self, APPLICATION_ID};
+use crate::reads;
 use crate::salvage::{self, Carried};
 
 /// SQLite before this can damage a database in WAL mode that has two connections.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
-/// Readers of one process: the control server's and the loops'.
-const READERS: u32 = 3;
 /// Up to this size a file is checked at every start, which takes some 2 ms a MiB.
 const SMALL: u64 = 32 * 1024 * 1024;
 /// How long another program's lock is waited for.
@@ -209,17 +207,7 @@ fn ready(
     unclean: bool,
     instance: Uuid,
 ) -> Ready {
-    let reads = SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .min_connections(0)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        // There is no network in between that a connection could have lost.
-        .test_before_acquire(false)
-        .acquire_timeout(BUSY)
-        // A process that was stopped, or a machine that slept, is no pool that is too small.
-        .acquire_slow_threshold(Duration::MAX)
-        .connect_lazy_with(reading(path));
+    let reads = reads::pool(reading(path), BUSY);
     let options = writing(path, durability);
     Ready { connection, options, reads, set_aside, carried, unclean, instance }
 }
