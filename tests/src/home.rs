@@ -49,7 +49,11 @@ impl Home {
                 "retry_max": "1s",
                 "item_retry_initial": "200ms",
             },
-            "sync_daemon": {"discovery": {"roots": [folder.path().join("roots")], "debounce": "200ms"}},
+            "sync_daemon": {
+                "discovery": {"roots": [folder.path().join("roots")], "debounce": "200ms"},
+                // A machine that stands still while a daemon ends is not what a journey is about.
+                "shutdown_grace": "1m",
+            },
         });
         let home = Self { folder, config, starter: Vec::new(), places: Some(["state", "data"]) };
         std::fs::create_dir_all(home.roots()).expect("the roots");
@@ -118,16 +122,17 @@ impl Home {
         std::fs::set_permissions(&file, private).expect("the mode of the configuration");
     }
 
-    /// Makes a plain project: a folder with a manifest.
+    /// Makes a plain project: a folder with a manifest. It appears as a whole, however slow the machine is.
     ///
     /// # Panics
-    /// When it cannot be made.
+    /// When it cannot be made, or is there already.
     pub fn project(&self, name: &str) -> PathBuf {
-        let root = self.roots().join(name);
-        std::fs::create_dir_all(root.join("src")).expect("the project");
-        std::fs::write(root.join("Cargo.toml"), format!("[package]\nname = \"{name}\"\n"))
+        let (made, root) = (self.path().join("made").join(name), self.roots().join(name));
+        std::fs::create_dir_all(made.join("src")).expect("the project");
+        std::fs::write(made.join("Cargo.toml"), format!("[package]\nname = \"{name}\"\n"))
             .expect("the manifest");
-        std::fs::write(root.join("src/lib.rs"), "//! Nothing.\n").expect("a source file");
+        std::fs::write(made.join("src/lib.rs"), "//! Nothing.\n").expect("a source file");
+        std::fs::rename(made, &root).expect("the project");
         std::fs::canonicalize(root).expect("its real path")
     }
 
@@ -167,11 +172,21 @@ impl Home {
         command
     }
 
-    /// Runs the command line.
+    /// Runs the command line. It waits for a daemon for as long as a busy machine may need, unless it is told how long.
     ///
     /// # Panics
     /// When it cannot be started.
     pub fn run(&self, args: &[&str]) -> Shown {
+        let told = args.contains(&"--timeout");
+        let patient: &[&str] = if told { &[] } else { &["--timeout", "1m"] };
+        self.run_as_it_is(&[patient, args].concat())
+    }
+
+    /// Runs the command line as somebody types it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn run_as_it_is(&self, args: &[&str]) -> Shown {
         shown(&self.command(program("coditect-sync")).args(args).output().expect("the command line"))
     }
 

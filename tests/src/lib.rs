@@ -30,4 +30,4 @@ pub use home::{Home, Shown, program};
 pub use process::Process;
 pub use promise::{Order, Write, broken};
 pub use proxy::{Link, Mischief, Proxy};
-pub use wait::{PATIENCE, until};
+pub use wait::{PATIENCE, until, within};
