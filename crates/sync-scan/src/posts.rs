@@ -4,13 +4,15 @@
 //! where it lies, by itself. Those are not watched: changes that others make there are not told.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::platform::{self, Mount};
 
-/// How long a root may take to say where it really is.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a root may take to say where it really is: so many steps of this. While the process is stopped, or the
+/// machine stands still, only one of them passes.
+const STEPS: u32 = 40;
+const STEP: Duration = Duration::from_millis(50);
 
 /// Roots that are looked after by one lookout.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -25,12 +27,23 @@ pub struct Post {
 pub fn posts(roots: &[PathBuf]) -> Vec<Post> {
     let mounts = platform::mounts();
     let asked: Vec<_> = roots.iter().map(|root| (root, ask(root))).collect();
-    let deadline = moment() + PATIENCE;
-    let found = asked.into_iter().map(|(root, answer)| {
-        let left = deadline.saturating_duration_since(moment());
-        (root.clone(), answer.and_then(|answer| answer.recv_timeout(left).ok()))
-    });
+    let mut left = STEPS;
+    let found = asked
+        .into_iter()
+        .map(|(root, answer)| (root.clone(), answer.and_then(|answer| answered(&answer, &mut left))));
     divide(&mounts, found)
+}
+
+/// Waits for an answer for as many steps as are left.
+fn answered(answer: &mpsc::Receiver<PathBuf>, left: &mut u32) -> Option<PathBuf> {
+    loop {
+        let step = if *left > 0 { STEP } else { Duration::ZERO };
+        match answer.recv_timeout(step) {
+            Ok(real) => return Some(real),
+            Err(RecvTimeoutError::Timeout) if *left > 0 => *left -= 1,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+        }
+    }
 }
 
 /// Those of the roots that have to be touched for a look at `paths`: not those that lie elsewhere and hold none of them.
@@ -79,11 +92,6 @@ fn is_remote(mounts: &[Mount], path: &Path) -> bool {
     around.max_by_key(|mount| mount.point.as_os_str().len()).is_some_and(|mount| mount.is_remote)
 }
 
-#[expect(clippy::disallowed_methods, reason = "how long an answer takes, a duration")]
-fn moment() -> std::time::Instant {
-    std::time::Instant::now()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +129,17 @@ mod tests {
         let expected =
             expected.map(|(roots, remote)| (roots.into_iter().map(str::to_owned).collect(), remote));
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn who_does_not_answer_uses_the_steps_up_and_who_has_answered_needs_none() {
+        let (send, answer) = mpsc::channel();
+        let mut left = 2;
+        assert_eq!((answered(&answer, &mut left), left), (None, 0));
+        send.send(PathBuf::from("/home/u")).unwrap();
+        assert_eq!(answered(&answer, &mut left), Some(PathBuf::from("/home/u")));
+        drop(send);
+        left = 2;
+        assert_eq!((answered(&answer, &mut left), left), (None, 2));
     }
 }
