@@ -13,7 +13,7 @@ use sync_scan::{Lookout, Seen, Task, Turn, WatchReport, Watcher};
 use walk_support::{Home, committed, git};
 
 /// How long the system may take to tell.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_mins(1);
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 struct Looking {

@@ -13,7 +13,7 @@ use sync_scan::{DirtyState, Role, WatchReport, Watcher};
 use walk_support::{Home, committed, git};
 
 /// How long the system may take to tell.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_mins(1);
 /// Any moment will do: the tests ask without patience.
 const NOW_MS: u64 = 1_000_000;
 

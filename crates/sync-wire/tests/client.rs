@@ -11,7 +11,7 @@ use sync_wire::{Client, ClientError, FlushRequest, ProblemCode};
 
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Far less than any test harness' limit, far more than a busy machine needs.
-const FOR_EVER: Duration = Duration::from_secs(30);
+const FOR_EVER: Duration = Duration::from_mins(1);
 
 #[test]
 fn one_connection_serves_many_calls() {
@@ -82,17 +82,27 @@ fn a_silent_daemon_is_given_up_in_time() {
 
 #[test]
 fn a_daemon_that_trickles_without_end_is_given_up_too() {
-    let place = Place::new();
-    let server = place.serve(1, |mut stream, _| {
-        request(&mut stream);
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").ok();
-        while stream.write_all(b"x").is_ok() {
-            std::thread::sleep(Duration::from_millis(5));
+    let give_up = || {
+        let place = Place::new();
+        let server = place.serve(1, |mut stream, _| {
+            request(&mut stream);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").ok();
+            while stream.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let failed = place.client(PATIENCE).status().expect_err("too slow");
+        server.join().expect("served");
+        failed
+    };
+    // On a busy machine it may be given up before it has begun to trickle.
+    let mut failed = give_up();
+    for _ in 0..10 {
+        if matches!(failed, ClientError::Silent { .. }) {
+            failed = give_up();
         }
-    });
-    let failed = place.client(PATIENCE).status().expect_err("too slow");
+    }
     assert!(matches!(failed, ClientError::Slow { .. }), "{failed:?}");
-    server.join().expect("served");
 }
 
 #[test]

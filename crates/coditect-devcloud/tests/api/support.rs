@@ -15,7 +15,7 @@ pub(crate) const LOCAL: &str = "0195b9e0-8d4e-7c3a-9b57-000000000001";
 pub(crate) const REGISTER: &str = "/api/v1/projects/register/";
 pub(crate) const SYNC: &str = "/api/v1/projects/sync/";
 /// Longer than any answer takes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An answer as it came over the wire.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -73,8 +73,8 @@ fn project(name: &str, root: &str, state: &str) -> String {
         "queue_item":{{"id":7,"state":"delayed","attempts":2,"next_attempt_at":"{}",
         "last_error":{{"code":"http_500","message":"the cloud failed","at":"{}"}}}},"of_tomorrow":[1]}}"#,
         ago(90_000),
-        ago(30),
-        ahead(250),
+        ago(190),
+        ahead(299),
         ago(65)
     )
     .replace('\n', " ")
@@ -85,7 +85,7 @@ fn item(id: u32, state: &str) -> String {
         r#"{{"id":{id},"local_project_uuid":"{LOCAL}","project_name":"api","root_path":"/home/ada/PROJECTS/api",
         "state":"{state}","revision":3,"attempts":2,"next_attempt_at":"{}","enqueued_at":"{}","asked_by":"user",
         "last_error":{{"code":"http_422","message":"the name is taken","at":"{}"}}}}"#,
-        ahead(250),
+        ahead(299),
         ago(7_300),
         ago(65)
     )
@@ -113,7 +113,7 @@ fn the_status_is_one_screen_that_ends_with_what_to_do() {
     let error = format!(
         r#""last_error":{{"code":"unreachable_dns","message":"cannot find api.coditect.ai","at":"{}"}},"next_attempt_at":"{}""#,
         ago(65),
-        ahead(250)
+        ahead(299)
     );
     let offline = [
         (r#""last_error":null,"next_attempt_at":null"#, error.as_str()),
@@ -121,7 +121,7 @@ fn the_status_is_one_screen_that_ends_with_what_to_do() {
         (r#""oldest_enqueued_at":null"#, &format!(r#""oldest_enqueued_at":"{}""#, ago(3_700))),
     ];
     check_verbatim("status offline", &["status"], &[status("offline", &offline)]);
-    let spared = format!(r#""next_attempt_at":"{0}","spared_until":"{0}""#, ahead(250));
+    let spared = format!(r#""next_attempt_at":"{0}","spared_until":"{0}""#, ahead(299));
     let sparing = [
         (r#""next_attempt_at":null"#, spared.as_str()),
         (r#""ready":0,"delayed":0"#, r#""ready":3,"delayed":0"#),
@@ -263,7 +263,7 @@ fn resolving_prints_the_uuid_alone() {
         ok(format!(
             r#"{{"local_project_uuid":"{LOCAL}","cloud_uuid":"{CLOUD}","tenant_id":"acme","registration_status":"registered","source":"cache","stale":{stale},"cached_at":"{}","expires_at":"{}"}}"#,
             ago(90_000),
-            ahead(90)
+            ahead(119)
         ))
     };
     let asked = check_verbatim("resolve", &["resolve", LOCAL], &[answer(false)]);
@@ -274,7 +274,7 @@ fn resolving_prints_the_uuid_alone() {
 
     let item = format!(
         r#","queue_item":{{"id":7,"state":"delayed","attempts":2,"next_attempt_at":"{}","last_error":null}}"#,
-        ahead(250)
+        ahead(299)
     );
     check("resolve on its way", &["resolve", LOCAL], &[problem("404 No", "not_registered", &item)]);
     check("resolve unknown", &["resolve", LOCAL], &[problem("404 No", "not_registered", "")]);

@@ -25,7 +25,7 @@ use crate::dice::Dice;
 use crate::stop::Stop;
 
 const START: Timestamp = Timestamp(1_700_000_000_000);
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An engine with its loops and a dev cloud, in a folder of its own.
 struct World {

@@ -198,7 +198,7 @@ fn a_registration_is_found_by_its_uuid_in_the_cloud() {
 fn registered(daemon: &Daemon) -> String {
     let root = daemon.home.path().canonicalize().expect("a home").join("api");
     fs::create_dir_all(&root).expect("a directory");
-    let body = json!({"root_path": root, "project_name": "api", "wait_ms": 10_000}).to_string();
+    let body = json!({"root_path": root, "project_name": "api", "wait_ms": 50_000}).to_string();
     let mut uuid = Value::Null;
     until("the cloud has it", || {
         uuid = post(daemon.socket(), "/v1/projects", &body).json()["cloud_uuid"].clone();

@@ -8,7 +8,10 @@ use std::time::Duration;
 use sync_cloud::{Cloud, Settings};
 use sync_core::{Answer, LookUp, Unreachable};
 
-use crate::loopback::{LOCAL, Server, cloud, outgoing, read_request, registered, settings};
+use crate::loopback::{LOCAL, Server, cloud, outgoing, read_request, registered, settings, within};
+
+/// Far less than what a limit that is not kept would take.
+const SOON: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn a_port_where_nobody_listens_refuses() {
@@ -67,9 +70,9 @@ async fn a_server_that_never_answers_is_given_up() {
         }
     });
     let cloud = limited(&server.url(), 10_000, 300);
-    let reply = cloud.register(None, &outgoing()).await;
+    let reply = within(SOON, async || cloud.register(None, &outgoing()).await).await;
     assert_eq!(reply.answer, Answer::Unreachable(Unreachable::AnswerTimeout));
-    assert!(reply.took >= Duration::from_millis(300) && reply.took < Duration::from_secs(5), "{reply:?}");
+    assert!(reply.took >= Duration::from_millis(300), "{reply:?}");
     drop(release);
 }
 
@@ -80,9 +83,8 @@ async fn a_host_that_accepts_and_says_nothing_is_a_connect_timeout_while_encrypt
     let url = format!("https://127.0.0.1:{}", server.port());
     for (connect, request) in [(300, 20_000), (20_000, 500)] {
         let cloud = limited(&url, connect, request);
-        let reply = cloud.register(None, &outgoing()).await;
+        let reply = within(SOON, async || cloud.register(None, &outgoing()).await).await;
         assert_eq!(reply.answer, Answer::Unreachable(Unreachable::ConnectTimeout), "{connect} {request}");
-        assert!(reply.took < Duration::from_secs(5), "{reply:?}");
     }
     drop(release);
 }

@@ -575,42 +575,43 @@ async fn a_kill_between_any_two_steps_neither_loses_nor_repeats_a_row() {
 #[tokio::test]
 async fn kills_at_any_moment_neither_lose_nor_repeat_a_row() {
     const ROWS: i64 = 6_000;
-    let home = Home::new();
-    let old = Old::new("").await;
-    old.run(&format!(
-        "with recursive n(x) as (select 1 union all select x + 1 from n where x < {ROWS})
-        insert into project_sync_queue (operation, payload)
-        select 'register', json_object(
-            'local_project_uuid', printf('00000000-0000-0000-0000-%012x', x),
-            'project_name', 'p' || x, 'root_path', '/old/' || x, 'machine_uuid', '{}')
-        from n;",
-        Uuid::from_u128(7)
-    ))
-    .await;
-    let mut kills = 0;
-    for round in 0_u64..60 {
-        let mut running = child(&home, &old, "none");
-        let deadline = Duration::from_millis(15 + round * 7 % 60);
-        // The moment of the kill is the point here, not a wait for something.
-        tokio::time::sleep(deadline).await;
-        let ended = running.try_wait().unwrap().is_some();
-        running.kill().unwrap();
-        running.wait().unwrap();
-        if ended {
-            break;
+    let (mut kills, mut tries) = (0, 0..5);
+    // Where the machine stands still for as long as a take-over needs, there is nothing to kill.
+    while kills == 0 && tries.next().is_some() {
+        let home = Home::new();
+        let old = Old::new("").await;
+        old.run(&format!(
+            "with recursive n(x) as (select 1 union all select x + 1 from n where x < {ROWS})
+            insert into project_sync_queue (operation, payload)
+            select 'register', json_object(
+                'local_project_uuid', printf('00000000-0000-0000-0000-%012x', x),
+                'project_name', 'p' || x, 'root_path', '/old/' || x, 'machine_uuid', '{}')
+            from n;",
+            Uuid::from_u128(7)
+        ))
+        .await;
+        for round in 0_u64..60 {
+            let mut running = child(&home, &old, "none");
+            // The moment of the kill is the point here, not a wait for something.
+            tokio::time::sleep(Duration::from_millis(15 + round * 7 % 60)).await;
+            let ended = running.try_wait().unwrap().is_some();
+            running.kill().unwrap();
+            running.wait().unwrap();
+            if ended {
+                break;
+            }
+            kills += 1;
         }
-        kills += 1;
+        let store = home.try_open(1).await.unwrap().store;
+        let id = store.scope().ensure(&scope("acme")).await.unwrap();
+        take(&store, &acme(id), &old.file).await;
+        let entries = store.outbox().list(id, None, None, 100_000, NOW).await.unwrap();
+        assert_eq!((entries.len(), old.left().await.len(), notes(&home).await), (6_000, 0, 0));
+        assert!(entries.iter().all(|entry| entry.revision.0 == 1));
+        let queued = store.event().since(0, 100_000).await.unwrap();
+        assert_eq!(queued.iter().filter(|event| event.kind == "registration.queued").count(), 6_000);
     }
     assert!(kills > 0);
-    let store = home.try_open(1).await.unwrap().store;
-    let id = store.scope().ensure(&scope("acme")).await.unwrap();
-    take(&store, &acme(id), &old.file).await;
-    let entries = store.outbox().list(id, None, None, 100_000, NOW).await.unwrap();
-    assert_eq!((entries.len(), old.left().await.len(), notes(&home).await), (6_000, 0, 0));
-    assert!(entries.iter().all(|entry| entry.revision.0 == 1));
-    let queued = store.event().since(0, 100_000).await.unwrap();
-    let queued = queued.iter().filter(|event| event.kind == "registration.queued").count();
-    assert_eq!(queued, 6_000);
 }
 
 /// Not a test by itself: takes a queue over, and waits at a step to be killed.

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::stop::Stop;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Two hours after the old client wrote its last row.
 const START: &str = "2026-01-05T12:00:00Z";
 
