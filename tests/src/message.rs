@@ -20,10 +20,14 @@ impl Message {
         let mut byte = [0];
         // Byte by byte, so that nothing of the next message is taken; a loopback connection has the time.
         while !head.ends_with(b"\r\n\r\n") {
-            if from.read(&mut byte)? == 0 {
-                return if head.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            match from.read(&mut byte) {
+                Ok(0) if head.is_empty() => return Ok(None),
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => head.push(byte[0]),
+                // Whoever was stopped and goes on reads on.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            head.push(byte[0]);
             bounded(head.len())?;
         }
         let mut body = Vec::new();
