@@ -51,9 +51,10 @@ fn begun_ms(tree: &Tree) -> Option<u64> {
     begun.max()
 }
 
-/// The moments by the wall clock at which something changed just now.
+/// The moments by the wall clock at which something changed just now. What changed `quiet_ms` ago has rested for as long
+/// as is asked for, and must not stand for what changed since.
 pub(crate) fn lately(now_ms: u64, quiet_ms: u64) -> RangeInclusive<u64> {
-    now_ms.saturating_sub(quiet_ms)..=now_ms.saturating_add(AHEAD_MS)
+    now_ms.saturating_sub(quiet_ms).saturating_add(1)..=now_ms.saturating_add(AHEAD_MS)
 }
 
 /// Whether something at `place` changed at such moments, the projects of `known` left out.
@@ -124,7 +125,8 @@ mod tests {
             assert_eq!(found, expected, "{} ms after it was made, with {quiet_ms}", now_ms.abs_diff(made_ms));
         };
         check(made_ms, 2_000, true);
-        check(made_ms + 2_001, 2_000, false);
+        check(made_ms + 1_999, 2_000, true);
+        check(made_ms + 2_000, 2_000, false);
         check(made_ms, 0, false);
         check(made_ms - 2_000, 2_000, true);
         // As if another machine's clock had stamped it.
@@ -133,6 +135,19 @@ mod tests {
         // As if the clock had been set back by a minute, and by a year.
         check(made_ms - 60_000, 2_000, false);
         check(made_ms - 365 * 24 * 3_600_000, 2_000, false);
+    }
+
+    #[test]
+    fn what_has_just_come_to_rest_does_not_stand_for_what_goes_on() {
+        let patience = Patience { quiet_ms: 2_000, most_ms: 30_000 };
+        let place = Path::new("/home/u/copy");
+        // Whatever is found to have changed lately holds the place up.
+        for found in lately(10_000, patience.quiet_ms) {
+            let mut debounce = crate::debounce::Debounce::default();
+            debounce.touched(place.to_path_buf(), 1_000, 1_000);
+            let goes_on = |_: &Path| Busy::Arriving { active_ms: found };
+            assert!(debounce.rest(10_000, patience, &goes_on).due.is_empty(), "{found}");
+        }
     }
 
     #[test]
