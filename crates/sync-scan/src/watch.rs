@@ -391,6 +391,7 @@ impl Plan {
         }
         for folder in &old {
             roles.remove(folder);
+            inbox.writes.forget(folder);
         }
         for (folder, role) in new.iter().chain(&renamed) {
             roles.insert((*folder).clone(), (*role).clone());

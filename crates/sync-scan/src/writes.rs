@@ -67,6 +67,11 @@ impl Writes {
         self.projects.iter().map(|(project, files)| (project.clone(), all(files))).collect()
     }
 
+    /// The project with this root, if there was one, is not watched any more.
+    pub(crate) fn forget(&mut self, root: &Path) {
+        self.projects.remove(root);
+    }
+
     /// The project was examined, and of the files that were looked for these are no part of it.
     pub(crate) fn examined(&mut self, project: PathBuf, mut ignored: BTreeSet<PathBuf>) {
         while ignored.len() > MOST_FILES {
@@ -122,6 +127,16 @@ mod tests {
         assert_eq!(writes.written()[&project].len(), 3);
         writes.examined(project, BTreeSet::new());
         assert!(!writes.are_nobodys(Path::new("/r/p/a.log"), &watched));
+    }
+
+    #[test]
+    fn of_a_project_that_is_gone_nothing_is_remembered() {
+        let (mut writes, watched) = (Writes::default(), watched());
+        assert!(!writes.are_nobodys(Path::new("/r/p/file"), &watched));
+        writes.forget(Path::new("/r/p/src"));
+        assert_eq!(writes.written().len(), 1);
+        writes.forget(Path::new("/r/p"));
+        assert!(writes.written().is_empty());
     }
 
     #[test]

@@ -84,6 +84,13 @@ impl Desk {
         }
     }
 
+    /// Whether a look-up that just failed says something of what was asked for: what is the fault of the way, or of the
+    /// credential, does not.
+    pub(super) fn is_of_the_project(&self, now: Timestamp) -> bool {
+        let way = self.way(now);
+        way.open.is_ok() && way.need == Need::Usable
+    }
+
     fn is_asked(&self, local: LocalId) -> bool {
         self.errands.values().any(|sent| match sent.errand {
             Errand::LookUp(other) | Errand::Status(_, Some(other)) => other == local,
@@ -233,7 +240,9 @@ impl Desk {
                 LookedUpFor::Unknown
             }
             LookUp::Failed(_) => {
-                self.lately.remember_failure(local, now);
+                if self.is_of_the_project(now) {
+                    self.lately.remember_failure(local, now);
+                }
                 heard.in_vain()
             }
         })

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use sync_cloud::{LookUpReply, Told};
-use sync_core::{CloudId, LocalId, LookUp, Need, Timestamp};
+use sync_core::{CloudId, LocalId, LookUp, Timestamp};
 
 use super::super::api::ToldByCloud;
 use super::super::{CurrentScope, LookedUpFor, locked};
@@ -85,9 +85,7 @@ impl Desk {
                 LookedUpFor::Unknown
             }
             LookUp::Failed(_) => {
-                // What is the way's fault, or the credential's, says nothing of this project.
-                let way = self.way(now);
-                if way.open.is_ok() && way.need == Need::Usable {
+                if self.is_of_the_project(now) {
                     self.lately_by_cloud.remember_failure(project, now);
                 }
                 heard.in_vain()
