@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
 use sync_core::{LocalId, Timestamp};
 
 use crate::Store;
@@ -58,19 +59,8 @@ crate::sql::statements! {
 impl Events<'_> {
     /// The events after number `id`, oldest first, at most `limit`.
     pub async fn since(self, id: i64, limit: u32) -> Result<Vec<Event>, Error> {
-        let rows = self.store.read(sqlx::query(SINCE).bind(id).bind(i64::from(limit))).await?;
-        rows.iter()
-            .map(|found| {
-                let mut columns = Columns::new(found, 0, "event", row::number(found, 0).to_string());
-                Ok(Event {
-                    id: columns.take("id")?,
-                    at: columns.time("at")?,
-                    kind: columns.take("kind")?,
-                    local: columns.optional_uuid("local")?.map(LocalId),
-                    message: columns.take("message")?,
-                })
-            })
-            .collect()
+        let query = sqlx::query(SINCE).bind(id).bind(i64::from(limit));
+        self.store.read_as(query, happened).await?.into_iter().collect()
     }
 
     /// The newest event's number, zero when there is none.
@@ -126,6 +116,17 @@ impl NewEvent {
             message: Hex(message.into_bytes()),
         }
     }
+}
+
+fn happened(found: &SqliteRow) -> Result<Event, Error> {
+    let mut columns = Columns::new(found, 0, "event", row::number(found, 0).to_string());
+    Ok(Event {
+        id: columns.take("id")?,
+        at: columns.time("at")?,
+        kind: columns.take("kind")?,
+        local: columns.optional_uuid("local")?.map(LocalId),
+        message: columns.take("message")?,
+    })
 }
 
 /// Writes events into the transaction that is open.

@@ -239,16 +239,24 @@ impl Store {
         self.inner.writer.noticed(Error::from(error).in_file(&self.inner.file))
     }
 
-    /// Reads what may be long, each row turned into what is kept of it as it comes. One that cannot be read is left out
-    /// with a warning.
+    /// Reads what may be long, each row turned into what is kept of it as it comes: a row takes several times the room.
+    pub(crate) async fn read_as<T: Send + Unpin>(
+        &self,
+        query: Query<'_, Sqlite, SqliteArguments>,
+        mut read: impl FnMut(&SqliteRow) -> T + Send,
+    ) -> Result<Vec<T>, Error> {
+        let mut connection = self.reader().await?;
+        let found = query.map(move |row: SqliteRow| read(&row)).fetch_all(&mut *connection).await;
+        found.map_err(|error| self.noticed(error))
+    }
+
+    /// As [`Self::read_as`], but a row that cannot be read is left out with a warning.
     pub(crate) async fn read_each<T: Send + Unpin>(
         &self,
         query: Query<'_, Sqlite, SqliteArguments>,
-        read: fn(&SqliteRow) -> Result<T, Error>,
+        mut read: impl FnMut(&SqliteRow) -> Result<T, Error> + Send,
     ) -> Result<Vec<T>, Error> {
-        let mut connection = self.reader().await?;
-        let found = query.map(|row: SqliteRow| row::or_warn(read(&row))).fetch_all(&mut *connection).await;
-        let found = found.map_err(|error| self.noticed(error))?;
+        let found = self.read_as(query, move |row| row::or_warn(read(row))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 

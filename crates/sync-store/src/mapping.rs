@@ -90,8 +90,7 @@ impl Mappings<'_> {
         limit: u32,
     ) -> Result<Vec<Mapping>, Error> {
         let query = sqlx::query(DUE).bind(scope.0).bind(now.0).bind(i64::from(limit));
-        let rows = self.store.read(query).await?;
-        Ok(rows.iter().filter_map(|found| row::or_warn(row::mapping(found, 0))).collect())
+        self.store.read_each(query, |found| row::mapping(found, 0)).await
     }
 
     /// How many there are.

@@ -237,7 +237,7 @@ impl Outbox<'_> {
         let rows = loop {
             let query =
                 sqlx::query(HEADS).bind(scope.0).bind(now.0).bind(i64::from(limit)).bind(except.clone());
-            let (entries, damaged) = sort_out(&self.store.read(query).await?);
+            let (entries, damaged) = sort_out(self.store.read_as(query, entry).await?);
             if damaged.is_empty() {
                 break entries;
             }
@@ -268,7 +268,7 @@ impl Outbox<'_> {
             let query =
                 sqlx::query(DUE_AMONG).bind(scope.0).bind(now.0).bind(json(&locals)?).bind(except.to_owned());
             // A damaged parent is met again as a head.
-            entries.extend(sort_out(&self.store.read(query).await?).0);
+            entries.extend(sort_out(self.store.read_as(query, entry).await?).0);
         }
         let mut ordered = order(entries);
         ordered.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -298,8 +298,8 @@ impl Outbox<'_> {
 
     /// The entries with these numbers, in that order; those that are gone are left out.
     pub async fn entries(self, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
-        let rows = self.store.read(sqlx::query(ENTRIES).bind(ids_json(ids)?)).await?;
-        Ok(readable(&rows))
+        let found = self.store.read_as(sqlx::query(ENTRIES).bind(ids_json(ids)?), entry).await?;
+        Ok(sort_out(found).0)
     }
 
     /// One entry.
@@ -369,11 +369,12 @@ impl Outbox<'_> {
                 Some(EntryState::Parked) => aside(Standing::Parked),
                 Some(EntryState::Dead) => aside(Standing::Dead),
             };
-            let rows = self.store.read(query).await?;
-            entries.extend(readable(&rows));
+            let found = self.store.read_as(query, |found| (row::number(found, 0), entry(found))).await?;
+            let (count, last) = (found.len(), found.last().map(|(number, _)| *number));
+            entries.extend(found.into_iter().filter_map(|(_, entry)| entry.ok()));
             // Rows that cannot be read must not hide those behind them.
-            match rows.last().map(|last| row::number(last, 0)) {
-                Some(last) if rows.len() >= wanted && entries.len() < most && last > after => after = last,
+            match last {
+                Some(last) if count >= wanted && entries.len() < most && last > after => after = last,
                 Some(_) | None => return Ok(entries),
             }
         }
@@ -506,20 +507,21 @@ async fn drop_for_good(connection: &mut SqliteConnection, ids: String) -> Result
     Ok(sqlx::query(DROP).bind(ids).execute(connection).await?.rows_affected())
 }
 
-fn sort_out(rows: &[SqliteRow]) -> (Vec<Entry>, Vec<EntryId>) {
-    let mut entries = Vec::with_capacity(rows.len());
+/// The entry of a row, or the number of one that is damaged.
+fn entry(found: &SqliteRow) -> Result<Entry, EntryId> {
+    row::or_warn(row::entry(found, 0)).ok_or_else(|| EntryId(row::number(found, 0)))
+}
+
+fn sort_out(found: Vec<Result<Entry, EntryId>>) -> (Vec<Entry>, Vec<EntryId>) {
+    let mut entries = Vec::with_capacity(found.len());
     let mut damaged = Vec::new();
-    for found in rows {
-        match row::or_warn(row::entry(found, 0)) {
-            Some(entry) => entries.push(entry),
-            None => damaged.push(EntryId(row::number(found, 0))),
+    for entry in found {
+        match entry {
+            Ok(entry) => entries.push(entry),
+            Err(id) => damaged.push(id),
         }
     }
     (entries, damaged)
-}
-
-fn readable(rows: &[SqliteRow]) -> Vec<Entry> {
-    sort_out(rows).0
 }
 
 /// By urgency, due time and age, but every parent before its children. A circle of parents is cut somewhere.

@@ -245,11 +245,13 @@ impl Projects<'_> {
                 .bind(filter.language.clone())
                 .bind(filter.state.map(state_number))
                 .bind(i64::try_from(wanted).unwrap_or(i64::MAX));
-            let rows = self.store.read(query).await?;
-            views.extend(rows.iter().filter_map(|found| row::or_warn(view(found))));
+            let found =
+                self.store.read_as(query, |found| (row::key(found), row::or_warn(view(found)))).await?;
+            let (count, last) = (found.len(), found.last().and_then(|(key, _)| key.clone()));
+            views.extend(found.into_iter().filter_map(|(_, view)| view));
             // Rows that cannot be read must not hide those behind them.
-            let short = rows.len() < wanted || views.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-            match rows.last().and_then(row::key) {
+            let short = count < wanted || views.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+            match last {
                 Some(last) if !short => after = last,
                 Some(_) | None => return Ok(views),
             }

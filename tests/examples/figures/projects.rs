@@ -77,6 +77,10 @@ pub(crate) fn measure(tree: Option<&Path>, rounds: usize) -> Vec<Row> {
     rows.extend(
         events(&home, &cloud, &roots).into_iter().map(|(figure, told)| Row::alone(what(figure), told)),
     );
+    rows.push(Row::alone(
+        what("processor for each of 50 that are edited one after the other"),
+        format!("{} ms", short(edited(&home, &roots, &process).as_secs_f64() * 1e3)),
+    ));
     let grown = format!("{} MB", short(process.anonymous() / 1024.0));
     rows.push(Row::alone(what("anonymous memory after these events"), grown));
     daemon.finish();
@@ -136,6 +140,33 @@ fn events(home: &Home, cloud: &Cloud, roots: &Path) -> Vec<(&'static str, String
             ),
         ),
     ]
+}
+
+/// The daemon's time on a processor for each of several projects in which one file is written to: the look, the record, the
+/// queue and the delivery.
+fn edited(home: &Home, roots: &Path, process: &Process) -> Duration {
+    const EDITED: u32 = 50;
+    let mut stream = client(home)
+        .follow(&Call::events(EventsQuery { since: None, follow: true }))
+        .expect("the daemon tells events");
+    let projects: Vec<PathBuf> =
+        (0..EDITED).map(|number| roots.join(format!("figures-edited/project{number}"))).collect();
+    let begun = now();
+    for project in &projects {
+        repository(home, project, 10);
+    }
+    for _ in &projects {
+        heard(&mut stream, "registration.delivered", begun);
+    }
+    let (before, begun) = (process.cpu(), now());
+    for project in &projects {
+        std::fs::write(project.join("src/file0.ts"), "export const other = 1;\n").expect("a file");
+        thread::sleep(MINUTE / 240);
+    }
+    for _ in &projects {
+        heard(&mut stream, "registration.delivered", begun);
+    }
+    process.cpu().saturating_sub(before) / EDITED
 }
 
 /// Waits for an event of this kind.
