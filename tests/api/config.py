@@ -6,6 +6,7 @@
 import json
 import os
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -70,8 +71,9 @@ def registered(url, project):
 
 
 def waiting(url, project):
-    """An entry that waits, until the tester makes the daemon send it or drops it."""
-    os.makedirs(project, exist_ok=True)
+    """An entry that waits, until the tester makes the daemon send it or drops it. What was sent once waits no more, so it is
+    of a new project each time."""
+    project = tempfile.mkdtemp(prefix=os.path.basename(project), dir=os.path.dirname(project))
     asked(url, "/v1/pause", {})
     asked(url, "/v1/projects", {"root_path": project})
     return asked(url, "/v1/queue/items")["items"][0]["id"]
