@@ -14,7 +14,7 @@ use crate::sighting::{Place, Sighting};
 /// So many of the UUIDs that a new project at a place may come to have are asked for at once.
 const IDS: usize = 4;
 
-/// The records [`diff`](crate::diff) needs: those with one of these.
+/// The records [`diff`](crate::diff()) needs: those with one of these.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Concerned {
     /// Of each place where something was seen, the UUIDs a new project there may come to have.
