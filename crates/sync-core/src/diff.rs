@@ -49,10 +49,7 @@ pub fn diff(
             let here = by_root.get(sighting.root.as_path()).filter(|project| same_folders(project, sighting));
             let found = here.map(|project| Match::Known(project)).or_else(|| {
                 let moved = |project: &&Project| {
-                    same_folders(project, sighting)
-                        && same_content(project, sighting)
-                        && left_home(project)
-                        && !taken.contains(&project.local)
+                    is_same(project, sighting) && left_home(project) && !taken.contains(&project.local)
                 };
                 known.iter().find(moved).map(Match::Moved)
             });
@@ -125,6 +122,11 @@ fn by_root(known: &[Project]) -> BTreeMap<&Path, &Project> {
         }
     }
     roots
+}
+
+/// Whether what was seen is this project, wherever it is on record, unless it is still there as well.
+pub fn is_same(project: &Project, sighting: &Sighting) -> bool {
+    same_folders(project, sighting) && same_content(project, sighting)
 }
 
 /// The same folders by device and inode: that of the root and, where it has one, of the version-control folder. Not the

@@ -31,7 +31,7 @@ pub use breaker::{Cause, Pauses};
 pub use concerned::Concerned;
 pub use credential::{CredentialState, Need, Obtained, Pass};
 pub use delivery::{Delivery, Flight, Heads, Landed, LookedUp, Policy, Step, Wants, Why};
-pub use diff::diff;
+pub use diff::{diff, is_same};
 pub use entry::{Asked, Entry, Failure, Fate, Settled, Standing, batch_key, idempotency_key};
 pub use given::{Field, Given};
 pub use hold::{Held, Hold, Holds};

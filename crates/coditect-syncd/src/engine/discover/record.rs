@@ -1,11 +1,13 @@
 //! Writes down what a survey says: compares it with what is on record and queues what the cloud does not know.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sync_core::{Asked, Concerned, Presence, Project, diff};
+use sync_core::{Asked, Concerned, Place, Presence, Project, diff, is_same};
 use sync_scan::Survey;
 use sync_store::Applied;
 
@@ -46,8 +48,9 @@ impl Eye {
         let (machine, now, scope) = (self.engine.0.machine, self.engine.now(), self.engine.scope().id);
         let result = async {
             let known = self.known(survey).await?;
-            let standing = standing(&known, survey).await;
-            let covered = |path: &Path| survey.covered.has(path) && !standing.contains(path);
+            let Doubts { standing, left } = Doubts::of(&known, survey).await;
+            let covered =
+                |path: &Path| (survey.covered.has(path) && !standing.contains(path)) || left.contains(path);
             let changes = diff(&known, &survey.sightings, &covered, machine, now);
             store.project().apply(scope, machine, changes, now).await
         };
@@ -115,20 +118,77 @@ impl Eye {
     }
 }
 
-/// The folders that somebody gave and that are there. They need not look like projects, and one that was given while
-/// the survey ran was not seen by it.
-async fn standing(known: &[Project], survey: &Survey) -> BTreeSet<PathBuf> {
-    let given = |project: &&Project| {
-        project.asked == Asked::ByUser
-            && project.presence == Presence::Present
-            && survey.covered.has(&project.root)
-    };
-    let roots: Vec<PathBuf> = known.iter().filter(given).map(|project| project.root.clone()).collect();
-    if roots.is_empty() {
-        return BTreeSet::new();
+/// What a survey leaves open of projects on record, as a second look at their folders tells.
+#[derive(Default)]
+struct Doubts {
+    /// Somebody gave these, and they are there. They need not look like projects, and one that was given while the survey
+    /// ran was not seen by it.
+    standing: BTreeSet<PathBuf>,
+    /// What was here was seen elsewhere, by a survey that did not look here: the end of a move is often met before its
+    /// beginning. It is here no more.
+    left: BTreeSet<PathBuf>,
+}
+
+impl Doubts {
+    async fn of(known: &[Project], survey: &Survey) -> Self {
+        let (mut given, mut elsewhere) = (BTreeSet::new(), Vec::new());
+        for project in known.iter().filter(|project| project.presence == Presence::Present) {
+            if survey.covered.has(&project.root) {
+                if project.asked == Asked::ByUser {
+                    given.insert(project.root.clone());
+                }
+            } else if let Some(seen) = survey.sightings.iter().find(|seen| is_same(project, seen)) {
+                elsewhere.push((project.root.clone(), seen.place));
+            }
+        }
+        if given.is_empty() && elsewhere.is_empty() {
+            return Self::default();
+        }
+        // A look that fails or is cut off by the end of the daemon calls nothing missing.
+        let untold = Self { standing: given.clone(), left: BTreeSet::new() };
+        let look = move || Self {
+            standing: given.into_iter().filter(|root| root.is_dir()).collect(),
+            left: elsewhere
+                .into_iter()
+                .filter(|(root, was)| !is_at(root, *was))
+                .map(|(root, _)| root)
+                .collect(),
+        };
+        blocking(look).await.unwrap_or(untold)
     }
-    let all: BTreeSet<PathBuf> = roots.iter().cloned().collect();
-    // A look that fails or is cut off by the end of the daemon calls nothing missing.
-    let look = move || roots.into_iter().filter(|root| root.is_dir()).collect();
-    blocking(look).await.unwrap_or(all)
+}
+
+/// Whether the folder with these numbers is at `root`, or that cannot be told.
+fn is_at(root: &Path, place: Place) -> bool {
+    match std::fs::symlink_metadata(root) {
+        Ok(found) => (found.dev(), found.ino()) == (place.device, place.inode),
+        Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_where_it_is_unless_another_or_nothing_is_there() {
+        let home = tempfile::tempdir().unwrap();
+        let place = |path: &Path| {
+            let found = std::fs::symlink_metadata(path).unwrap();
+            Place { device: found.dev(), inode: found.ino() }
+        };
+        let (one, other) = (home.path().join("one"), home.path().join("other"));
+        std::fs::create_dir(&one).unwrap();
+        let was = place(&one);
+        assert!(is_at(&one, was));
+        std::fs::rename(&one, &other).unwrap();
+        assert!(is_at(&other, was) && !is_at(&one, was));
+        // A link to where it went is not the folder.
+        std::os::unix::fs::symlink(&other, &one).unwrap();
+        assert!(!is_at(&one, was));
+        std::fs::write(home.path().join("file"), "").unwrap();
+        assert!(!is_at(&home.path().join("file/one"), was));
+        // What cannot be told is taken to be so.
+        assert!(is_at(&home.path().join("n".repeat(300)), was));
+    }
 }
