@@ -42,7 +42,7 @@ pub use events::Role;
 pub use evidence::{Evidence, Proof, Share};
 pub use look::look;
 pub use lookout::{Lookout, Seen, Task, Turn};
-pub use platform::{POWER_SUPPLIES, is_loaded, is_true_folder_at_hand, power, step_back};
+pub use platform::{POWER_SUPPLIES, is_at, is_loaded, is_true_folder_at_hand, power, step_back};
 pub use posts::{Post, posts};
 pub use problem::{Problem, ProblemKind};
 pub use survey::{RootReport, RootState, Survey, Worktree, find, survey};

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use sync_core::Place;
 
+use crate::problem::is_absent;
+
 pub use power::{POWER_SUPPLIES, is_loaded, power, step_back};
 
 /// Opens a folder for listing; the last part of the path must not be a link.
@@ -37,6 +39,14 @@ fn open(path: &Path, how: OFlags) -> io::Result<File> {
 /// Device and inode of what `metadata` is of.
 pub(crate) fn place(metadata: &Metadata) -> Place {
     Place { device: metadata.dev(), inode: metadata.ino() }
+}
+
+/// Whether the folder with these numbers is at `root`, or that cannot be told.
+pub fn is_at(root: &Path, was: Place) -> bool {
+    match std::fs::symlink_metadata(root) {
+        Ok(found) => place(&found) == was,
+        Err(error) => !is_absent(&error),
+    }
 }
 
 /// When what `metadata` is of was made, in nanoseconds since 1970, where the file system tells.
@@ -249,5 +259,23 @@ mod tests {
             assert!(!is_true_folder_at_hand(&root.join(other)), "{other}");
         }
         assert!(!is_true_folder_at_hand(Path::new("api")));
+    }
+
+    #[test]
+    fn a_folder_is_where_it_is_unless_another_or_nothing_is_there() {
+        let home = tempfile::tempdir().unwrap();
+        let (one, other) = (home.path().join("one"), home.path().join("other"));
+        std::fs::create_dir(&one).unwrap();
+        let was = place(&std::fs::symlink_metadata(&one).unwrap());
+        assert!(is_at(&one, was));
+        std::fs::rename(&one, &other).unwrap();
+        assert!(is_at(&other, was) && !is_at(&one, was));
+        // A link to where it went is not the folder.
+        std::os::unix::fs::symlink(&other, &one).unwrap();
+        assert!(!is_at(&one, was));
+        std::fs::write(home.path().join("file"), "").unwrap();
+        assert!(!is_at(&home.path().join("file/one"), was));
+        // What cannot be told is taken to be so.
+        assert!(is_at(&home.path().join("n".repeat(300)), was));
     }
 }

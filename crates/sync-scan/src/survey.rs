@@ -47,7 +47,7 @@ pub struct Survey {
     /// Work trees that are listed with the project whose git folder they share, by path.
     pub worktrees: Vec<Worktree>,
     /// New projects that are still being copied or cloned: they are seen when they have come to rest, and until then
-    /// this survey does not speak for them.
+    /// this survey does not speak for them. Projects that left while they were examined are among them.
     pub arriving: Vec<PathBuf>,
     /// How many projects were examined; the others are told from memory.
     pub examined: usize,
@@ -388,6 +388,10 @@ impl Gathering<'_> {
         // Before the examination, so that what happens during it makes another one.
         let stamp = Stamp::of(&tree);
         let mut examined = self.examine(&tree.root, vcs, by);
+        if !platform::is_at(&tree.root, tree.place) {
+            self.let_go(tree);
+            return;
+        }
         self.take_all_inner(&tree.root, nesting, &examined.submodules, &examined.nested);
         // Of a thousand projects a few are, and the folders of all of them are many.
         let is_hot = self.attention.arrivals.is_none_or(|arrivals| {
@@ -413,6 +417,16 @@ impl Gathering<'_> {
             self.evidence.insert(tree.root.clone(), evidence);
         }
         self.sightings.insert(tree.root.clone(), sighting(tree, vcs, examined));
+    }
+
+    /// It left meanwhile: what was seen of it is not it, and where it is now it may be met yet.
+    fn let_go(&mut self, tree: Tree) {
+        self.folders.remove(&tree.root);
+        if let Some(control) = &tree.control {
+            self.folders.remove(&control.folder);
+        }
+        self.taken.remove(&tree.place);
+        self.arriving.push(tree.root);
     }
 
     /// Its root, if it is one that nobody else has.
@@ -574,5 +588,36 @@ fn sighting(tree: Tree, vcs: Vcs, examined: Examined) -> Sighting {
         kind: examined.kind,
         parent_root: None,
         warnings: examined.warnings,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_project_that_leaves_while_it_is_looked_at_nothing_is_told_but_where_it_came_to() {
+        let home = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(home.path()).unwrap();
+        for folder in ["a", "b"] {
+            std::fs::create_dir(root.join(folder)).unwrap();
+            std::fs::write(root.join(folder).join("go.mod"), "module example.org/m\n").unwrap();
+        }
+        let options = Options { roots: vec![root.clone()], ..Options::default() };
+        let (rules, stop) = (rulebook::rules(None), AtomicBool::new(false));
+        let ground = Ground::new(&options);
+        let mut walk = ground.walk(&options, &stop);
+        ground.walk_roots(&mut walk);
+        // What the walk met last is here already.
+        std::fs::rename(root.join("a"), root.join("c")).unwrap();
+        let met = Tree { root: root.join("c"), ..walk.trees[0].clone() };
+        walk.trees.push(met);
+        let survey =
+            ground.assemble(walk, vec![root.clone()], &BTreeSet::new(), Attention::full(&rules), &stop);
+        let seen: Vec<&Path> = survey.sightings.iter().map(|sighting| sighting.root.as_path()).collect();
+        assert_eq!(seen, [root.join("b"), root.join("c")]);
+        assert_eq!(survey.arriving, [root.join("a")]);
+        assert!(!survey.covered.has(&root.join("a")) && survey.covered.has(&root.join("b")));
+        assert!(!survey.folders.contains_key(&root.join("a")));
     }
 }

@@ -1,14 +1,12 @@
 //! Writes down what a survey says: compares it with what is on record and queues what the cloud does not know.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sync_core::{Asked, Concerned, Place, Presence, Project, diff, is_same};
-use sync_scan::Survey;
+use sync_core::{Asked, Concerned, Presence, Project, diff, is_same};
+use sync_scan::{Survey, is_at};
 use sync_store::Applied;
 
 use super::{DiscoverError, Eye};
@@ -155,40 +153,5 @@ impl Doubts {
                 .collect(),
         };
         blocking(look).await.unwrap_or(untold)
-    }
-}
-
-/// Whether the folder with these numbers is at `root`, or that cannot be told.
-fn is_at(root: &Path, place: Place) -> bool {
-    match std::fs::symlink_metadata(root) {
-        Ok(found) => (found.dev(), found.ino()) == (place.device, place.inode),
-        Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_is_where_it_is_unless_another_or_nothing_is_there() {
-        let home = tempfile::tempdir().unwrap();
-        let place = |path: &Path| {
-            let found = std::fs::symlink_metadata(path).unwrap();
-            Place { device: found.dev(), inode: found.ino() }
-        };
-        let (one, other) = (home.path().join("one"), home.path().join("other"));
-        std::fs::create_dir(&one).unwrap();
-        let was = place(&one);
-        assert!(is_at(&one, was));
-        std::fs::rename(&one, &other).unwrap();
-        assert!(is_at(&other, was) && !is_at(&one, was));
-        // A link to where it went is not the folder.
-        std::os::unix::fs::symlink(&other, &one).unwrap();
-        assert!(!is_at(&one, was));
-        std::fs::write(home.path().join("file"), "").unwrap();
-        assert!(!is_at(&home.path().join("file/one"), was));
-        // What cannot be told is taken to be so.
-        assert!(is_at(&home.path().join("n".repeat(300)), was));
     }
 }
