@@ -458,6 +458,32 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_tells_what_goes_and_what_comes_and_forgets_the_writes_of_who_goes() {
+        let role = |folder: &str| if folder == "/r" { Role::Frontier } else { Role::Project };
+        let folders = |names: &[&str]| -> BTreeMap<PathBuf, Role> {
+            names.iter().map(|name| (PathBuf::from(name), role(name))).collect()
+        };
+        let paths = |names: &[&str]| -> Vec<PathBuf> { names.iter().map(PathBuf::from).collect() };
+        let mut inbox = Inbox::default();
+        let plan = Plan::new(&folders(&["/r", "/r/a", "/r/a-b", "/r/c"]), &mut inbox);
+        assert_eq!((plan.old, plan.new), (paths(&[]), paths(&["/r", "/r/a", "/r/a-b", "/r/c"])));
+        for file in ["/r/a/file", "/r/c/file"] {
+            assert!(!inbox.writes.are_nobodys(Path::new(file), &inbox.watched));
+        }
+        // One goes, one comes, one is another now, and the watch of one was lost.
+        inbox.lost.insert(PathBuf::from("/r/a-b"));
+        let mut wanted = folders(&["/r", "/r/a-b", "/r/b", "/r/c"]);
+        wanted.insert(PathBuf::from("/r/c"), Role::Inside(PathBuf::from("/r/b")));
+        let plan = Plan::new(&wanted, &mut inbox);
+        assert_eq!((plan.old, plan.new), (paths(&["/r/a", "/r/a-b"]), paths(&["/r/a-b", "/r/b"])));
+        assert_eq!(inbox.watched.roles, wanted);
+        let written: Vec<PathBuf> = inbox.writes.written().into_keys().collect();
+        assert_eq!(written, paths(&["/r/c"]));
+        let plan = Plan::new(&wanted, &mut inbox);
+        assert_eq!((plan.old, plan.new), (paths(&[]), paths(&[])));
+    }
+
+    #[test]
     fn of_folders_in_folders_the_outermost_are_asked_for() {
         let check = |folders: &[&str], expected: &[&str]| {
             let folders: BTreeSet<PathBuf> = folders.iter().map(PathBuf::from).collect();

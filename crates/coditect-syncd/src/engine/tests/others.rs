@@ -208,3 +208,20 @@ async fn what_somebody_asks_is_asked_while_sending_is_paused() {
     world.engine.pause(None, None).await.unwrap();
     assert_eq!(world.told(theirs).await.unwrap().project.cloud, theirs);
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_look_up_that_the_way_failed_again_and_again_is_made_as_soon_as_the_way_is_open() {
+    let world = World::new().await;
+    let refused = async || {
+        let refusal = world.engine.resolve(Which::Local(OTHERS), true, PATIENCE).await.unwrap_err();
+        (refusal.code, refusal.message)
+    };
+    world.cloud.faults().add(Rule::new(Fault::retry_after(503, "600"))).unwrap();
+    for _ in 0..8 {
+        let (code, message) = refused().await;
+        assert!(code == ProblemCode::CloudUnreachable && message.contains("503"), "{message}");
+        world.pass(Duration::from_mins(16));
+    }
+    world.cloud.faults().clear();
+    assert_eq!(refused().await.0, ProblemCode::NotRegistered);
+}
