@@ -11,7 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use sync_tests::{Daemon, Home, PATIENCE, program, until, within};
+use sync_tests::{Daemon, Home, PATIENCE, program, timed, until, within};
 
 use crate::world;
 
@@ -144,9 +144,10 @@ fn two_hundred_silent_connections_keep_nobody_waiting() {
     let silent: Vec<UnixStream> =
         (0..200).map(|_| UnixStream::connect(&socket).expect("a connection")).collect();
     let mut client = sync_wire::Client::new(&socket, PATIENCE);
-    for _ in 0..100 {
-        within("an answer", Duration::from_millis(250), || client.status().expect("an answer"));
-    }
+    let took: Vec<Duration> = (0..100).map(|_| timed(|| client.status().expect("an answer")).0).collect();
+    // A machine that stands still a few times makes a few of them slow; silence would make many so.
+    let slow = took.iter().filter(|took| **took >= Duration::from_millis(250)).count();
+    assert!(slow <= 5, "{took:?}");
     drop(silent);
     daemon.finish();
 }
