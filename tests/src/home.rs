@@ -48,6 +48,7 @@ impl Home {
                 "retry_initial": "100ms",
                 "retry_max": "1s",
                 "item_retry_initial": "200ms",
+                "request_lifetime": "1s",
             },
             "sync_daemon": {
                 "discovery": {"roots": [folder.path().join("roots")], "debounce": "200ms"},

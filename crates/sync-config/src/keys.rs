@@ -85,6 +85,10 @@ pub(crate) const KEYS: &[Key] = &[
         config.cloud_sync.request_timeout = given.duration(&(millis(10)..=hours(1)))?;
         Ok(())
     }),
+    key("cloud_sync.request_lifetime", |config, given, _| {
+        config.cloud_sync.request_lifetime = given.duration(&(millis(0)..=hours(1)))?;
+        Ok(())
+    }),
     key("cloud_sync.batch_size", |config, given, _| {
         config.cloud_sync.batch_size = given.whole(&(1..=1_000))?;
         Ok(())

@@ -57,6 +57,11 @@ pub struct CloudSync {
     #[schemars(with = "DurationText")]
     #[serde(serialize_with = "duration::serialize")]
     pub request_timeout: Duration,
+    /// How long the cloud, or a gateway before it, may still carry out a request that got no answer, from 0s to 1h;
+    /// until then newer content of the same project waits.
+    #[schemars(with = "DurationText")]
+    #[serde(serialize_with = "duration::serialize")]
+    pub request_lifetime: Duration,
     /// Most projects in one request.
     #[schemars(range(min = 1, max = 1_000))]
     pub batch_size: u32,
@@ -92,6 +97,7 @@ impl Default for CloudSync {
             ca_bundle: None,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
+            request_lifetime: Duration::from_mins(1),
             batch_size: 100,
             retry_initial: None,
             retry_max: None,

@@ -27,6 +27,32 @@ pub enum Answer {
     Internal(String),
 }
 
+impl Answer {
+    /// Whether a request with this answer may still be carried out: it was sent, and nobody who did the work, or refused
+    /// to, has said so. A gateway that gives up on the cloud (502, 503, 504; 520 to 527 where the gateway is
+    /// Cloudflare's) does not call back what it passed on; one that asks for patience has passed nothing on.
+    pub fn leaves_open(&self) -> bool {
+        match self {
+            Self::Unreachable(Unreachable::Reset | Unreachable::AnswerTimeout) | Self::Internal(_) => true,
+            Self::Refused(Refusal { status, wait: None, .. }) => {
+                matches!(status, 502..=504 | 520..=527)
+            }
+            Self::Unreachable(
+                Unreachable::Dns
+                | Unreachable::NoRoute
+                | Unreachable::ConnectTimeout
+                | Unreachable::ConnectRefused
+                | Unreachable::Tls,
+            )
+            | Self::Refused(_)
+            | Self::Suspect(_)
+            | Self::Registered(_)
+            | Self::Results(_)
+            | Self::Accepted(_) => false,
+        }
+    }
+}
+
 /// Why no answer arrived.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Unreachable {

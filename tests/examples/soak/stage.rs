@@ -60,6 +60,8 @@ impl Stage {
         home.set_cloud("request_timeout", "2s");
         home.set_cloud("connect_timeout", "2s");
         home.set_cloud("retry_max", "3s");
+        // Requests that the cloud hangs over are carried out when it goes on, long after they were given up.
+        home.set_cloud("request_lifetime", "1m");
         // So that known UUIDs grow old and are asked for again.
         home.set_cloud("cache_ttl", "5m");
         home.set_daemon(

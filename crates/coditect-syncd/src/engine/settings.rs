@@ -82,6 +82,7 @@ impl Settings {
             batch_size: usize::try_from(cloud.batch_size).unwrap_or(usize::MAX),
             max_retries: cloud.max_retries,
             item_initial: cloud.item_retry_initial,
+            request_lifetime: cloud.request_lifetime,
         }
     }
 

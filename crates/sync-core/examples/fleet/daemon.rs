@@ -58,7 +58,8 @@ impl Daemon {
                 Step::Renew => {
                     self.delivery.credential_obtained(Obtained::Pass(PASS), Timestamp(now), throws.draw());
                 }
-                Step::Again => {}
+                // Nothing here changes while it waits, so nothing is put off.
+                Step::Again | Step::PutOff(_) => {}
                 Step::Wait { until, .. } => return Doing::Waits(until.0.max(now + 1)),
                 // Nothing here is accepted only, so nothing is asked about.
                 Step::LookUp(..) | Step::Rest { .. } => return Doing::Rests,

@@ -51,6 +51,9 @@ impl Delivery {
         let mut throws = Throws::new(dice);
         let Verdict { scope, pace, entries, trouble } = judge(&flight.locals(), flight.batch, answer);
         let air = self.air.take();
+        if answer.leaves_open() {
+            self.left_open(flight, now);
+        }
         if air.is_some_and(|air| air.astray) {
             return astray();
         }
@@ -111,6 +114,12 @@ impl Delivery {
             },
         }
         Landed { settled, trouble, fresh_connection, good }
+    }
+
+    /// A flight ended without a word about whether it was, or still will be, carried out: newer content of its projects
+    /// waits. For one that was given up and does not land.
+    pub fn left_open(&mut self, flight: &Flight, now: Timestamp) {
+        self.unanswered.add(&flight.entries, now, self.policy.request_lifetime);
     }
 
     /// What was in the air for a scope that was left has landed: nothing is concluded from it, and the present scope

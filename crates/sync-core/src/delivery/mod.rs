@@ -8,17 +8,19 @@ mod land;
 mod note;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 
 use std::time::Duration;
 
 pub use land::{Landed, LookedUp};
 use note::{Ask, Group, Notes};
+use unanswered::Unanswered;
 
 use crate::answer::Hints;
 use crate::backoff::Throws;
 use crate::breaker::{Breaker, Cause, Gate, Pauses};
 use crate::credential::{CredentialState, Need, Obtained};
-use crate::entry::{Entry, Standing};
+use crate::entry::{Entry, Settled, Standing};
 use crate::ids::{CloudId, EntryId, LocalId, Revision};
 use crate::pace::{MOST_BYTES, Pace, Tokens};
 use crate::time::Timestamp;
@@ -34,6 +36,8 @@ pub struct Policy {
     pub max_retries: u32,
     /// Pause after the cloud fails one project; doubles up to six hours.
     pub item_initial: Duration,
+    /// How long a request that got no answer may still be carried out.
+    pub request_lifetime: Duration,
 }
 
 impl Default for Policy {
@@ -43,6 +47,7 @@ impl Default for Policy {
             batch_size: 100,
             max_retries: 8,
             item_initial: Duration::from_mins(1),
+            request_lifetime: Duration::from_mins(1),
         }
     }
 }
@@ -55,6 +60,8 @@ pub enum Step {
     /// Ask the cloud what became of this entry's project, under the UUID where one is known, and tell
     /// [`Delivery::looked_up`].
     LookUp(Box<Entry>, Option<CloudId>),
+    /// Write down that these wait, and look at the queue again.
+    PutOff(Vec<Settled>),
     /// Obtain the credential and tell [`Delivery::credential_obtained`].
     Renew,
     /// Look at the queue again: what was waited for is gone.
@@ -139,6 +146,8 @@ pub struct Delivery {
     lane: Lane,
     paused: bool,
     air: Option<Air>,
+    /// Of all scopes: one may be entered again while its requests are still on their way.
+    unanswered: Unanswered,
     held_until: Option<Timestamp>,
 }
 
@@ -216,6 +225,7 @@ impl Delivery {
             lane: Lane::new(policy, now),
             paused: false,
             air: None,
+            unanswered: Unanswered::default(),
             held_until: None,
         }
     }
@@ -281,6 +291,10 @@ impl Delivery {
         }
         if self.paused {
             return Step::Rest { why: Why::Paused };
+        }
+        let put_off = self.unanswered.put_off(&heads.entries, now, self.policy.request_lifetime);
+        if !put_off.is_empty() {
+            return Step::PutOff(put_off);
         }
         self.lane.breaker.clamp(now, throws.draw());
         let group = self.eligible_group();

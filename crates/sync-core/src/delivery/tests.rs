@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 mod start;
 mod trouble;
+mod unanswered;
 
+use super::unanswered::Unanswered;
 use super::*;
 use crate::answer::{
     Answer, CloudProject, Hints, ItemOutcome, ItemResult, LookUp, Refusal, Suspect, Unreachable,
@@ -164,6 +166,7 @@ impl World {
                         self.delivery.landed(&flight, &answer, Hints::default(), SECOND, self.now, dice);
                     self.settle(&landed.settled);
                 }
+                Step::PutOff(settled) => self.settle(&settled),
                 Step::Again => {}
                 Step::Wait { until, .. } if until <= end => {
                     assert!(until > self.now, "a wait that is over is no wait");

@@ -37,7 +37,7 @@ pub(crate) struct Sent {
 /// What is wrong for a while.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
-    /// No answer; whether the work is done all the same.
+    /// No answer; whether the work is done all the same, at once or later.
     NoAnswer(Unreachable, bool),
     Portal,
     Redirect,
@@ -93,6 +93,18 @@ struct Later {
     sent: Sent,
 }
 
+/// A request that nobody waits for any more and that is still carried out.
+#[derive(Clone, Debug)]
+pub(crate) struct Late {
+    at: i64,
+    pub(crate) token: Token,
+    batch: bool,
+    pub(crate) sent: Vec<Sent>,
+}
+
+/// The latest that something is carried out after its arrival: as long as newer content waits for it.
+const LATEST: i64 = 60_000;
+
 type Place = (TenantNumber, MachineId, LocalId);
 
 #[derive(Debug, Default)]
@@ -102,6 +114,7 @@ pub(crate) struct Cloud {
     pub(crate) poison: BTreeMap<LocalId, (i64, Poison)>,
     records: BTreeMap<Place, Record>,
     later: Vec<Later>,
+    late: Vec<Late>,
     /// Every UUID that was ever told, by the tenant it belongs to.
     issued: BTreeSet<(TenantNumber, LocalId, CloudId)>,
     made: u128,
@@ -142,7 +155,33 @@ impl Cloud {
     /// Forgets a project; answers whether it knew it.
     pub(crate) fn forget(&mut self, tenant: TenantNumber, local: LocalId) -> bool {
         self.later.retain(|later| later.tenant != tenant || later.sent.local != local);
+        self.never_mind(tenant, local);
         self.records.remove(&(tenant, MACHINE, local)).is_some()
+    }
+
+    /// What is still to be carried out of this project is not.
+    pub(crate) fn never_mind(&mut self, tenant: TenantNumber, local: LocalId) {
+        for late in self.late.iter_mut().filter(|late| late.token.tenant == tenant) {
+            late.sent.retain(|sent| sent.local != local);
+        }
+    }
+
+    /// When the next request that nobody waits for is carried out.
+    pub(crate) fn next_late(&self) -> Option<i64> {
+        self.late.iter().map(|late| late.at).min()
+    }
+
+    pub(crate) fn take_late(&mut self, by: i64) -> Vec<Late> {
+        let (mut due, late): (Vec<Late>, _) =
+            std::mem::take(&mut self.late).into_iter().partition(|late| late.at <= by);
+        self.late = late;
+        due.sort_by_key(|late| late.at);
+        due
+    }
+
+    pub(crate) fn carry_out(&mut self, now: i64, late: &Late, chance: &mut Chance) {
+        self.catch_up(now);
+        self.answer(now, late.token.tenant, late.batch, &late.sent, None, chance);
     }
 
     /// The newest that arrived counts.
@@ -192,7 +231,12 @@ impl Cloud {
             if let (Some(Fault::NoAnswer(_, true)), Some(token)) =
                 (fault, token.filter(|t| now < t.good_until))
             {
-                self.answer(now, token.tenant, batch, sent, None, chance);
+                if answer.leaves_open() && chance.one_in(2) {
+                    let at = now + chance.between(1, LATEST);
+                    self.late.push(Late { at, token, batch, sent: sent.to_vec() });
+                } else {
+                    self.answer(now, token.tenant, batch, sent, None, chance);
+                }
             }
             return answer;
         }

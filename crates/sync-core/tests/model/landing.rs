@@ -273,7 +273,7 @@ fn refuses_the_token(look_up: &LookUp) -> bool {
     matches!(look_up, LookUp::Failed(Answer::Refused(refusal)) if refusal.status == 401)
 }
 
-fn fates(settled: &[Settled]) -> String {
+pub(crate) fn fates(settled: &[Settled]) -> String {
     let fates = settled.iter().map(|one| {
         let text = format!("{:?}", one.fate);
         let word = text.split([' ', '(']).next().unwrap_or_default().to_owned();

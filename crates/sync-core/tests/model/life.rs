@@ -109,7 +109,7 @@ impl<Q: Queue> World<Q> {
         if !self.up {
             match self.chance.index(3) {
                 0 => self.trouble(plan),
-                1 => self.clock(),
+                1 => self.clock()?,
                 _ => {
                     let down = self.chance.between(SECOND, 10 * MINUTE);
                     self.advance(self.now + down)?;
@@ -135,7 +135,7 @@ impl<Q: Queue> World<Q> {
                 self.say(|| format!("paused: {paused}"));
             }
             27 | 28 => self.network_changed(),
-            29 => self.clock(),
+            29 => self.clock()?,
             30 | 31 => {
                 let span = self.chance.pick(&[MINUTE, HOUR, DAY, 20 * DAY]);
                 self.say(|| format!("sleeps {} s", span / SECOND));
@@ -305,14 +305,17 @@ impl<Q: Queue> World<Q> {
         } else {
             self.queue.drop_entry(row.id);
             self.reference.dropped(owner, row.registration.local);
+            if let Some(tenant) = owner {
+                self.cloud.never_mind(tenant, row.registration.local);
+            }
         }
     }
 
-    fn clock(&mut self) {
+    fn clock(&mut self) -> Result<(), Broken> {
         let by = self.chance.pick(&[5 * SECOND, HOUR, 3 * DAY, 400 * DAY]);
         let by = if self.chance.one_in(2) { by } else { -by };
         self.say(|| format!("the clock is set by {} s", by / SECOND));
-        self.set_clock(by);
+        self.set_clock(by)
     }
 
     fn credential(&mut self, plan: Plan) {

@@ -22,9 +22,10 @@ pub(crate) enum Mutation {
     WaitsAreForgottenOnRestart,
     ReplacingKeepsTheRevision,
     EveryWishIsARow,
+    NewerContentDoesNotWait,
 }
 
-pub(crate) const ALL: [Mutation; 19] = [
+pub(crate) const ALL: [Mutation; 20] = [
     Mutation::SettlingIgnoresTheRevision,
     Mutation::ScopeFailuresCount,
     Mutation::RetryAfterIsIgnored,
@@ -44,4 +45,5 @@ pub(crate) const ALL: [Mutation; 19] = [
     Mutation::WaitsAreForgottenOnRestart,
     Mutation::ReplacingKeepsTheRevision,
     Mutation::EveryWishIsARow,
+    Mutation::NewerContentDoesNotWait,
 ];

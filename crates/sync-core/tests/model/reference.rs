@@ -245,8 +245,11 @@ impl Reference {
     pub(crate) fn seen(&mut self, tenant: TenantNumber, sent: &[Sent]) -> Result<(), Broken> {
         for one in sent {
             let now = (one.revision, one.hash);
-            let before = self.seen.insert((tenant, one.local), now).unwrap_or(now);
-            if now.0 < before.0 {
+            let newest = self.seen.entry((tenant, one.local)).or_insert(now);
+            let before = *newest;
+            *newest = now.max(before);
+            // An older wish for the same content undoes nothing.
+            if now.0 < before.0 && now.1 != before.1 {
                 return Err(format!("the cloud sees revision {} of {} after {}", now.0, one.local, before.0));
             }
             if now.0 == before.0 && now.1 != before.1 {

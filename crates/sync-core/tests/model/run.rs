@@ -52,7 +52,11 @@ fn policy(seed: u64) -> Policy {
 }
 
 fn world<Q: Queue>(queue: Q, mutation: Option<Mutation>, seed: u64) -> World<Q> {
-    World::new(queue, mutation, seed, policy(seed))
+    let mut policy = policy(seed);
+    if mutation == Some(Mutation::NewerContentDoesNotWait) {
+        policy.request_lifetime = Duration::ZERO;
+    }
+    World::new(queue, mutation, seed, policy)
 }
 
 /// Runs histories until all are done or one breaks a rule.

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::chance::Chance;
 use crate::cloud::{Cloud, Sent, TenantNumber, Token};
+use crate::landing::fates;
 use crate::mutation::Mutation;
 use crate::queue::{Queue, READY_CAP};
 use crate::reference::{Broken, Owner, Reference};
@@ -203,16 +204,20 @@ impl<Q: Queue> World<Q> {
     /// Lets true time pass until `at`, with everything that happens meanwhile.
     pub(crate) fn advance(&mut self, at: i64) -> Result<(), Broken> {
         loop {
+            let late = self.cloud.next_late();
             let arrival = self.air.iter().filter(|air| air.reply.is_none()).map(|air| air.arrives_at).min();
             let landing = self.air.iter().map(|air| air.lands_at).min();
             let wake = self.wake_at.filter(|_| self.up).map(|wake| (wake.0 - self.offset).max(self.now + 1));
-            let Some(next) = [arrival, landing, wake].into_iter().flatten().min().filter(|next| *next <= at)
+            let Some(next) =
+                [late, arrival, landing, wake].into_iter().flatten().min().filter(|next| *next <= at)
             else {
                 self.now = self.now.max(at);
                 return Ok(());
             };
             self.now = self.now.max(next);
-            if arrival == Some(next) {
+            if late == Some(next) {
+                self.carry_out_late(next)?;
+            } else if arrival == Some(next) {
                 self.arrive(next)?;
             } else if landing == Some(next) {
                 self.land(next)?;
@@ -222,6 +227,16 @@ impl<Q: Queue> World<Q> {
                 self.round()?;
             }
         }
+    }
+
+    /// The cloud does now what nobody waits for any more and was to be done by then.
+    fn carry_out_late(&mut self, by: i64) -> Result<(), Broken> {
+        for late in self.cloud.take_late(by) {
+            self.say(|| format!("the cloud carries out {:?} late", late.sent));
+            self.reference.seen(late.token.tenant, &late.sent)?;
+            self.cloud.carry_out(self.now, &late, &mut self.chance);
+        }
+        Ok(())
     }
 
     fn arrive(&mut self, at: i64) -> Result<(), Broken> {
@@ -301,6 +316,15 @@ impl<Q: Queue> World<Q> {
             self.wake_at = None;
             match step {
                 Step::Again => continue,
+                Step::PutOff(_) if self.disk_full => {
+                    self.store_rests_until = self.now + STORE_PAUSE;
+                    self.wake_at = Some(Timestamp(self.store_rests_until + self.offset));
+                }
+                Step::PutOff(settled) => {
+                    self.say(|| format!("puts off {}", fates(&settled)));
+                    self.queue.settle(self.scope.0, &settled, dice, now);
+                    continue;
+                }
                 Step::Send(flight) => self.send_flight(&flight)?,
                 Step::LookUp(entry, _) => {
                     self.reference.leaves(self.now, self.owner())?;
@@ -476,7 +500,9 @@ impl<Q: Queue> World<Q> {
     }
 
     /// The wall clock is set; the loop notices a leap ahead as a sleep, and looks again within a nap otherwise.
-    pub(crate) fn set_clock(&mut self, by: i64) {
+    pub(crate) fn set_clock(&mut self, by: i64) -> Result<(), Broken> {
+        // How long newer content waits is measured by the clock on the wall.
+        self.carry_out_late(i64::MAX)?;
         self.offset += by;
         self.reference.clock_set();
         if by < 0 {
@@ -488,11 +514,14 @@ impl<Q: Queue> World<Q> {
         if self.wake_at.is_some() {
             self.wake_at = self.wake_at.map(|wake| wake.min(Timestamp(self.now + self.offset + NAP)));
         }
+        Ok(())
     }
 
     /// The process ends at once. What is in the air is lost, before or after the cloud did the work.
     pub(crate) fn kill(&mut self) {
         self.say(|| "killed".to_owned());
+        // That something may still be carried out is forgotten with the process.
+        drop(self.carry_out_late(i64::MAX));
         for index in 0..self.air.len() {
             if self.air[index].reply.is_none() && self.chance.one_in(2) {
                 // A rule that this breaks is found when the content is compared.

@@ -266,6 +266,10 @@ impl Desk {
             self.publish(&step);
             let pause = match step {
                 Step::Again => continue,
+                Step::PutOff(settled) => {
+                    self.put_off(&scope, settled, now).await?;
+                    continue;
+                }
                 Step::Send(flight) => {
                     self.keep_air(&flight.entries).await?;
                     self.read_ahead(&scope, now, &heads, &flight);

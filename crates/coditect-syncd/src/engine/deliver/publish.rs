@@ -8,8 +8,8 @@ use super::Desk;
 impl Desk {
     /// Tells the world where the loop stands.
     pub(super) fn publish(&self, step: &Step) {
-        if matches!(step, Step::Renew | Step::Again) {
-            // Where things stand is known when the credential is.
+        if matches!(step, Step::PutOff(_) | Step::Renew | Step::Again) {
+            // Where things stand is known when the credential is, or the queue was looked at again.
             return;
         }
         let now = self.engine.now();
@@ -18,6 +18,7 @@ impl Desk {
             Step::Send(_)
             | Step::LookUp(..)
             | Step::Renew
+            | Step::PutOff(_)
             | Step::Again
             | Step::Wait { .. }
             | Step::Rest { .. } => self.delivery.obstacle(now).map(|(_, until)| until),
@@ -27,6 +28,7 @@ impl Desk {
             Step::Send(_)
             | Step::LookUp(..)
             | Step::Renew
+            | Step::PutOff(_)
             | Step::Again
             | Step::Wait { .. }
             | Step::Rest { .. } => None,

@@ -8,8 +8,8 @@ use sync_core::backoff::doubled;
 use sync_core::verdict::{EntriesVerdict, ItemVerdict, Words, judge};
 use sync_core::{Failure, Fate, Flight, Landed, Need, ScopeId, Settled, Timestamp};
 
-use super::super::LookedUpFor;
 use super::super::flight::{Errand, Landing};
+use super::super::{CurrentScope, LookedUpFor};
 use super::{DeliverError, Desk};
 
 /// How long the loop leaves the store alone after it refused to work.
@@ -54,6 +54,9 @@ impl Desk {
             }
             Landing::Flight(flight, reply) => {
                 self.delivery.landed_late();
+                if reply.answer.leaves_open() {
+                    self.delivery.left_open(&flight, now);
+                }
                 self.engine.0.delivery.send_modify(|view| {
                     view.in_flight.clear();
                     view.landings += 1;
@@ -153,11 +156,31 @@ impl Desk {
         }
     }
 
-    /// A request that was given up: its entries are as they were, and nothing is concluded from it.
+    /// Writes down that newer content waits while an older request about its project may still be carried out.
+    pub(super) async fn put_off(
+        &mut self,
+        scope: &CurrentScope,
+        settled: Vec<Settled>,
+        now: Timestamp,
+    ) -> Result<(), DeliverError> {
+        // What was seen to wait is not due any more.
+        self.waits = None;
+        tracing::debug!(projects = settled.len(), "newer content waits for older requests without an answer");
+        let life = self.settings.mapping_life();
+        self.engine.0.store.outbox().settle(scope.id, settled, life, 0, now).await?;
+        self.engine.progressed();
+        Ok(())
+    }
+
+    /// A request that was given up: its entries are as they were, and all that is concluded is that it may still be
+    /// carried out.
     pub(super) async fn given_up(&mut self, errand: &Errand) -> Result<(), DeliverError> {
         match errand {
             Errand::Flight(_) | Errand::Entry(..) => {
                 self.delivery.landed_late();
+                if let Errand::Flight(flight) = errand {
+                    self.delivery.left_open(flight, self.engine.now());
+                }
                 self.engine.0.delivery.send_modify(|view| {
                     view.in_flight.clear();
                     view.landings += 1;

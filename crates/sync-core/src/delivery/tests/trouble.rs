@@ -77,7 +77,12 @@ fn accepted(world: &mut World, limit: Duration, status: impl Fn(u32) -> Option<&
                 let landed = world.delivery.looked_up(&entry, &told, world.now, dice);
                 world.settle(&landed.settled);
             }
-            Step::Send(_) | Step::Renew | Step::Again | Step::Wait { .. } | Step::Rest { .. } => {
+            Step::Send(_)
+            | Step::PutOff(_)
+            | Step::Renew
+            | Step::Again
+            | Step::Wait { .. }
+            | Step::Rest { .. } => {
                 return asked;
             }
         }
