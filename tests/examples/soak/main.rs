@@ -4,7 +4,8 @@
 //! `cargo run --release -p sync-tests --example soak -- [--for 2h] [--projects 300] [--kills 0] [--every 5s]
 //! [--pace 400ms] [--seed N] [--out FOLDER]`. Starts the built program in a scratch home and speaks to loopback only. Prints
 //! a table of the rules with what was measured; the exit code is 1 where one does not hold. `--out` gets that table, the
-//! samples as CSV and a drawing of them. `docs/performance.md` says what the rules are for.
+//! samples as CSV (while it goes on) and a drawing of them; where a rule does not hold also the daemon's log, the cloud's
+//! ledger and what was registered by hand. `docs/performance.md` says what the rules are for.
 
 mod churn;
 mod clients;
@@ -53,6 +54,8 @@ struct Outcome {
     /// Everything that is wrong, in full.
     wrong: Vec<String>,
     done: Vec<String>,
+    /// What explains it, as files.
+    evidence: Vec<(&'static str, String)>,
 }
 
 fn main() -> ExitCode {
@@ -61,27 +64,28 @@ fn main() -> ExitCode {
         Err(words) => return said(&words, ExitCode::from(64)),
     };
     let outcome = run(&plan);
-    let report = outcome.report(&plan);
+    let (report, holds) = (outcome.report(&plan), outcome.holds());
     if let Some(folder) = &plan.out {
-        let files = [
-            ("soak.md", Some(report.clone())),
-            ("soak.csv", Some(sample::csv(&outcome.samples))),
-            ("soak.svg", picture::svg(&outcome.samples)),
-        ];
+        let mut files = vec![("soak.md", report.clone()), ("soak.csv", sample::csv(&outcome.samples))];
+        files.extend(picture::svg(&outcome.samples).map(|picture| ("soak.svg", picture)));
+        if !holds {
+            files.extend(outcome.evidence);
+        }
         for (name, text) in files {
-            let written = std::fs::create_dir_all(folder)
-                .and_then(|()| std::fs::write(folder.join(name), text.unwrap_or_default()));
-            if let Err(error) = written {
-                return said(
-                    &format!("{} cannot be written: {error}", folder.join(name).display()),
-                    ExitCode::FAILURE,
-                );
+            if let Err(error) = write(folder, name, &text) {
+                return said(&error, ExitCode::FAILURE);
             }
         }
     }
     // Nobody may be left who reads.
     drop(std::io::stdout().write_all(report.as_bytes()));
-    if outcome.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<(), String> {
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(folder.join(name), text))
+        .map_err(|error| format!("{} cannot be written: {error}", folder.join(name).display()))
 }
 
 fn said(words: &str, code: ExitCode) -> ExitCode {
@@ -177,7 +181,13 @@ fn run(plan: &Plan) -> Outcome {
         stage.done().into_iter().map(|(what, times)| format!("{times} {what}")).collect();
     done.push(format!("{heard} events heard, {} written by hand", writes.len()));
     done.push(spent(&samples));
-    Outcome { samples, findings, wrong, done }
+    let lines = |values: Vec<serde_json::Value>| values.iter().map(|value| format!("{value}\n")).collect();
+    let evidence = vec![
+        ("daemon.log", log),
+        ("ledger.jsonl", lines(stage.cloud.ledger())),
+        ("writes.jsonl", lines(writes.iter().map(Write::shown).collect())),
+    ];
+    Outcome { samples, findings, wrong, done, evidence }
 }
 
 /// Somebody of his own thread.
@@ -198,6 +208,11 @@ fn live(stage: &Stage, plan: &Plan, mut daemon: Daemon, log: &mut String) -> (Ve
     while begun.elapsed() < plan.length && !stage.is_over() {
         stage.rest(plan.every.min(plan.length.saturating_sub(begun.elapsed())));
         samples.push(Sample::take(stage, begun.elapsed().as_secs_f64()));
+        if let Some(folder) = &plan.out
+            && let Err(error) = write(folder, "soak.csv", &sample::csv(&samples))
+        {
+            stage.complain(error);
+        }
         if kills < plan.kills && begun.elapsed() > plan.length * (2 * kills + 1) / (2 * plan.kills) {
             kills += 1;
             stage.end_life();

@@ -400,13 +400,13 @@ async fn a_look_up_that_is_refused_is_not_repeated_at_once() {
     let root = world.project("api");
     world.register(root.clone(), PATIENCE).await;
     world.cloud.faults().add(Rule::new(Fault::status(403)).on_path("by-local-uuid")).unwrap();
-    let before = world.engine.counters().cloud_requests;
+    let (before, failed) = (world.engine.counters().cloud_requests, world.engine.counters().cloud_failures);
     world.pass(Duration::from_mins(24 * 60 - 1));
     world
-        .until("it was asked once", async || {
+        .until("it was asked once, and answered", async || {
             // The loop may have looked at the time just before it passed.
             world.engine.0.deliver_wake.wake();
-            world.engine.counters().cloud_requests > before
+            world.engine.counters().cloud_requests > before && world.engine.counters().cloud_failures > failed
         })
         .await;
     for _ in 0..20 {

@@ -61,7 +61,8 @@ async fn what_the_cloud_knows_of_another_machines_project_is_passed_on_and_not_k
     assert_eq!(told.fields["local_project_uuid"], OTHERS.to_string());
     let scope = world.engine.scope().id;
     assert_eq!(world.engine.0.store.mapping().get(scope, OTHERS).await.unwrap(), None);
-    assert_eq!(world.engine.status().await.unwrap().cloud, CloudState::Online);
+    let is_online = async || world.engine.status().await.unwrap().cloud == CloudState::Online;
+    world.until("it is known that the cloud is there", is_online).await;
 }
 
 #[tokio::test(flavor = "current_thread")]
