@@ -51,8 +51,8 @@ async fn old_events_go_whether_or_not_anything_can_be_sent() {
     world.is_kept_up("paused").await;
     world.engine.resume().await.unwrap();
 
-    world.cloud.faults().clear();
-    world.cloud.faults().add(Rule::new(Fault::Hang)).unwrap();
+    // Without a moment between the two in which it would be taken.
+    world.cloud.faults().replace(vec![Rule::new(Fault::Hang)]).unwrap();
     world.engine.flush(Duration::ZERO).await.unwrap();
     world.until("it is in the air", async || world.engine.queue().await.unwrap().in_flight > 0).await;
     world.much_happens().await;
