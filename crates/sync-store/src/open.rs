@@ -232,8 +232,9 @@ async fn find(path: &Path, beside: Option<Uuid>) -> Result<Found, Error> {
     }
 }
 
-/// A whole flight's rows come from SQLite's thread without a stop in the middle.
-const ROW_BUFFER: usize = 256;
+/// So many rows are ahead of who reads them. Each is six kilobytes or more until it is read, and what lay there at the
+/// worst moment stays with the C library, in a heap of each reader.
+const ROW_BUFFER: usize = 32;
 
 /// The pragmas, in the order that matters on a new file.
 fn writing(path: &Path, durability: Durability) -> SqliteConnectOptions {
