@@ -8,6 +8,8 @@ mod figures;
 mod folder;
 #[path = "control/follow.rs"]
 mod follow;
+#[path = "control/pages.rs"]
+mod pages;
 #[path = "control/raw.rs"]
 mod raw;
 
@@ -460,39 +462,6 @@ fn a_project_is_registered_shown_and_dropped() {
     let dropped = Reply::read(&exchange(daemon.socket(), &request("DELETE", &item_path, "")));
     assert_eq!((dropped.status, dropped.body.len()), (204, 0));
     assert_eq!(get(daemon.socket(), &item_path).status, 404);
-}
-
-#[test]
-fn several_projects_are_registered_at_once_and_shown_page_by_page() {
-    let daemon = Daemon::start();
-    let roots: Vec<_> = (0..5)
-        .map(|number| {
-            let root = daemon.home.path().join(format!("projects/{number}"));
-            fs::create_dir(&root).expect("a directory");
-            json!({"root_path": root})
-        })
-        .collect();
-    let reply = post(daemon.socket(), "/v1/projects/sync", &json!({"projects": roots}).to_string());
-    assert_eq!(reply.status, 200);
-    let results = reply.json()["results"].as_object().expect("results").clone();
-    assert!(
-        results.len() == 5
-            && results.iter().all(|(uuid, result)| result["local_project_uuid"] == json!(uuid))
-    );
-    for (list, name) in [("/v1/projects", "projects"), ("/v1/queue/items", "items")] {
-        let (mut seen, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
-        loop {
-            let page = get(daemon.socket(), &format!("{list}?limit=2{cursor}")).json();
-            let uuids = page[name].as_array().expect("a list").iter();
-            seen.extend(uuids.filter_map(|one| one["local_project_uuid"].as_str().map(str::to_owned)));
-            pages += 1;
-            let Some(next) = page["next_cursor"].as_str() else { break };
-            cursor = format!("&cursor={next}");
-        }
-        seen.sort();
-        seen.dedup();
-        assert_eq!((seen.len(), pages), (5, 3), "{list}");
-    }
 }
 
 /// What is answered until the daemon ends the connection.

@@ -64,11 +64,13 @@ pub(super) async fn converse(socket: UnixStream, server: Arc<Server>) {
         ended
     } else {
         Pin::new(&mut connection).graceful_shutdown();
-        let finished = poll_fn(|cx| connection.poll_without_shutdown(cx));
-        if turn.answering.load(Ordering::Relaxed) || turn.writing.load(Ordering::Relaxed) {
-            finished.await
-        } else {
-            timeout(LAST_CHANCE, finished).await.unwrap_or(Ok(()))
+        let mut finished = poll_fn(|cx| connection.poll_without_shutdown(cx));
+        // A long answer is none of these while its next part is read.
+        let is_busy = || turn.answering.load(Ordering::Relaxed) || turn.writing.load(Ordering::Relaxed);
+        match timeout(LAST_CHANCE, &mut finished).await {
+            Ok(ended) => ended,
+            Err(_elapsed) if is_busy() => finished.await,
+            Err(_elapsed) => Ok(()),
         }
     };
 

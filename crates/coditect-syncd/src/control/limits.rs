@@ -7,7 +7,7 @@ pub(super) const CONNECTIONS: usize = 256;
 /// Most clients at a time that follow the events; the others are for questions.
 pub(super) const LISTENERS: usize = 64;
 /// Most events that are read for a client at a time.
-pub(super) const EVENTS: u32 = 256;
+pub(super) const EVENTS: u32 = 64;
 /// How long a client that lost the stream of events rests before it comes back.
 pub(super) const RECONNECT: Duration = Duration::from_secs(2);
 /// Most clients at a time that are told why they are not served; any more are just closed on.

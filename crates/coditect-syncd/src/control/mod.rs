@@ -16,6 +16,7 @@ mod limits;
 mod listen;
 mod metrics;
 mod openapi;
+mod page;
 mod projects;
 mod queue;
 mod read;

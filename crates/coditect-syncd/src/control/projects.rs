@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use hyper::StatusCode;
 use sync_core::LocalId;
-use sync_wire::{Problem, ProjectsPage, RegisterRequest, SyncRequest, SyncResult, SyncResults};
+use sync_wire::{Problem, RegisterRequest, SyncRequest, SyncResult, SyncResults};
 
 use super::convert;
+use super::page::{List, page};
 use super::read::{self, Value, bad_request};
 use super::reply::Reply;
 use super::route::Question;
-use crate::engine::api::{Draft, ProjectFilter};
+use crate::engine::Engine;
+use crate::engine::api::{Draft, Listing, ProjectFilter};
 
 /// `GET /v1/projects`.
 pub(super) async fn list(question: Question) -> Result<Reply, Box<Problem>> {
@@ -22,14 +24,24 @@ pub(super) async fn list(question: Question) -> Result<Reply, Box<Problem>> {
     };
     let after = query.uuid("cursor").map(LocalId);
     let limit = query.limit();
-    let mut found = question.engine.projects(filter, after, limit.saturating_add(1)).await?;
-    let more = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let next_cursor = found.last().filter(|_| more).map(|last| last.project.local.to_string());
-    Ok(Reply::json(&ProjectsPage {
-        projects: found.into_iter().map(convert::project).collect(),
-        next_cursor,
-    }))
+    let listing = question.engine.list_projects(filter, after);
+    page("projects", limit, Listed { engine: question.engine, listing }).await
+}
+
+/// What is left of a list of projects.
+struct Listed {
+    engine: Engine,
+    listing: Listing,
+}
+
+impl List for Listed {
+    type Row = sync_wire::Project;
+
+    async fn next(&mut self, limit: u32) -> Result<Vec<(String, Self::Row)>, Box<Problem>> {
+        let found = self.engine.projects(&mut self.listing, limit).await?;
+        let rows = found.into_iter().map(|found| (found.project.local.to_string(), convert::project(found)));
+        Ok(rows.collect())
+    }
 }
 
 /// `GET /v1/projects/{local_uuid}`.

@@ -1,7 +1,7 @@
 //! Answers on their way out: JSON, problems, and text.
 
-use std::convert::Infallible;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -13,8 +13,11 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use sync_wire::{Problem, ProblemCode};
 
-/// The pieces of a body that has no end yet.
-pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
+/// The media type of documents.
+const JSON: &str = "application/json";
+
+/// The pieces of a body that has no end yet; an error cuts it off.
+pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, io::Error>> + Send>>;
 /// A body on its way out.
 pub(super) type Body = Either<Full<Bytes>, StreamBody<Pieces>>;
 
@@ -51,12 +54,20 @@ impl Reply {
         match serde_json::to_vec(document) {
             Ok(mut body) => {
                 body.push(b'\n');
-                Self::new(status, "application/json", body.into())
+                Self::new(status, JSON, body.into())
             }
-            Err(error) => {
-                Problem::new(ProblemCode::Internal, format!("the answer cannot be written: {error}")).into()
-            }
+            Err(error) => (*unwritable(&error)).into(),
         }
+    }
+
+    /// A document that is written already, with status 200.
+    pub(super) fn json_text(text: Vec<u8>) -> Self {
+        Self::new(StatusCode::OK, JSON, text.into())
+    }
+
+    /// A document that is written while it goes out.
+    pub(super) fn json_stream(pieces: Pieces) -> Self {
+        Self::stream(JSON, pieces)
     }
 
     /// Nothing to say, with status 204.
@@ -92,6 +103,11 @@ impl Reply {
     fn new(status: StatusCode, content_type: &'static str, body: Bytes) -> Self {
         Self { status, content_type, body, pieces: None, allow: None, close: false }
     }
+}
+
+/// Says that a document cannot be written.
+pub(super) fn unwritable(error: &serde_json::Error) -> Box<Problem> {
+    Box::new(Problem::new(ProblemCode::Internal, format!("the answer cannot be written: {error}")))
 }
 
 impl From<Problem> for Reply {

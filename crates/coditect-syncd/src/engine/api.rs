@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sync_core::{
     CloudId, CloudProject, Entry, EntryId, Failure as EntryFailure, Field, Given, LocalId, Mapping, Project,
-    ProjectKind, Sighting, TenantId, Timestamp,
+    ProjectKind, ScopeId, Sighting, TenantId, Timestamp,
 };
 use sync_wire::ProblemCode;
 
@@ -96,6 +96,17 @@ pub(crate) struct ProjectFilter {
     pub kind: Option<ProjectKind>,
     /// Only with this main language, letter case ignored.
     pub language: Option<String>,
+}
+
+/// A list of projects that is read part by part.
+#[derive(Clone, Debug)]
+pub(crate) struct Listing {
+    /// The view of which scope it shows, from its beginning to its end.
+    pub scope: ScopeId,
+    /// Which projects are on it.
+    pub filter: ProjectFilter,
+    /// The last one that was read.
+    pub after: Option<LocalId>,
 }
 
 /// Where an entry stands as people see it.

@@ -7,7 +7,7 @@ use sync_core::{CloudId, Freshness, LocalId, Mapping};
 use sync_wire::ProblemCode;
 use tokio::sync::oneshot;
 
-use super::api::{ProjectFilter, ProjectState, ProjectView, Refusal, Resolved, ToldByCloud, Which};
+use super::api::{Listing, ProjectFilter, ProjectState, ProjectView, Refusal, Resolved, ToldByCloud, Which};
 use super::queue::view;
 use super::{CurrentScope, Engine, LookedUpFor, locked, refusal, store_refusal};
 
@@ -126,28 +126,29 @@ impl Engine {
         }
     }
 
-    /// Projects by their UUID, those after `after`, at most `limit`.
+    /// Begins a list of projects by their UUID, with those after `after`.
+    pub(crate) fn list_projects(&self, filter: ProjectFilter, after: Option<LocalId>) -> Listing {
+        Listing { scope: self.scope().id, filter, after }
+    }
+
+    /// The next projects of a list, at most `limit`; fewer are the last ones.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn projects(
         &self,
-        filter: ProjectFilter,
-        after: Option<LocalId>,
+        listing: &mut Listing,
         limit: u32,
     ) -> Result<Vec<ProjectView>, Refusal> {
+        let Listing { scope, filter, after } = listing;
         let filter = sync_store::Filter {
             state: filter.state.map(stored_state),
             kind: filter.kind,
-            language: filter.language,
+            language: filter.language.clone(),
         };
-        let found = self
-            .0
-            .store
-            .project()
-            .list(self.scope().id, &filter, after, limit)
-            .await
-            .map_err(store_refusal)?;
+        let found =
+            self.0.store.project().list(*scope, &filter, *after, limit).await.map_err(store_refusal)?;
+        *after = found.last().map(|last| last.project.local).or(*after);
         let in_flight = self.0.delivery.borrow().in_flight.clone();
         let now = self.now();
         Ok(found
