@@ -165,10 +165,9 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Option<Heard>, DeliverError> {
         self.hear_time(*date, now);
-        if let LookUp::Failed(Answer::Refused(refusal)) = look_up
-            && refusal.status == UNAUTHORIZED
-            && generation != self.generation
-        {
+        let refused =
+            matches!(look_up, LookUp::Failed(Answer::Refused(refusal)) if refusal.status == UNAUTHORIZED);
+        if refused && generation != self.generation {
             // A refusal of an earlier token says nothing of the one in force: it is asked again with that.
             return Ok(None);
         }
@@ -178,6 +177,12 @@ impl Desk {
         }
         self.keep_lasting(self.engine.scope().id).await?;
         self.keep_refusal().await?;
+        if refused && self.delivery.credential_need(now) == Need::Renew {
+            // Refused for the first time: it is obtained anew. What was asked is asked once more if that is another, and
+            // else answered with the refusal.
+            self.heard_view(now, trouble.as_ref());
+            return Ok(None);
+        }
         let unauthorized = self.delivery.may_look_up(now) == Err(Why::AuthRequired);
         Ok(Some(Heard { trouble, unauthorized }))
     }
