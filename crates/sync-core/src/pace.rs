@@ -120,6 +120,11 @@ impl Tokens {
         Self::new(20.0, 1.0, 12.0, now)
     }
 
+    /// Questions of local programs to the cloud: 300 at once, and one a second from then on.
+    pub fn for_questions(now: Timestamp) -> Self {
+        Self::new(300.0, 1.0, 60.0, now)
+    }
+
     fn new(most: f64, scarce_below: f64, per_minute: f64, now: Timestamp) -> Self {
         Self {
             level: most,
@@ -227,6 +232,21 @@ mod tests {
             pace.good(sent, SECOND);
         }
         assert_eq!(requests, 5);
+    }
+
+    #[test]
+    fn questions_are_free_for_a_while_and_then_one_a_second() {
+        let mut tokens = Tokens::for_questions(NOW);
+        let mut asked = |now: Timestamp| {
+            let goes = tokens.next(now) <= now;
+            if goes {
+                tokens.spend(now, 0);
+            }
+            goes
+        };
+        assert_eq!((0..1_000).filter(|_| asked(NOW)).count(), 300);
+        let in_a_minute = (1..=60_000).step_by(100).filter(|millis| asked(Timestamp(NOW.0 + millis))).count();
+        assert!((58..=60).contains(&in_a_minute), "{in_a_minute}");
     }
 
     #[test]

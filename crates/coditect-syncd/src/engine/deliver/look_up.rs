@@ -24,6 +24,9 @@ const MOST_LOOK_UPS: usize = 4;
 
 const UNAUTHORIZED: u16 = 401;
 
+/// Why a question does not go to the cloud that is the last of far too many.
+pub(super) const TOO_MANY: &str = "it was asked for too much in a short time";
+
 /// What the answer to a look-up said of the way.
 pub(super) struct Heard {
     pub(super) trouble: Option<Words>,
@@ -69,10 +72,27 @@ impl Desk {
                 Course::Unauthorized => self.answer(local, &LookedUpFor::Unauthorized),
                 Course::InVain(why) => self.answer(local, &LookedUpFor::Unreachable(why.to_owned())),
                 Course::Renew => self.ask_for_credential(),
-                Course::Ask => self.launch(Errand::LookUp(local), scope),
+                Course::Ask if self.is_refresh(local) || self.may_ask(now) => {
+                    self.launch(Errand::LookUp(local), scope);
+                }
+                Course::Ask => self.answer(local, &LookedUpFor::Unreachable(TOO_MANY.to_owned())),
                 Course::Wait => {}
             }
         }
+    }
+
+    /// Whether nobody waits for a look-up.
+    fn is_refresh(&self, local: LocalId) -> bool {
+        locked(&self.engine.0.look_ups).get(&local).is_none_or(Vec::is_empty)
+    }
+
+    /// Whether one more question of a local program goes to the cloud now; counts it.
+    pub(super) fn may_ask(&mut self, now: Timestamp) -> bool {
+        let may = self.questions.next(now) <= now;
+        if may {
+            self.questions.spend(now, self.engine.0.dice.throw());
+        }
+        may
     }
 
     /// How it stands with the way for a look-up.

@@ -195,6 +195,8 @@ struct Desk {
     damaged_rows: u64,
     /// Bounds how often what is in the air is given up because the network changed.
     give_ups: Tokens,
+    /// Bounds what local programs have the cloud asked, whatever they ask for.
+    questions: Tokens,
     upkeep: Upkeep,
     /// Until when the store is left alone because it refused to work, and how often it did in a row.
     store_rests_until: Timestamp,
@@ -230,6 +232,7 @@ impl Desk {
             ahead: None,
             damaged_rows: 0,
             give_ups: Tokens::for_link_changes(now),
+            questions: Tokens::for_questions(now),
             upkeep: Upkeep::default(),
             store_rests_until: Timestamp::default(),
             store_refusals: 0,

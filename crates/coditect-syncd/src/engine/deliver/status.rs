@@ -11,7 +11,7 @@ use sync_core::{CloudId, LocalId, LookUp, Timestamp};
 use super::super::api::ToldByCloud;
 use super::super::{CurrentScope, LookedUpFor, locked};
 use super::lately::Course;
-use super::look_up::tell;
+use super::look_up::{TOO_MANY, tell};
 use super::{DeliverError, Desk, Errand};
 
 impl Desk {
@@ -32,7 +32,10 @@ impl Desk {
                     self.answer_status(project, &LookedUpFor::Unreachable(why.to_owned()));
                 }
                 Course::Renew => self.ask_for_credential(),
-                Course::Ask => self.launch(Errand::Status(project, None), scope),
+                Course::Ask if self.may_ask(now) => self.launch(Errand::Status(project, None), scope),
+                Course::Ask => {
+                    self.answer_status(project, &LookedUpFor::Unreachable(TOO_MANY.to_owned()));
+                }
                 Course::Wait => {}
             }
         }

@@ -178,6 +178,26 @@ async fn questions_without_end_are_turned_away_and_no_more_than_four_are_in_the_
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn a_program_that_asks_and_asks_has_the_cloud_asked_once_a_second() {
+    let world = World::new().await;
+    let ask = async |number| {
+        world.engine.resolve(Which::Local(LocalId(Uuid::from_u128(number))), false, PATIENCE).await
+    };
+    for number in 1..=320 {
+        let refused = ask(number).await.unwrap_err();
+        let code = if number <= 300 { ProblemCode::NotRegistered } else { ProblemCode::CloudUnreachable };
+        assert_eq!(refused.code, code, "{number}: {}", refused.message);
+    }
+    let requests = world.cloud.requests(0).await.unwrap();
+    assert_eq!(requests.iter().filter(|request| request.path.contains("by-local-uuid")).count(), 300);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(ask(1_000).await.unwrap_err().code, ProblemCode::NotRegistered);
+    // What is registered does not wait for it, and is known without a question.
+    let outcome = world.register(world.project("api"), PATIENCE).await;
+    assert!(matches!(outcome, RegisterOutcome::Registered(_)), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn a_question_waits_no_longer_than_it_was_told_to() {
     let world = World::new().await;
     world.cloud.faults().add(Rule::new(Fault::Hang)).unwrap();
