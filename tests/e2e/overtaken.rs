@@ -52,7 +52,7 @@ fn what_the_cloud_carries_out_late_does_not_undo_newer_content() {
 
 fn register(client: &mut Client, root: &str, content: &str) {
     let body = json!({"root_path": root, "content_hash": content});
-    let answer = client.request("POST", "/v1/projects", Some(&body)).unwrap();
+    let answer = client.request("POST", "/v1/projects", Some(&body)).expect("an answer");
     assert!(matches!(answer.status, 200..=202), "{answer:?}");
 }
 

@@ -147,7 +147,9 @@ fn what_is_remembered_is_bounded() {
     let many: Vec<Entry> = (0..12_000).map(entry).collect();
     unanswered.add(&many, START, LIFETIME);
     let mut newer = many.clone();
-    newer.iter_mut().for_each(|entry| entry.hash.0[0] ^= 1);
+    for entry in &mut newer {
+        entry.hash.0[0] ^= 1;
+    }
     assert_eq!(unanswered.put_off(&newer, START, LIFETIME).len(), 10_000);
     // Those that are over make room.
     let later = START.after(LIFETIME);
