@@ -181,7 +181,9 @@ fn run(plan: &Plan) -> Outcome {
         stage.done().into_iter().map(|(what, times)| format!("{times} {what}")).collect();
     done.push(format!("{heard} events heard, {} written by hand", writes.len()));
     done.push(spent(&samples));
-    let lines = |values: Vec<serde_json::Value>| values.iter().map(|value| format!("{value}\n")).collect();
+    let lines = |values: Vec<serde_json::Value>| {
+        values.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n"
+    };
     let evidence = vec![
         ("daemon.log", log),
         ("ledger.jsonl", lines(stage.cloud.ledger())),
