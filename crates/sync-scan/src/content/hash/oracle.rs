@@ -6,9 +6,13 @@ mod history;
 mod scene;
 
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use scene::Scene;
+use sync_core::Vcs;
+
+use crate::shelf::Kept;
 
 /// Builds a state in a fresh repository and compares.
 fn check(state: impl FnOnce(&Scene)) {
@@ -347,6 +351,26 @@ fn sha256_repositories_have_sha256_trees() {
         scene.write("src/main.rs", "changed\n");
         scene.write("new", "x");
     });
+}
+
+#[test]
+fn a_folder_that_becomes_a_repository_of_another_kind_is_hashed_anew() {
+    let Some(scene) = Scene::folder() else { return };
+    scene.write("src/main.rs", "fn main() {}\n");
+    let (stop, mut kept) = (AtomicBool::new(false), Kept::default());
+    for (kind, length) in [("none", 40), ("sha256", 64), ("sha1", 40)] {
+        let vcs = if kind == "none" { Vcs::None } else { Vcs::Git };
+        if vcs == Vcs::Git {
+            std::fs::remove_dir_all(scene.root.join(".git")).unwrap_or_default();
+            scene.git(&["init", "--quiet", &format!("--object-format={kind}")]);
+        }
+        let (found, after) = scene.hashed_after(kept, vcs, &stop);
+        assert_eq!(found.id.len(), length, "{kind}");
+        if vcs == Vcs::Git {
+            assert_eq!(found.id, scene.theirs(), "{kind}");
+        }
+        kept = after;
+    }
 }
 
 #[test]

@@ -453,7 +453,10 @@ impl<'g> Walk<'_, 'g> {
         let known = known.map(|entry| entry.id);
         let rules = self.blobs.rules(&self.patterns, known);
         let kept = self.files.find(&self.path, stamps, rules);
-        let kept = kept.and_then(|(id, filtered)| Some((ObjectId::try_from(&*id).ok()?, filtered)));
+        // Of another kind are those from before the folder was this repository.
+        let kept = kept
+            .and_then(|(id, filtered)| Some((ObjectId::try_from(&*id).ok()?, filtered)))
+            .filter(|(id, _)| id.kind() == settings.kind);
         let blob = if let Some((id, filtered)) = kept {
             Blob { id, filtered }
         } else {

@@ -111,17 +111,19 @@ impl Scene {
     }
 
     fn hashed(&self, stop: &AtomicBool) -> Found {
-        let hashed = |files: &mut Files| {
-            hash(&self.root, Vcs::Git, &Exclude::new(&[], &[]), stop, Surroundings::Bare, files)
-        };
-        // As if it were much later, so that every file that is read is kept.
-        let later = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
-        let mut files = Files::new(Some(&mut Kept::default()), later);
-        let first = hashed(&mut files);
-        let mut kept = files.kept(None, None).unwrap_or_default();
-        let again = hashed(&mut Files::new(Some(&mut kept), later));
+        let (first, kept) = self.hashed_after(Kept::default(), Vcs::Git, stop);
+        let (again, _) = self.hashed_after(kept, Vcs::Git, stop);
         assert_eq!((&first.id, &first.warnings), (&again.id, &again.warnings), "with what was kept");
         first
+    }
+
+    /// The hash by what was kept `before`, and what is kept after it.
+    pub(super) fn hashed_after(&self, mut before: Kept, vcs: Vcs, stop: &AtomicBool) -> (Found, Kept) {
+        // As if it were much later, so that every file that is read is kept.
+        let later = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
+        let mut files = Files::new(Some(&mut before), later);
+        let found = hash(&self.root, vcs, &Exclude::new(&[], &[]), stop, Surroundings::Bare, &mut files);
+        (found, files.kept(None, None).unwrap_or_default())
     }
 
     /// Git's answer, from a copy of the index.
