@@ -1,18 +1,21 @@
 //! Keeps what examinations found out from one to the next, and over restarts: one small private file for each project.
 //!
-//! Everything in it can be found out again, so whatever is wrong with a file is the same as there being none. It holds
-//! what was told of the project, and the ids of files for which git's index has no answer: those that differ from it,
-//! that are not tracked, and all of a folder outside git.
+//! Everything in it can be found out again, so whatever is wrong with a file is the same as there being none: only what
+//! this program would write is believed, and a checksum at the end tells damage. Who forges that as well could as well
+//! write to the database. It holds what was told of the project, and the ids of files for which git's index has no
+//! answer: those that differ from it, that are not tracked, and all of a folder outside git.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, OpenOptions};
 use std::hash::{DefaultHasher, Hasher};
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::content::read_file;
 use crate::stamps::Stamps;
 
 const MAGIC: &[u8; 8] = b"cosshlf2";
@@ -87,13 +90,8 @@ impl Shelf {
 
     /// What is kept of the project at `root`; nothing where there is none or it cannot be believed.
     pub(crate) fn open(&self, root: &Path) -> Kept {
-        let mut bytes = Vec::new();
-        let read = File::open(self.file(root))
-            .and_then(|file| file.take(LONGEST as u64 + 1).read_to_end(&mut bytes));
-        if read.is_err() || bytes.len() > LONGEST {
-            return Kept::default();
-        }
-        decode(&bytes, self.program, root).unwrap_or_default()
+        let read = read_file(&self.file(root), LONGEST as u64).ok().flatten();
+        read.and_then(|bytes| decode(&bytes, self.program, root)).unwrap_or_default()
     }
 
     /// Keeps this of the project at `root`.
@@ -105,8 +103,9 @@ impl Shelf {
         let file = self.file(root);
         let new = file.with_extension("new");
         let written = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).and_then(|()| {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600).open(&new)?.write_all(&bytes)?;
+            // Whatever lies there, a pipe or somebody else's file by another name, is not written to.
+            remove(&new)?;
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?.write_all(&bytes)?;
             fs::rename(&new, &file)
         });
         if let Err(error) = written {
@@ -173,6 +172,11 @@ impl Files {
         let is_same = before == told.as_ref() && self.before == self.after;
         (self.is_kept && !is_same).then_some(Kept { told, files: self.after })
     }
+}
+
+fn remove(file: &Path) -> io::Result<()> {
+    let removed = fs::remove_file(file);
+    if removed.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) { Ok(()) } else { removed }
 }
 
 fn is_settled(stamps: &Stamps, now: SystemTime) -> bool {
@@ -244,6 +248,7 @@ fn text(bytes: &mut Vec<u8>, text: &[u8]) {
     bytes.extend_from_slice(text);
 }
 
+/// What was encoded, for that program and project; nothing for any bytes that [`encode`] does not make.
 fn decode(bytes: &[u8], program: u64, root: &Path) -> Option<Kept> {
     let (content, sum) = bytes.split_at_checked(bytes.len().checked_sub(8)?)?;
     if sum != checksum(content).to_le_bytes() {
@@ -253,10 +258,10 @@ fn decode(bytes: &[u8], program: u64, root: &Path) -> Option<Kept> {
     if take_number(&mut rest)? != program || take_text(&mut rest)? != root.as_os_str().as_bytes() {
         return None;
     }
-    let told = if take_number(&mut rest)? == 1 {
+    let told = if take_flag(&mut rest)? {
         let mut told = take_words(&mut rest)?;
         for _ in 0..take_number(&mut rest)? {
-            let folder = take_text(&mut rest)?.to_vec();
+            let folder = take_text(&mut rest).filter(|folder| is_inside(folder))?.to_vec();
             told.members.push((folder, take_words(&mut rest)?));
         }
         Some(told)
@@ -265,21 +270,30 @@ fn decode(bytes: &[u8], program: u64, root: &Path) -> Option<Kept> {
     };
     let mut files = BTreeMap::new();
     for _ in 0..take_number(&mut rest)? {
-        let path = take_text(&mut rest)?.to_vec();
+        let path = take_text(&mut rest)?;
+        if files.last_key_value().is_some_and(|(last, _): (&Vec<u8>, _)| last.as_slice() >= path) {
+            return None;
+        }
         let mut numbers = [0; 7];
         for field in &mut numbers {
             *field = take_number(&mut rest)?;
         }
         let rules = take_number(&mut rest)?;
-        let filtered = take_number(&mut rest)? == 1;
+        let filtered = take_flag(&mut rest)?;
         let id = take_text(&mut rest)?.into();
-        files.insert(path, Known { numbers, rules, id, filtered });
+        files.insert(path.to_vec(), Known { numbers, rules, id, filtered });
     }
-    Some(Kept { told, files })
+    rest.is_empty().then_some(Kept { told, files })
+}
+
+/// Whether a folder is named by a way that leads down from the root.
+fn is_inside(folder: &[u8]) -> bool {
+    let mut parts = Path::new(OsStr::from_bytes(folder)).components().peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
 fn take_words(rest: &mut &[u8]) -> Option<Told> {
-    let mut field = || Some(String::from_utf8_lossy(take_text(rest)?).into_owned());
+    let mut field = || String::from_utf8(take_text(rest)?.to_vec()).ok();
     Some(Told {
         content_hash: field()?,
         name: field()?,
@@ -288,6 +302,14 @@ fn take_words(rest: &mut &[u8]) -> Option<Told> {
         kind: field()?,
         members: Vec::new(),
     })
+}
+
+fn take_flag(rest: &mut &[u8]) -> Option<bool> {
+    match take_number(rest)? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
 }
 
 fn take_number(rest: &mut &[u8]) -> Option<u64> {
@@ -352,6 +374,73 @@ mod tests {
             flipped[length] ^= 1;
             assert_eq!(decode(&flipped, 5, Path::new("/r")), None, "flipped at {length}");
         }
+    }
+
+    #[test]
+    fn what_this_program_would_not_write_is_not_believed_with_a_right_checksum_either() {
+        let root = Path::new("/r");
+        let whole = encode(&kept(), 5, root);
+        let body = whole.len() - 8;
+        let sealed = |mut bytes: Vec<u8>| {
+            let sum = checksum(&bytes);
+            number(&mut bytes, sum);
+            bytes
+        };
+        let mut believed = 0;
+        for at in 0..body {
+            for new in [0, 1, 2, b'.', b'/', 0xff, whole[at] ^ 1, whole[at] ^ 0x80] {
+                let mut other = whole[..body].to_vec();
+                other[at] = new;
+                let other = sealed(other);
+                if let Some(kept) = decode(&other, 5, root) {
+                    believed += 1;
+                    assert!(encode(&kept, 5, root) == other, "{new:#x} at {at}");
+                }
+            }
+            assert_eq!(decode(&sealed(whole[..at].to_vec()), 5, root), None, "cut to {at}");
+        }
+        assert!(believed > 0, "a letter of a name may be another");
+        assert_eq!(decode(&sealed([&whole[..body], b"x".as_slice()].concat()), 5, root), None);
+        for folder in ["", ".", "/etc", "..", "a/../../b", "a"] {
+            let mut other = kept();
+            other.told.as_mut().unwrap().members[0].0 = folder.into();
+            let is_believed = decode(&encode(&other, 5, root), 5, root).is_some();
+            assert_eq!(is_believed, folder == "a", "{folder:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for_and_another_name_of_a_file_is_not_written_to() {
+        let home = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(home.path().join("shelf"), 0);
+        let root = Path::new("/some/root");
+        shelf.put(root, &kept());
+        let (file, new) = (shelf.file(root), shelf.file(root).with_extension("new"));
+        let others = home.path().join("others");
+        fs::write(&others, "theirs").unwrap();
+        fs::hard_link(&others, &new).unwrap();
+        shelf.put(root, &kept());
+        std::os::unix::fs::symlink(&others, &new).unwrap();
+        shelf.put(root, &kept());
+        assert_eq!((fs::read_to_string(&others).unwrap().as_str(), shelf.open(root)), ("theirs", kept()));
+        for path in [&new, &file] {
+            fs::remove_file(path).unwrap_or_default();
+            pipe(path);
+        }
+        assert_eq!(shelf.open(root), Kept::default());
+        shelf.put(root, &kept());
+        assert_eq!(shelf.open(root), kept());
+        fs::create_dir(&new).unwrap();
+        shelf.put(root, &Kept::default());
+        assert_eq!(shelf.open(root), kept(), "a folder in the way costs what is new");
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert_eq!(shelf.open(root), Kept::default());
+    }
+
+    fn pipe(path: &Path) {
+        let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(made.success());
     }
 
     #[test]
