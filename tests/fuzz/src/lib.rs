@@ -21,6 +21,7 @@ mod parts;
 mod resume;
 mod rules;
 mod salvage;
+mod shelf;
 mod speaker;
 
 pub use mutate::Mutator;
@@ -48,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "resume", run: resume::run },
     Target { name: "rules", run: rules::run },
     Target { name: "salvage", run: salvage::run },
+    Target { name: "shelf", run: shelf::run },
 ];
 
 /// Runs the target of this name.

@@ -61,7 +61,8 @@ pub(crate) fn run(data: &[u8]) {
     assert!(begun.elapsed() < LONG, "it took {:?}", begun.elapsed());
 }
 
-fn damage(bytes: &mut Vec<u8>, mut orders: &[u8]) {
+/// Does to `bytes` what the `orders` say.
+pub(crate) fn damage(bytes: &mut Vec<u8>, mut orders: &[u8]) {
     while let Some(([a, b, c, d, length], rest)) = orders.split_first_chunk() {
         let at = u32::from_le_bytes([*a, *b, *c, *d]) as usize % bytes.len().max(1);
         let (what, after) = rest.split_at(usize::from(*length).min(rest.len()));
