@@ -1,7 +1,7 @@
 //! What is told of a project when the file with what was found out of it before is not what was left there.
 //!
 //! The first byte says how the rest is to be taken: `f`, it is the file; `d`, it says what is done to the true file, as
-//! for a database; `s`, the same, and the checksum is made right again; `b`, it follows the true beginning, which names
+//! for a database; `e`, the same, counted from its end; `s`, as `d`, and the checksum is made right again; `b`, it follows the true beginning, which names
 //! the program and the project, and gets a right checksum; `p`, the file is the true one, and the rest is in the project
 //! as one more file. However that may be, what is told is what is told without such a file; only where the checksum is
 //! right may it be something else, for then somebody made the file to be believed.
@@ -54,12 +54,17 @@ pub(crate) fn run(data: &[u8]) {
     let mut scene = SCENE.lock().expect("one target runs at a time");
     let (how, rest) = data.split_first().map_or((b'f', data), |(how, rest)| (*how, rest));
     let mut file = match how {
-        b'd' | b's' | b'p' => scene.whole.clone(),
+        b'd' | b'e' | b's' | b'p' => scene.whole.clone(),
         b'b' => [&scene.whole[..scene.head], rest, &[0; SUM]].concat(),
         _ => rest.to_vec(),
     };
     if matches!(how, b'd' | b's') {
         damage(&mut file, rest);
+    }
+    if how == b'e' {
+        file.reverse();
+        damage(&mut file, rest);
+        file.reverse();
     }
     if matches!(how, b's' | b'b') {
         seal(&mut file);
