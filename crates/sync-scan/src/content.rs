@@ -93,7 +93,7 @@ fn examine_in(
     let mut found = hash::hash(root, vcs, exclude, stop, surroundings, &mut files);
     let mut evidence = Evidence::default();
     let mut members = Vec::new();
-    let told = if let Some(told) = before.as_ref().filter(|told| is_same(told, &found)) {
+    let told = if let Some(told) = before.as_ref().filter(|told| is_same(told, &found, root, vcs)) {
         told.clone()
     } else {
         let mut told = tell(root, vcs, means.rules, &mut found, &mut evidence, stop);
@@ -160,9 +160,13 @@ fn left_out(root: &Path, asked: &BTreeSet<PathBuf>, found: &Found) -> BTreeSet<P
 }
 
 /// Whether everything that was told of the content then holds of what was found now.
-fn is_same(told: &Told, found: &Found) -> bool {
+fn is_same(told: &Told, found: &Found, root: &Path, vcs: Vcs) -> bool {
+    let was_submodule = told.kind == ProjectKind::Submodule.as_str();
     // Where submodules are, their files count for the kind and are not in the hash.
-    told.content_hash == found.id && found.warnings.is_empty() && found.submodules.is_empty()
+    told.content_hash == found.id
+        && found.warnings.is_empty()
+        && found.submodules.is_empty()
+        && was_submodule == is_submodule(root, vcs)
 }
 
 fn tell(
@@ -175,7 +179,7 @@ fn tell(
 ) -> Told {
     let files = Files::of(found.entries.iter().map(|entry| entry.path.as_slice()));
     let told = manifests::ask(root, &files, &found.submodules, rules, evidence, &mut found.warnings);
-    let kind = if vcs == Vcs::Git && is_submodule(root) {
+    let kind = if is_submodule(root, vcs) {
         evidence.project_type = Proof::by("its git folder is kept by a superproject").in_file(".git");
         evidence.members.clear();
         ProjectKind::Submodule
@@ -214,9 +218,11 @@ fn hash_proof(vcs: Vcs, id: &str, files: usize) -> Proof {
     Proof::by(rule).seeing(format!("{files} {noun}"))
 }
 
-/// Whether the git folder lies among those a superproject keeps for its submodules.
-fn is_submodule(root: &Path) -> bool {
-    if !std::fs::symlink_metadata(root.join(".git")).is_ok_and(|metadata| metadata.is_file()) {
+/// Whether it is a git repository whose git folder lies among those a superproject keeps for its submodules.
+fn is_submodule(root: &Path, vcs: Vcs) -> bool {
+    if vcs != Vcs::Git
+        || !std::fs::symlink_metadata(root.join(".git")).is_ok_and(|metadata| metadata.is_file())
+    {
         return false;
     }
     let Some(folder) = hash::git_folder(root).and_then(|folder| folder.canonicalize().ok()) else {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::{Examined, Means, Surroundings, examine_in};
 use crate::exclude::Exclude;
 use crate::rules::framework::Rules;
-use crate::shelf::Files;
+use crate::shelf::{Files, Shelf};
 
 struct Project {
     _place: TempDir,
@@ -155,6 +155,29 @@ fn a_submodule_is_one_whatever_it_declares() {
     }
     fs::write(project.root.join("sub/.git"), "gitdir: ../.git/modules/sub\n").unwrap();
     assert_eq!(examined(&project.root.join("sub"), Vcs::Git).kind, ProjectKind::Submodule);
+}
+
+#[test]
+fn a_repository_that_becomes_a_submodule_with_the_same_content_is_told_anew() {
+    let project = project(&[("sub/a.rs", "fn a() {}\n"), ("sub/.git/HEAD", "ref: refs/heads/main\n")]);
+    let (sub, modules) = (project.root.join("sub"), project.root.join(".git/modules"));
+    for folder in ["objects", "refs"] {
+        fs::create_dir(sub.join(".git").join(folder)).unwrap();
+    }
+    let (exclude, rules) = (Exclude::new(&[], &[]), Rules::built_in());
+    let shelf = Shelf::new(project.root.join("shelf"), 0);
+    let means = Means { exclude: &exclude, rules: &rules, shelf: Some(&shelf), asked: None, members: false };
+    let kind = || examine_in(&sub, Vcs::Git, means, &AtomicBool::new(false), Surroundings::Bare).kind;
+    assert_eq!(kind(), ProjectKind::Standalone);
+    assert!(shelf.open(&sub).told.is_some(), "what was told is kept");
+    fs::create_dir_all(&modules).unwrap();
+    fs::rename(sub.join(".git"), modules.join("sub")).unwrap();
+    fs::write(sub.join(".git"), "gitdir: ../.git/modules/sub\n").unwrap();
+    assert_eq!(kind(), ProjectKind::Submodule);
+    assert_eq!(kind(), ProjectKind::Submodule);
+    fs::remove_file(sub.join(".git")).unwrap();
+    fs::rename(modules.join("sub"), sub.join(".git")).unwrap();
+    assert_eq!(kind(), ProjectKind::Standalone);
 }
 
 #[test]
