@@ -2,15 +2,14 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::daemon::Daemon;
 use crate::raw::{Reply, exchange, get, post};
 
-#[test]
-fn several_projects_are_registered_at_once_and_shown_page_by_page() {
-    let daemon = Daemon::start();
-    let roots: Vec<_> = (0..5)
+/// Registers so many projects at once; what came of each, by its UUID.
+fn register(daemon: &Daemon, count: usize) -> Map<String, Value> {
+    let roots: Vec<_> = (0..count)
         .map(|number| {
             let root = daemon.home.path().join(format!("projects/{number}"));
             fs::create_dir(&root).expect("a directory");
@@ -19,7 +18,13 @@ fn several_projects_are_registered_at_once_and_shown_page_by_page() {
         .collect();
     let reply = post(daemon.socket(), "/v1/projects/sync", &json!({"projects": roots}).to_string());
     assert_eq!(reply.status, 200);
-    let results = reply.json()["results"].as_object().expect("results").clone();
+    reply.json()["results"].as_object().expect("results").clone()
+}
+
+#[test]
+fn several_projects_are_registered_at_once_and_shown_page_by_page() {
+    let daemon = Daemon::start();
+    let results = register(&daemon, 5);
     assert!(
         results.len() == 5
             && results.iter().all(|(uuid, result)| result["local_project_uuid"] == json!(uuid))
@@ -43,15 +48,7 @@ fn several_projects_are_registered_at_once_and_shown_page_by_page() {
 #[test]
 fn a_long_page_of_projects_is_the_short_ones_together() {
     let daemon = Daemon::start();
-    let roots: Vec<_> = (0..70)
-        .map(|number| {
-            let root = daemon.home.path().join(format!("projects/{number}"));
-            fs::create_dir(&root).expect("a directory");
-            json!({"root_path": root})
-        })
-        .collect();
-    let reply = post(daemon.socket(), "/v1/projects/sync", &json!({"projects": roots}).to_string());
-    assert_eq!(reply.status, 200);
+    register(&daemon, 70);
     // An answer of unknown length ends with the connection in this version of HTTP.
     let page = |query: &str| {
         let words = format!("GET /v1/projects?{query} HTTP/1.0\r\n\r\n");
