@@ -5,6 +5,7 @@ mod moved;
 mod others;
 mod outlives;
 mod told;
+mod unanswered;
 mod upkeep;
 
 use std::path::PathBuf;
