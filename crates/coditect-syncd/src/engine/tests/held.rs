@@ -23,7 +23,7 @@ impl World {
     }
 
     /// A project that no root leads to: nothing tells of it.
-    fn elsewhere(&self, name: &str) -> PathBuf {
+    pub(super) fn elsewhere(&self, name: &str) -> PathBuf {
         let root = self.home.path().join(name);
         std::fs::create_dir_all(&root).unwrap();
         std::fs::canonicalize(root).unwrap()
