@@ -22,6 +22,7 @@ mod tenants;
 mod transcripts;
 mod two_hosts;
 mod two_machines;
+mod workers;
 
 use coditect_devcloud::dev_token;
 use serde_json::Value;

@@ -142,6 +142,14 @@ impl Home {
         self.starter = starter.iter().map(|part| (*part).to_owned()).collect();
     }
 
+    /// From now on the daemon's memory is handled as its systemd unit has it.
+    pub fn handle_memory_as_the_unit(&mut self) {
+        let unit = include_str!("../../systemd/coditect-sync.service");
+        let variables = unit.lines().filter_map(|line| line.strip_prefix("Environment="));
+        let variables = variables.flat_map(str::split_whitespace).filter(|pair| pair.starts_with("MALLOC_"));
+        self.start_daemon_by(&["env"].into_iter().chain(variables).collect::<Vec<_>>());
+    }
+
     /// The daemon, to be started in this home.
     pub(crate) fn daemon(&self) -> Command {
         let daemon = program("coditect-syncd");

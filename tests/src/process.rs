@@ -8,14 +8,14 @@ use std::time::Duration;
 pub struct Process(pub u32);
 
 impl Process {
-    /// Time on a processor, in steps of 10 ms.
+    /// Time on a processor, its own and that of the children it waited for, in steps of 10 ms.
     pub fn cpu(&self) -> Duration {
         let stat = self.read("stat");
         let after_name = stat.rsplit(')').next().unwrap_or_default();
         let ticks: u64 = after_name
             .split_whitespace()
             .skip(11)
-            .take(2)
+            .take(4)
             .filter_map(|field| field.parse::<u64>().ok())
             .sum();
         Duration::from_millis(ticks * 10)
@@ -44,6 +44,14 @@ impl Process {
             named(&status, "voluntary_ctxt_switches:") + named(&status, "nonvoluntary_ctxt_switches:")
         });
         switches.sum()
+    }
+
+    /// The processes it started that have not ended.
+    pub fn children(&self) -> Vec<u32> {
+        let tasks = self.entries("task").into_iter();
+        let told = tasks.filter_map(|task| std::fs::read_to_string(task.join("children")).ok());
+        told.flat_map(|text| text.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Its threads.

@@ -35,7 +35,7 @@ fn violations<'a>(document: &str, sources: impl IntoIterator<Item = &'a Source>)
     found
 }
 
-/// Whether a file of the package has a test of that name in a module of that name.
+/// Whether a file of the package has a test of that name in a module of that name. Without a harness it stands in `tests!`.
 pub(crate) fn exists(test: &str, sources: &[&Source]) -> bool {
     let parts: Vec<&str> = test.split("::").collect();
     let (Some(package), Some(name)) = (parts.first(), parts.last()) else { return false };
@@ -54,8 +54,13 @@ pub(crate) fn exists(test: &str, sources: &[&Source]) -> bool {
             let before = source.text[..at].trim_end().trim_end_matches("async").trim_end();
             before.ends_with(']')
                 && before.rsplit('#').next().is_some_and(|attribute| attribute.contains("test"))
-        })
+        }) || source.text.contains(&function) && is_collected(name, &source.text)
     })
+}
+
+fn is_collected(name: &str, text: &str) -> bool {
+    let collected = text.split_once("= tests![").and_then(|(_, rest)| rest.split_once(']'));
+    collected.is_some_and(|(names, _)| names.split(',').any(|listed| listed.trim() == name))
 }
 
 #[test]

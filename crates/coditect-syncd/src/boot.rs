@@ -27,7 +27,8 @@ use crate::service::{Manager, Service};
 use crate::stop::Stop;
 use crate::supervisor::{Fault, Supervisor};
 use crate::surroundings::Around;
-use crate::{chain, control, dev, inspect, machine, memory, places, signals};
+use crate::worker::worker;
+use crate::{chain, control, dev, inspect, machine, places, process, signals};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Blocking work that does not look at the stop flag is not waited for longer than this.
@@ -43,8 +44,8 @@ pub fn run(args: Args) -> Result<(), Fatal> {
             .map_err(|error| Fatal::Failed(format!("failed to print: {error}")));
     }
     let environment = read_environment();
-    if environment.variable(memory::DUMPABLE).is_none() {
-        memory::keep_private();
+    if environment.variable(process::DUMPABLE).is_none() {
+        process::keep_private();
     }
     let manager = Manager::of(&environment);
     run_under(manager, args, environment).map_err(|fatal| fatal.under(manager))
@@ -176,8 +177,12 @@ impl Life {
         } else {
             (None, None)
         };
-        let settings =
-            Settings { config: self.loaded.config.clone(), places: self.places.clone(), dev: dev.clone() };
+        let settings = Settings {
+            config: self.loaded.config.clone(),
+            places: self.places.clone(),
+            dev: dev.clone(),
+            worker: worker(&self.environment, &self.places, &self.loaded.config),
+        };
         say_where(&self.loaded, &self.places);
         let grace = settings.config.sync_daemon.shutdown_grace;
         let engine = Engine::new(Parts {
@@ -266,10 +271,12 @@ impl Life {
                             (Some(why), None) => tracing::warn!("{why}: start the daemon again"),
                             (None, _) => {}
                         }
+                        let worker = worker(&environment, &places, &loaded.config);
                         engine.follow(Settings {
                             config: loaded.config,
                             places: places.clone(),
                             dev: dev.clone(),
+                            worker,
                         });
                         tracing::info!(file = %places.config_file.display(), "configuration read again");
                     }

@@ -46,6 +46,8 @@ fn options(config: &Config) -> sync_scan::Options {
         follow_symlinks: discovery.follow_symlinks,
         rules: discovery.rules_dir.clone(),
         workspace_members: discovery.workspace_members,
+        // The process ends with it.
+        worker: None,
     }
 }
 

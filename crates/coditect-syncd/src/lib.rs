@@ -17,9 +17,9 @@ mod inspect;
 mod lock;
 mod logging;
 mod machine;
-mod memory;
 mod network;
 mod places;
+mod process;
 mod program;
 mod respite;
 mod sandbox;
@@ -29,11 +29,13 @@ mod stop;
 mod supervisor;
 mod surroundings;
 mod wake;
+mod worker;
 
 pub use args::{Args, Command};
 pub use boot::run;
 pub use fatal::Fatal;
 pub use respite::Respite;
+pub use worker::work;
 
 /// An error's text followed by its causes', the only place that prints chains.
 pub fn chain(error: &dyn std::error::Error) -> String {

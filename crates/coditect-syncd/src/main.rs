@@ -4,9 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
-use coditect_syncd::{Args, Fatal, Respite, run};
+use coditect_syncd::{Args, Fatal, Respite, run, work};
 
 fn main() -> ExitCode {
+    if let Some(code) = work() {
+        return code;
+    }
     let respite = Respite::begin();
     let args = match Args::try_parse() {
         Ok(args) => args,

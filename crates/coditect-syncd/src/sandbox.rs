@@ -61,7 +61,8 @@ impl Sandbox {
             return Self { wish, ..Self::none(why) };
         }
         let folders = folders(places);
-        match system::restrict(&folders, listens) {
+        let network = if listens { system::Network::All } else { system::Network::Outwards };
+        match system::restrict(&folders, network) {
             Ok(version) => Self { folders: Some(folders), version: Some(version), why_not: None, wish },
             Err(why) => Self { folders: None, version: None, why_not: Some(why), wish },
         }
@@ -124,6 +125,12 @@ impl Sandbox {
     }
 }
 
+/// Confines a worker: it reads, writes into this folder, and has no network. Where the system cannot do it the worker goes
+/// on, as the daemon does.
+pub(crate) fn confine_worker(folder: &Path) -> Result<u8, String> {
+    system::restrict(&[folder.to_path_buf()], system::Network::None)
+}
+
 /// What the daemon writes to: its state, what it shares with other tools, and the folder of its socket, without those
 /// that lie in another of them. What does not exist is left out.
 fn folders(places: &Places) -> Vec<PathBuf> {
@@ -162,12 +169,20 @@ mod system {
         RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
     };
 
+    /// What may be done over TCP.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub(super) enum Network {
+        All,
+        Outwards,
+        None,
+    }
+
     /// What is thrown away is opened for writing too.
     const NOWHERE: &str = "/dev/null";
 
     /// The version of Landlock that is in force.
-    pub(super) fn restrict(folders: &[PathBuf], listens: bool) -> Result<u8, String> {
-        let status = restricted(folders, listens).map_err(|error| format!("Landlock refuses: {error}"))?;
+    pub(super) fn restrict(folders: &[PathBuf], network: Network) -> Result<u8, String> {
+        let status = restricted(folders, network).map_err(|error| format!("Landlock refuses: {error}"))?;
         match (status.ruleset, status.landlock) {
             (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
                 Err("this system has Landlock, which is not switched on (the kernel's `lsm=`)".to_owned())
@@ -178,13 +193,18 @@ mod system {
         }
     }
 
-    fn restricted(folders: &[PathBuf], listens: bool) -> Result<landlock::RestrictionStatus, RulesetError> {
+    fn restricted(
+        folders: &[PathBuf],
+        network: Network,
+    ) -> Result<landlock::RestrictionStatus, RulesetError> {
         // What a version does not know is left out of the rules by itself.
         let writing = AccessFs::from_write(ABI::V4);
         let mut rules = Ruleset::default().handle_access(writing)?;
-        if !listens {
-            rules = rules.handle_access(AccessNet::BindTcp)?;
-        }
+        rules = match network {
+            Network::All => rules,
+            Network::Outwards => rules.handle_access(AccessNet::BindTcp)?,
+            Network::None => rules.handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?,
+        };
         let devices: BitFlags<AccessFs> = AccessFs::MakeChar | AccessFs::MakeBlock;
         let created = rules.scope(Scope::Signal)?.create()?;
         let created = created.add_rules(path_beneath_rules(folders, writing & !devices))?;
@@ -200,8 +220,16 @@ mod system {
 mod system {
     use std::path::PathBuf;
 
+    /// What may be done over TCP.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub(super) enum Network {
+        All,
+        Outwards,
+        None,
+    }
+
     /// There is no such thing here.
-    pub(super) fn restrict(_: &[PathBuf], _: bool) -> Result<u8, String> {
+    pub(super) fn restrict(_: &[PathBuf], _: Network) -> Result<u8, String> {
         Err("this system has no way that a program can ask for".to_owned())
     }
 }

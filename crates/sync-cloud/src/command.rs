@@ -19,8 +19,9 @@ use crate::words;
 
 /// How much of the end of stderr is shown, in bytes.
 const LONGEST_COMPLAINT: usize = 512;
-/// What stands in the daemon's environment and is nobody else's business: its own token, and its service manager.
-const WITHHELD: [&str; 7] = [
+/// What stands in the daemon's environment and is nobody else's business: its own token, its service manager, and how its unit
+/// has it treat memory.
+const WITHHELD: [&str; 10] = [
     "CODITECT_SYNC__CLOUD_SYNC__AUTH_TOKEN",
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
@@ -28,6 +29,9 @@ const WITHHELD: [&str; 7] = [
     "LISTEN_FDNAMES",
     "LISTEN_FDS",
     "LISTEN_PID",
+    "MALLOC_ARENA_MAX",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TRIM_THRESHOLD_",
 ];
 /// A program that ended may have left its pipes to something it started; they are not waited for longer than this.
 const AFTERMATH: Duration = Duration::from_millis(250);

@@ -18,12 +18,14 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
 use sync_core::{ProjectKind, Vcs};
 
 use crate::evidence::{Evidence, Proof};
 use crate::exclude::Exclude;
 use crate::rules::framework::Rules;
 use crate::shelf::{Files as KeptFiles, Shelf, Told};
+use crate::worker::paths;
 use hash::{Found, Surroundings};
 use manifests::Files;
 
@@ -31,7 +33,7 @@ pub(crate) use members::Member;
 pub(crate) use read::whole as read_file;
 
 /// What was found out about one project.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Examined {
     /// The manifest's name, else the folder's.
     pub(crate) name: String,
@@ -42,16 +44,21 @@ pub(crate) struct Examined {
     /// Lower-case hex id of the tree `git add -A && git write-tree` would make, or empty when it could not be told.
     pub(crate) content_hash: String,
     /// How it stands to others.
+    #[serde(with = "KindWord")]
     pub(crate) kind: ProjectKind,
     /// Submodules that are checked out, absolute.
+    #[serde(with = "paths")]
     pub(crate) submodules: Vec<PathBuf>,
     /// Repositories inside that are no submodules of it, absolute.
+    #[serde(with = "paths")]
     pub(crate) nested: Vec<PathBuf>,
     /// The folders in it that are not ignored, absolute, but the root; at most one more than are ever watched.
+    #[serde(with = "paths")]
     pub(crate) folders: Vec<PathBuf>,
     /// When what differs from the index was last written, in seconds since 1970; 0 when nothing does.
     pub(crate) newest: i64,
     /// Of the files that were asked about, those that are no part of it.
+    #[serde(with = "paths")]
     pub(crate) left_out: BTreeSet<PathBuf>,
     /// The packages of its workspace, where they are projects of their own.
     pub(crate) members: Vec<Member>,
@@ -59,6 +66,14 @@ pub(crate) struct Examined {
     pub(crate) warnings: Vec<String>,
     /// What the fields were told by; empty where the shelf told them.
     pub(crate) evidence: Evidence,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ProjectKind")]
+enum KindWord {
+    Standalone,
+    Submodule,
+    Monorepo,
 }
 
 /// What an examination goes by.

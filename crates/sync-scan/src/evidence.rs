@@ -1,7 +1,9 @@
 //! What each field of a sighting was told by: which rule, which file, and what was left out and why.
 
+use serde::{Deserialize, Serialize};
+
 /// What one field was told by.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
 pub struct Proof {
     /// The rule that decided, for people.
     pub rule: String,
@@ -30,7 +32,7 @@ impl Proof {
 }
 
 /// How much of a project is written in one language.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub struct Share {
     /// GitHub Linguist's name.
     pub language: String,
@@ -41,7 +43,7 @@ pub struct Share {
 }
 
 /// What a project's fields were told by.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
 pub struct Evidence {
     /// What makes the folder a project.
     pub root_path: Proof,

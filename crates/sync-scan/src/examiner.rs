@@ -1,4 +1,5 @@
-//! Examines the projects of one survey, one after the other, on a thread of its own once there are several.
+//! Examines the projects of one survey, one after the other: in a worker process where there is one, else on a thread of
+//! its own once there are several.
 //!
 //! What an examination needs for a moment is ten times what is kept of it. glibc gives threads heaps of their own, and
 //! a heap shrinks only where nothing lies above what was freed: where both came from one heap, a first look at a thousand
@@ -11,13 +12,17 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, Scope};
 
-use sync_core::Vcs;
+use sync_core::{Vcs, folder_name};
 
 use crate::content::{Examined, Means, examine};
+use crate::shelf::Shelf;
 use crate::survey::{Attention, Ground};
+use crate::worker::{Process, Setup, Spare, Worker, WorkerError};
 
 /// So many are examined where the survey is: a thread costs as much as a small project.
 const FEW: usize = 4;
+/// So many workers may be lost over one project.
+const MOST_WORKERS: usize = 2;
 
 /// What is the same for all projects of a survey.
 #[derive(Clone, Copy)]
@@ -33,6 +38,9 @@ pub(crate) struct Examiner<'scope, 'env> {
     errand: Errand<'env>,
     examined: usize,
     helper: Option<Helper>,
+    worker: Option<&'env Worker>,
+    process: Option<Process>,
+    setup: Option<Setup>,
 }
 
 /// A thread that examines. It ends when this is dropped.
@@ -53,12 +61,25 @@ impl Errand<'_> {
         let means = Means { exclude: &self.ground.exclude, rules, shelf, asked, members };
         catch_unwind(AssertUnwindSafe(|| examine(root, vcs, means, self.stop))).map_err(|_panic| Panicked)
     }
+
+    fn setup(&self) -> Setup {
+        let Ground { roots, patterns, rules, workspace_members, .. } = self.ground;
+        let kept = self.attention.shelf.map(Shelf::parts);
+        Setup {
+            roots: roots.iter().map(|root| root.path.clone()).collect(),
+            patterns: patterns.clone(),
+            rules: rules.clone(),
+            shelf: kept.map(|(folder, program)| (folder.as_os_str().to_owned(), program)),
+            members: *workspace_members,
+        }
+    }
 }
 
 impl<'scope, 'env> Examiner<'scope, 'env> {
     /// One that has examined nothing yet.
     pub(crate) fn new(scope: &'scope Scope<'scope, 'env>, errand: Errand<'env>) -> Self {
-        Self { scope, errand, examined: 0, helper: None }
+        let worker = errand.ground.worker.as_ref();
+        Self { scope, errand, examined: 0, helper: None, worker, process: None, setup: None }
     }
 
     /// What the project at `root` is.
@@ -66,6 +87,15 @@ impl<'scope, 'env> Examiner<'scope, 'env> {
     /// # Errors
     /// When its examination panicked.
     pub(crate) fn examine(&mut self, root: &Path, vcs: Vcs) -> Result<Examined, Panicked> {
+        if let Some(worker) = self.worker {
+            match self.examine_apart(worker, root, vcs) {
+                Ok(outcome) => return outcome,
+                Err(error) => {
+                    self.worker = None;
+                    self.tell_of_none(&error);
+                }
+            }
+        }
         self.examined += 1;
         if self.examined == FEW + 1 {
             self.helper = self.start();
@@ -73,6 +103,71 @@ impl<'scope, 'env> Examiner<'scope, 'env> {
         let answer = self.helper.as_ref().and_then(|helper| helper.examine(root, vcs));
         // Where the system gives no thread it is done here.
         answer.unwrap_or_else(|| self.errand.examine(root, vcs))
+    }
+
+    /// Asks a worker, and a second one where the first ended over it.
+    ///
+    /// # Errors
+    /// When there is no worker that could be asked.
+    fn examine_apart(
+        &mut self,
+        worker: &Worker,
+        root: &Path,
+        vcs: Vcs,
+    ) -> Result<Result<Examined, Panicked>, WorkerError> {
+        let Errand { attention, stop, .. } = self.errand;
+        let asked = attention.written.and_then(|written| written.get(root));
+        for tries in 1..=MOST_WORKERS {
+            let ready = self.ready(worker);
+            let had_begun = ready.is_ok();
+            let outcome = ready.and_then(|mut process| {
+                let outcome = process.examine(root, vcs, asked, stop)?;
+                self.process = Some(process);
+                Ok(outcome)
+            });
+            match outcome {
+                Ok(outcome) => {
+                    return Ok(outcome.map_err(|words| {
+                        tracing::error!(root = %root.display(), words, "an examination broke off");
+                        Panicked
+                    }));
+                }
+                // Everything is to stop, and nobody believes what is told of it.
+                Err(WorkerError::Stopped) => {
+                    return Ok(Ok(Examined { name: folder_name(root), ..Examined::default() }));
+                }
+                Err(error @ WorkerError::Speak(_)) if tries < MOST_WORKERS || had_begun => {
+                    tracing::warn!(root = %root.display(), reason = words(&error), "a worker was lost over a project");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Err(Panicked))
+    }
+
+    /// A worker that goes by what this survey goes by.
+    fn ready(&mut self, worker: &Worker) -> Result<Process, WorkerError> {
+        let Errand { attention, stop, .. } = self.errand;
+        let at_hand = self.process.take().or_else(|| attention.spare.and_then(Spare::take));
+        let mut process = match at_hand {
+            Some(process) => process,
+            None => Process::start(worker, stop)?,
+        };
+        let setup = self.setup.get_or_insert_with(|| self.errand.setup());
+        process.prepare(setup, attention.rules.digest(), stop)?;
+        if let Some(spare) = attention.spare {
+            spare.is_there();
+        }
+        Ok(process)
+    }
+
+    fn tell_of_none(&self, error: &WorkerError) {
+        let reason = words(error);
+        if self.errand.attention.spare.is_some_and(Spare::is_missed_now) {
+            tracing::warn!(reason, "projects are examined in the daemon itself: there is no worker");
+        } else {
+            tracing::debug!(reason, "there is no worker");
+        }
     }
 
     fn start(&self) -> Option<Helper> {
@@ -92,6 +187,20 @@ impl<'scope, 'env> Examiner<'scope, 'env> {
             .ok()
             .map(|_| Helper { asked, found })
     }
+}
+
+impl Drop for Examiner<'_, '_> {
+    fn drop(&mut self) {
+        if let (Some(spare), Some(process)) = (self.errand.attention.spare, self.process.take()) {
+            spare.keep(process);
+        }
+    }
+}
+
+/// The error and its causes.
+fn words(error: &WorkerError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    causes.fold(error.to_string(), |words, cause| format!("{words}: {cause}"))
 }
 
 impl Helper {

@@ -31,6 +31,7 @@ mod survey;
 mod vcs;
 mod walk;
 mod watch;
+mod worker;
 mod worktree;
 mod writes;
 
@@ -47,6 +48,7 @@ pub use posts::{Post, posts};
 pub use problem::{Problem, ProblemKind};
 pub use survey::{RootReport, RootState, Survey, Worktree, find, survey};
 pub use watch::{DirtyState, WatchReport, Watcher};
+pub use worker::{ServeError, Worker, serve};
 
 /// Where to look for projects, and where not.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,6 +65,8 @@ pub struct Options {
     pub rules: Option<PathBuf>,
     /// Whether the packages of a declared workspace are projects of their own, inside of it.
     pub workspace_members: bool,
+    /// How projects are examined in a process of their own; here where there is none.
+    pub worker: Option<Worker>,
 }
 
 impl Default for Options {
@@ -74,6 +78,7 @@ impl Default for Options {
             follow_symlinks: false,
             rules: None,
             workspace_members: false,
+            worker: None,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
 use crate::survey::{Arrivals, Asked, Attention, Survey, examine_again, survey_with};
 use crate::watch::{WatchReport, Watcher};
+use crate::worker::Spare;
 use crate::{Options, platform, rulebook};
 
 /// How long a part of a sweep takes, so that what happens meanwhile does not wait for its end.
@@ -39,6 +40,7 @@ pub struct Lookout {
     /// Files that were written to before the look in progress, by project.
     written: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     most_inside: usize,
+    spare: Spare,
 }
 
 /// What a turn is to do.
@@ -99,6 +101,7 @@ impl Lookout {
             to_sweep: Vec::new(),
             written: BTreeMap::new(),
             most_inside: platform::most_watches_inside(),
+            spare: Spare::default(),
         }
     }
 
@@ -138,6 +141,8 @@ impl Lookout {
             // Reached only when this was the last look: then there may be more to ask at once.
             seen.next_ms = Some(turn.now_ms);
         }
+        // Its memory is for those who need it now.
+        drop(self.spare.take());
         seen
     }
 
@@ -206,6 +211,7 @@ impl Lookout {
             shelf: self.shelf.as_ref(),
             written: Some(&self.written),
             arrivals: Some(arrivals),
+            spare: Some(&self.spare),
         }
     }
 

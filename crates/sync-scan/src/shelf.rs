@@ -15,6 +15,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use crate::content::read_file;
 use crate::stamps::Stamps;
 
@@ -43,7 +45,7 @@ pub(crate) struct Kept {
 }
 
 /// What was told of a project with this content.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Told {
     pub(crate) content_hash: String,
     pub(crate) name: String,
@@ -85,7 +87,17 @@ impl Shelf {
                 program.write_u64(number);
             }
         }
-        Self { folder, program: program.finish() }
+        Self::of(folder, program.finish())
+    }
+
+    /// The shelf in `folder` as the one that has this [`Self::program`] sees it.
+    pub(crate) fn of(folder: PathBuf, program: u64) -> Self {
+        Self { folder, program }
+    }
+
+    /// Where it is, and of which program.
+    pub(crate) fn parts(&self) -> (&Path, u64) {
+        (&self.folder, self.program)
     }
 
     /// What is kept of the project at `root`; nothing where there is none or it cannot be believed.

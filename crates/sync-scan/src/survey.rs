@@ -23,6 +23,7 @@ use crate::rulebook;
 use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
 use crate::walk::{Enclosed, Step, Tree, Walk, known_tree, tree_at};
+use crate::worker::{Spare, Worker};
 use crate::{Options, platform, worktree};
 
 /// How deep projects inside projects inside projects are followed.
@@ -186,6 +187,8 @@ pub(crate) struct Attention<'a> {
     pub(crate) written: Option<&'a BTreeMap<PathBuf, BTreeSet<PathBuf>>>,
     /// `None` where everything is examined as it is.
     pub(crate) arrivals: Option<Arrivals<'a>>,
+    /// Where a worker process stays for the next survey.
+    pub(crate) spare: Option<&'a Spare>,
 }
 
 /// By what new projects that are still being made are told: they are left for later.
@@ -210,7 +213,15 @@ pub(crate) enum Asked<'a> {
 impl<'a> Attention<'a> {
     /// Everything is examined, and nothing kept.
     pub(crate) fn full(rules: &'a Rules) -> Self {
-        Self { memory: None, rules, asked: Asked::All, shelf: None, written: None, arrivals: None }
+        Self {
+            memory: None,
+            rules,
+            asked: Asked::All,
+            shelf: None,
+            written: None,
+            arrivals: None,
+            spare: None,
+        }
     }
 
     /// Whether somebody wants to know what is told by what. With a shelf, much of it is not looked at again.
@@ -243,6 +254,11 @@ pub(crate) struct Ground {
     pub(crate) roots: Vec<Root>,
     pub(crate) exclude: Exclude,
     pub(crate) workspace_members: bool,
+    /// The user's, as they were written.
+    pub(crate) patterns: Vec<String>,
+    /// The folder of the user's rules.
+    pub(crate) rules: Option<PathBuf>,
+    pub(crate) worker: Option<Worker>,
     problems: Vec<Problem>,
 }
 
@@ -255,7 +271,8 @@ impl Ground {
             let message = format!("the pattern to exclude cannot be read: {words}");
             Problem::new(Path::new("/"), ProblemKind::Unreadable, message)
         }));
-        Self { roots, exclude, workspace_members: options.workspace_members, problems }
+        let Options { exclude: patterns, rules, workspace_members, worker, .. } = options.clone();
+        Self { roots, exclude, workspace_members, patterns, rules, worker, problems }
     }
 
     pub(crate) fn walk<'a>(&'a self, options: &Options, stop: &'a AtomicBool) -> Walk<'a> {

@@ -15,6 +15,7 @@ const MOST: usize = 10_000;
 /// A home in which nothing is looked for: the daemon does what is measured and nothing else.
 pub(crate) fn quiet_home() -> Home {
     let mut home = Home::new();
+    home.handle_memory_as_the_unit();
     home.set_daemon("discovery", serde_json::json!({"enabled": false}));
     home
 }

@@ -13,6 +13,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 pub(crate) fn measure() -> Vec<Row> {
     let mut home = Home::new();
+    home.handle_memory_as_the_unit();
     let cloud = Cloud::start(home.path().join("cloud.db"));
     home.set_cloud("api_url", cloud.url());
     home.set_cloud("auth_token", dev_token("acme", None));

@@ -193,6 +193,7 @@ fn effects(cloud: &Cloud, name: &str) -> usize {
 /// A home whose roots hold the projects, and its cloud.
 pub(crate) fn surroundings(tree: Option<&Path>) -> (Home, Cloud, PathBuf) {
     let mut home = Home::new();
+    home.handle_memory_as_the_unit();
     let cloud = Cloud::start(home.path().join("cloud.db"));
     home.set_cloud("api_url", cloud.url());
     home.set_cloud("auth_token", dev_token("acme", None));

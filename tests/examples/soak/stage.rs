@@ -53,6 +53,7 @@ impl Stage {
     /// A home with a cloud behind a network, and no daemon yet.
     pub(crate) fn new(plan: &Plan) -> Self {
         let mut home = Home::new();
+        home.handle_memory_as_the_unit();
         let cloud = Cloud::start(home.path().join("cloud.db"));
         let link = Proxy::start(cloud.address(), plan.seed);
         home.set_cloud("api_url", link.url());

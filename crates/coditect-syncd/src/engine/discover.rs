@@ -26,6 +26,7 @@ pub(super) use agenda::Strain;
 use station::{Destination, Finished, Inbox, Station};
 
 use crate::blocking::{Blocked, blocking};
+use crate::worker;
 
 /// Why the loop cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -165,7 +166,7 @@ impl Eye {
     fn station(&self, post: Post) -> Station {
         let watcher = if post.is_remote { None } else { self.watcher() };
         let options = sync_scan::Options { roots: post.roots.clone(), ..self.settings.scan() };
-        let kept = self.settings.places.state_dir.join("looks");
+        let kept = worker::shelf(&self.settings.places);
         Station::new(post, Lookout::new(options, watcher, Some(kept)), self.engine.now())
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub places: Places,
     /// The dev cloud that is used instead of the configured one.
     pub dev: Option<DevSettings>,
+    /// How projects are examined in a process of their own.
+    pub worker: Option<sync_scan::Worker>,
 }
 
 /// A dev cloud inside the daemon.
@@ -114,6 +116,7 @@ impl Settings {
             follow_symlinks: discovery.follow_symlinks,
             rules: discovery.rules_dir.clone(),
             workspace_members: discovery.workspace_members,
+            worker: self.worker.clone(),
         }
     }
 

@@ -146,6 +146,7 @@ async fn start_with(
         config,
         places,
         dev: Some(DevSettings { url: cloud.url(), token: dev_token(tenant, None) }),
+        worker: None,
     };
     change(&mut settings);
     let parts = Parts {

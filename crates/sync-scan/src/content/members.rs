@@ -8,20 +8,24 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use serde::{Deserialize, Serialize};
+
 use super::hash::{Entry, Found};
 use super::language;
 use super::manifests::{self, Files};
 use crate::evidence::{Evidence, Proof};
 use crate::rules::framework::Rules;
 use crate::shelf::Told;
+use crate::worker::path;
 
 /// Most packages of one project that are told of.
 const MOST_MEMBERS: usize = 1_000;
 
 /// A package of a workspace.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Member {
     /// Its root, absolute.
+    #[serde(with = "path")]
     pub(crate) root: PathBuf,
     pub(crate) told: Told,
     pub(crate) evidence: Evidence,

@@ -46,7 +46,7 @@ impl World {
         config.sync_daemon.discovery.roots = Vec::new();
         config.cloud_sync.api_url = cloud.url();
         config.cloud_sync.auth_token = Some(Secret::new(dev_token("acme", None)));
-        let mut settings = Settings { config, places, dev: None };
+        let mut settings = Settings { config, places, dev: None, worker: None };
         edit(&mut settings);
         if let Some(dev) = &mut settings.dev {
             *dev = DevSettings { url: cloud.url(), token: dev_token("acme", None) };
