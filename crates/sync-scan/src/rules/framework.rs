@@ -24,6 +24,12 @@ struct RulesFile {
     framework: Vec<Spanned<Framework>>,
 }
 
+/// The rules of the program, as they were built into it.
+#[derive(Deserialize)]
+struct BuiltIn {
+    framework: Vec<Framework>,
+}
+
 /// A framework, and what shows that a project is built on it.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
@@ -69,9 +75,10 @@ enum Condition {
 }
 
 static BUILT_IN: LazyLock<Rules> = LazyLock::new(|| {
-    let file = toml::from_str::<RulesFile>(include_str!("frameworks.toml"));
+    let built_in =
+        serde_json::from_str::<BuiltIn>(include_str!(concat!(env!("OUT_DIR"), "/frameworks.json")));
     let mut rules: Vec<Arc<Framework>> = Vec::new();
-    rules.extend(file.into_iter().flat_map(|file| file.framework).map(|rule| Arc::new(rule.into_inner())));
+    rules.extend(built_in.into_iter().flat_map(|built_in| built_in.framework).map(Arc::new));
     rules.sort_by_key(|rule| rule.rank);
     Rules { all: rules, digest: 0, problems: Vec::new() }
 });
