@@ -5,7 +5,6 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -126,7 +125,8 @@ impl Home {
         );
         #[cfg(target_os = "linux")]
         {
-            let odd = home.roots().join(OsString::from_vec(b"e\xff".to_vec()));
+            let odd =
+                home.roots().join(<OsString as std::os::unix::ffi::OsStringExt>::from_vec(b"e\xff".to_vec()));
             fs::create_dir(&odd).expect("made");
             fs::write(odd.join("go.mod"), "module example.org/e\n").expect("written");
         }
