@@ -125,8 +125,8 @@ impl Sandbox {
     }
 }
 
-/// Confines a worker: it reads, writes into this folder, and has no network. Where the system cannot do it the worker goes
-/// on, as the daemon does.
+/// Confines a worker: it reads, writes into this folder, and has no TCP. Where the system cannot do it the worker goes on, as
+/// the daemon does.
 pub(crate) fn confine_worker(folder: &Path) -> Result<u8, String> {
     system::restrict(&[folder.to_path_buf()], system::Network::None)
 }
@@ -203,7 +203,10 @@ mod system {
         rules = match network {
             Network::All => rules,
             Network::Outwards => rules.handle_access(AccessNet::BindTcp)?,
-            Network::None => rules.handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?,
+            Network::None => {
+                let rules = rules.handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?;
+                rules.scope(Scope::AbstractUnixSocket)?
+            }
         };
         let devices: BitFlags<AccessFs> = AccessFs::MakeChar | AccessFs::MakeBlock;
         let created = rules.scope(Scope::Signal)?.create()?;

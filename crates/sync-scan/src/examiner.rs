@@ -63,12 +63,12 @@ impl Errand<'_> {
     }
 
     fn setup(&self) -> Setup {
-        let Ground { roots, patterns, rules, workspace_members, .. } = self.ground;
+        let Ground { roots, patterns, workspace_members, .. } = self.ground;
         let kept = self.attention.shelf.map(Shelf::parts);
         Setup {
             roots: roots.iter().map(|root| root.path.clone()).collect(),
             patterns: patterns.clone(),
-            rules: rules.clone(),
+            rules: self.attention.rules.files().to_vec(),
             shelf: kept.map(|(folder, program)| (folder.as_os_str().to_owned(), program)),
             members: *workspace_members,
         }
@@ -78,7 +78,8 @@ impl Errand<'_> {
 impl<'scope, 'env> Examiner<'scope, 'env> {
     /// One that has examined nothing yet.
     pub(crate) fn new(scope: &'scope Scope<'scope, 'env>, errand: Errand<'env>) -> Self {
-        let worker = errand.ground.worker.as_ref();
+        let is_missed = errand.attention.spare.is_some_and(Spare::is_missed);
+        let worker = errand.ground.worker.as_ref().filter(|_| !is_missed);
         Self { scope, errand, examined: 0, helper: None, worker, process: None, setup: None }
     }
 
@@ -117,32 +118,38 @@ impl<'scope, 'env> Examiner<'scope, 'env> {
     ) -> Result<Result<Examined, Panicked>, WorkerError> {
         let Errand { attention, stop, .. } = self.errand;
         let asked = attention.written.and_then(|written| written.get(root));
-        for tries in 1..=MOST_WORKERS {
-            let ready = self.ready(worker);
-            let had_begun = ready.is_ok();
-            let outcome = ready.and_then(|mut process| {
-                let outcome = process.examine(root, vcs, asked, stop)?;
-                self.process = Some(process);
-                Ok(outcome)
-            });
-            match outcome {
+        let mut is_lost_over_it = false;
+        let mut failed = None;
+        for _ in 0..MOST_WORKERS {
+            let mut process = match self.ready(worker) {
+                Ok(process) => process,
+                Err(WorkerError::Stopped) => return Ok(Ok(unlooked(root))),
+                Err(error) => {
+                    tracing::debug!(reason = words(&error), "a worker did not begin");
+                    failed = Some(error);
+                    continue;
+                }
+            };
+            match process.examine(root, vcs, asked, stop) {
                 Ok(outcome) => {
+                    self.process = Some(process);
                     return Ok(outcome.map_err(|words| {
                         tracing::error!(root = %root.display(), words, "an examination broke off");
                         Panicked
                     }));
                 }
-                // Everything is to stop, and nobody believes what is told of it.
-                Err(WorkerError::Stopped) => {
-                    return Ok(Ok(Examined { name: folder_name(root), ..Examined::default() }));
-                }
-                Err(error @ WorkerError::Speak(_)) if tries < MOST_WORKERS || had_begun => {
+                Err(WorkerError::Stopped) => return Ok(Ok(unlooked(root))),
+                Err(error) => {
+                    is_lost_over_it = true;
                     tracing::warn!(root = %root.display(), reason = words(&error), "a worker was lost over a project");
                 }
-                Err(error) => return Err(error),
             }
         }
-        Ok(Err(Panicked))
+        match failed {
+            // What ended a worker is not tried on the daemon, also where there was no other one.
+            Some(error) if !is_lost_over_it => Err(error),
+            Some(_) | None => Ok(Err(Panicked)),
+        }
     }
 
     /// A worker that goes by what this survey goes by.
@@ -154,7 +161,7 @@ impl<'scope, 'env> Examiner<'scope, 'env> {
             None => Process::start(worker, stop)?,
         };
         let setup = self.setup.get_or_insert_with(|| self.errand.setup());
-        process.prepare(setup, attention.rules.digest(), stop)?;
+        process.prepare(setup, stop)?;
         if let Some(spare) = attention.spare {
             spare.is_there();
         }
@@ -195,6 +202,11 @@ impl Drop for Examiner<'_, '_> {
             spare.keep(process);
         }
     }
+}
+
+/// What is told of a project when everything is to stop; nobody believes it.
+fn unlooked(root: &Path) -> Examined {
+    Examined { name: folder_name(root), ..Examined::default() }
 }
 
 /// The error and its causes.

@@ -141,8 +141,7 @@ impl Lookout {
             // Reached only when this was the last look: then there may be more to ask at once.
             seen.next_ms = Some(turn.now_ms);
         }
-        // Its memory is for those who need it now.
-        drop(self.spare.take());
+        self.spare.turn_ends();
         seen
     }
 

@@ -256,8 +256,6 @@ pub(crate) struct Ground {
     pub(crate) workspace_members: bool,
     /// The user's, as they were written.
     pub(crate) patterns: Vec<String>,
-    /// The folder of the user's rules.
-    pub(crate) rules: Option<PathBuf>,
     pub(crate) worker: Option<Worker>,
     problems: Vec<Problem>,
 }
@@ -271,8 +269,8 @@ impl Ground {
             let message = format!("the pattern to exclude cannot be read: {words}");
             Problem::new(Path::new("/"), ProblemKind::Unreadable, message)
         }));
-        let Options { exclude: patterns, rules, workspace_members, worker, .. } = options.clone();
-        Self { roots, exclude, workspace_members, patterns, rules, worker, problems }
+        let Options { exclude: patterns, workspace_members, worker, .. } = options.clone();
+        Self { roots, exclude, workspace_members, patterns, worker, problems }
     }
 
     pub(crate) fn walk<'a>(&'a self, options: &Options, stop: &'a AtomicBool) -> Walk<'a> {
@@ -496,7 +494,7 @@ impl Gathering<'_> {
     /// One project that makes the examination panic must not keep the others from being seen.
     fn examine(&mut self, root: &Path, vcs: Vcs, by: &mut Examiner<'_, '_>) -> Examined {
         by.examine(root, vcs).unwrap_or_else(|_| {
-            let message = "its examination broke off with a fault of this program";
+            let message = "its examination broke off; the log says of what";
             self.problems.push(Problem::new(root, ProblemKind::Unreadable, message));
             Examined { name: folder_name(root), warnings: vec![message.to_owned()], ..Examined::default() }
         })

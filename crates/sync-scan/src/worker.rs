@@ -10,6 +10,7 @@ mod process;
 mod serve;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +21,7 @@ pub(crate) use frame::{Setup, path, paths};
 pub(crate) use process::{Process, WorkerError};
 
 /// How to start a worker process.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Worker {
     /// The program: one that calls [`serve()`] with these arguments.
     pub program: PathBuf,
@@ -32,12 +33,25 @@ pub struct Worker {
     pub environment: Vec<(OsString, OsString)>,
 }
 
+impl fmt::Debug for Worker {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values of variables may be secrets.
+        let variables: Vec<_> = self.environment.iter().map(|(name, _)| name).collect();
+        let Self { program, name, arguments, .. } = self;
+        let mut out = out.debug_struct("Worker");
+        out.field("program", program).field("name", name).field("arguments", arguments);
+        out.field("environment", &variables).finish()
+    }
+}
+
 /// A worker process between two surveys of one turn.
 #[derive(Debug, Default)]
 pub(crate) struct Spare {
     process: Mutex<Option<Process>>,
-    /// That there is none is known already.
+    /// There is none to be had in this turn.
     is_missed: AtomicBool,
+    /// That there is none was told.
+    is_told: AtomicBool,
 }
 
 impl Spare {
@@ -50,12 +64,25 @@ impl Spare {
         drop(before);
     }
 
-    /// Whether this is the first time in a row that there is none.
-    pub(crate) fn is_missed_now(&self) -> bool {
-        !self.is_missed.swap(true, Ordering::Relaxed)
+    /// Whether there is none to be had in this turn.
+    pub(crate) fn is_missed(&self) -> bool {
+        self.is_missed.load(Ordering::Relaxed)
     }
 
+    /// There is none to be had. Whether nobody was told of it since there was one.
+    pub(crate) fn is_missed_now(&self) -> bool {
+        self.is_missed.store(true, Ordering::Relaxed);
+        !self.is_told.swap(true, Ordering::Relaxed)
+    }
+
+    /// There is one.
     pub(crate) fn is_there(&self) {
+        self.is_told.store(false, Ordering::Relaxed);
+    }
+
+    /// The turn is over, and so is a worker that is left of it.
+    pub(crate) fn turn_ends(&self) {
+        drop(self.take());
         self.is_missed.store(false, Ordering::Relaxed);
     }
 }

@@ -305,6 +305,7 @@ fn rules_that_were_changed_meanwhile_wait_for_their_turn() {
     assert_eq!(framework(&turn(&mut lookout, paths())).as_deref(), Some("own"));
     assert_eq!(framework(&turn(&mut lookout, Task::Everything)).as_deref(), Some("other"));
     assert_eq!(framework(&turn(&mut lookout, paths())).as_deref(), Some("other"));
+    assert_eq!(home.lives().len(), 4, "each turn has its worker");
 }
 
 fn who_is_to_stop_waits_for_no_worker() {

@@ -80,13 +80,15 @@ static BUILT_IN: LazyLock<Rules> = LazyLock::new(|| {
     let mut rules: Vec<Arc<Framework>> = Vec::new();
     rules.extend(built_in.into_iter().flat_map(|built_in| built_in.framework).map(Arc::new));
     rules.sort_by_key(|rule| rule.rank);
-    Rules { all: rules, digest: 0, problems: Vec::new() }
+    Rules { all: rules, files: Arc::default(), digest: 0, problems: Vec::new() }
 });
 
 /// The rules, the lowest rank first.
 #[derive(Clone, Debug)]
 pub struct Rules {
     all: Vec<Arc<Framework>>,
+    /// The user's files they were read from.
+    files: Arc<[(String, String)]>,
     digest: u64,
     problems: Vec<RuleProblem>,
 }
@@ -128,7 +130,13 @@ impl Rules {
         // Before the others, so that of two of one rank it is the user's that wins.
         own.append(&mut made.all);
         own.sort_by_key(|rule| rule.rank);
-        Self { all: own, digest: if files.is_empty() { 0 } else { digest.finish() }, ..made }
+        let digest = if files.is_empty() { 0 } else { digest.finish() };
+        Self { all: own, files: files.into(), digest, ..made }
+    }
+
+    /// The user's files they were read from, each with its content: what [`Self::with`] makes the same rules of.
+    pub fn files(&self) -> &[(String, String)] {
+        &self.files
     }
 
     /// Another one when the user's rules are others; 0 when there are none.

@@ -37,9 +37,8 @@ pub(crate) struct Setup {
     pub(crate) roots: Vec<PathBuf>,
     /// What the user leaves out.
     pub(crate) patterns: Vec<String>,
-    /// The folder of the user's rules.
-    #[serde(with = "paths")]
-    pub(crate) rules: Option<PathBuf>,
+    /// The user's files of rules, each with its content.
+    pub(crate) rules: Vec<(String, String)>,
     /// The folder of what is kept of examinations, and of which program it is.
     pub(crate) shelf: Option<(OsString, u64)>,
     pub(crate) members: bool,
@@ -48,7 +47,7 @@ pub(crate) struct Setup {
 /// What a worker is asked.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Question {
-    /// To go by this; answered with the digest of the rules it read.
+    /// To go by this; answered with nothing, when it does.
     Setup(Setup),
     /// To examine a project; answered with what was found, or with the words of a panic.
     Examine {
@@ -161,12 +160,6 @@ pub(crate) mod paths {
     impl Collected for std::collections::BTreeSet<PathBuf> {
         fn collected(paths: impl Iterator<Item = PathBuf>) -> Self {
             paths.collect()
-        }
-    }
-
-    impl Collected for Option<PathBuf> {
-        fn collected(mut paths: impl Iterator<Item = PathBuf>) -> Self {
-            paths.next()
         }
     }
 }

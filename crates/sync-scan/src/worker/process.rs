@@ -6,7 +6,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sync_core::Vcs;
@@ -16,10 +15,11 @@ use super::frame::{Hello, Outcome, Question, Setup, receive, send};
 
 /// How often who waits for a worker asks whether to stop.
 const HEED: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-/// A worker that has not said what it is by then is none.
-const BEGINS_WITHIN: Duration = Duration::from_secs(10);
-/// A worker that has nothing to do and was told to end is killed after this.
-const ENDS_WITHIN: Duration = Duration::from_secs(2);
+/// A worker that is waited for so often in vain before it said what it is, is none: ten seconds, in which a machine that
+/// stands still does not count.
+const BEGINS_WITHIN: u32 = 100;
+/// A worker that has nothing to do and was told to end is killed after so many.
+const ENDS_WITHIN: u32 = 20;
 
 /// Why a worker did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -30,15 +30,20 @@ pub(crate) enum WorkerError {
     /// It could not be started.
     #[error("start `{}`", program.display())]
     Start { program: PathBuf, source: io::Error },
-    /// It ended, or said what is no answer.
+    /// It ended before it was asked for anything, or said what no worker says.
+    #[error("begin with it")]
+    Begin(#[source] io::Error),
+    /// It ended over a question, or said what is no answer.
     #[error("speak with it")]
     Speak(#[from] io::Error),
     /// It is another program.
     #[error("it is {program} {version}")]
     Other { program: String, version: String },
-    /// The user's rules were changed since the daemon read them.
-    #[error("it knows other rules")]
-    OtherRules,
+}
+
+/// What was lost before any project was asked about.
+fn at_first(error: WorkerError) -> WorkerError {
+    if let WorkerError::Speak(error) = error { WorkerError::Begin(error) } else { error }
 }
 
 /// A worker process. Ends when this is dropped.
@@ -70,8 +75,7 @@ impl Process {
             return Err(failed(io::Error::other("it has no input or no output")));
         };
         let mut process = Self { child, to: Some(to), from, setup: None, is_astray: true };
-        let hello = process.hear(stop, Some(moment() + BEGINS_WITHIN));
-        match hello? {
+        match process.hear(stop, Some(BEGINS_WITHIN)).map_err(at_first)? {
             hello if hello == Hello::ours() => {
                 process.is_astray = false;
                 Ok(process)
@@ -80,22 +84,12 @@ impl Process {
         }
     }
 
-    /// Has it go by `setup`, with `rules` of this digest.
-    pub(crate) fn prepare(
-        &mut self,
-        setup: &Setup,
-        rules: u64,
-        stop: &AtomicBool,
-    ) -> Result<(), WorkerError> {
-        if self.setup.as_ref() == Some(setup) {
-            return Ok(());
+    /// Has it go by `setup`.
+    pub(crate) fn prepare(&mut self, setup: &Setup, stop: &AtomicBool) -> Result<(), WorkerError> {
+        if self.setup.as_ref() != Some(setup) {
+            self.ask::<()>(&Question::Setup(setup.clone()), stop).map_err(at_first)?;
+            self.setup = Some(setup.clone());
         }
-        self.setup = None;
-        let read: u64 = self.ask(&Question::Setup(setup.clone()), stop)?;
-        if read != rules {
-            return Err(WorkerError::OtherRules);
-        }
-        self.setup = Some(setup.clone());
         Ok(())
     }
 
@@ -127,9 +121,9 @@ impl Process {
     fn hear<T: serde::de::DeserializeOwned>(
         &mut self,
         stop: &AtomicBool,
-        until: Option<Instant>,
+        patience: Option<u32>,
     ) -> Result<T, WorkerError> {
-        let heard = receive(&mut Heeding { from: &mut self.from, stop, until });
+        let heard = receive(&mut Heeding { from: &mut self.from, stop, patience });
         match heard {
             Ok(Some(value)) => Ok(value),
             Ok(None) => Err(WorkerError::Speak(io::ErrorKind::UnexpectedEof.into())),
@@ -143,7 +137,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         drop(self.to.take());
         let never = AtomicBool::new(false);
-        let mut rest = Heeding { from: &mut self.from, stop: &never, until: Some(moment() + ENDS_WITHIN) };
+        let mut rest = Heeding { from: &mut self.from, stop: &never, patience: Some(ENDS_WITHIN) };
         let is_over = !self.is_astray && rest.read(&mut [0]).is_ok_and(|read| read == 0);
         if !is_over && let Err(error) = self.child.kill() {
             tracing::debug!(%error, "a worker cannot be killed");
@@ -158,11 +152,12 @@ impl Drop for Process {
     }
 }
 
-/// Reads what a worker says, and gives up when it is to stop or the time is over.
+/// Reads what a worker says, and gives up when it is to stop or its patience is over.
 struct Heeding<'a> {
     from: &'a mut ChildStdout,
     stop: &'a AtomicBool,
-    until: Option<Instant>,
+    /// How often it may wait in vain.
+    patience: Option<u32>,
 }
 
 impl Read for Heeding<'_> {
@@ -178,14 +173,9 @@ impl Read for Heeding<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
-            if self.until.is_some_and(|until| moment() >= until) {
-                return Err(io::ErrorKind::TimedOut.into());
+            if let Some(patience) = &mut self.patience {
+                *patience = patience.checked_sub(1).ok_or(io::ErrorKind::TimedOut)?;
             }
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a worker is waited for, a duration")]
-fn moment() -> Instant {
-    Instant::now()
 }

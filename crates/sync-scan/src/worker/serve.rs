@@ -9,7 +9,6 @@ use std::sync::atomic::AtomicBool;
 use super::frame::{Hello, Outcome, Question, Setup, receive, send};
 use crate::content::{Means, examine};
 use crate::exclude::Exclude;
-use crate::rulebook;
 use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
 
@@ -36,7 +35,7 @@ impl Bench {
     fn of(setup: Setup) -> Self {
         Self {
             exclude: Exclude::new(&setup.roots, &setup.patterns),
-            rules: rulebook::rules(setup.rules.as_deref()),
+            rules: Rules::with(&setup.rules),
             shelf: setup.shelf.map(|(folder, program)| Shelf::of(PathBuf::from(folder), program)),
             members: setup.members,
         }
@@ -56,8 +55,8 @@ pub fn serve(mut input: impl Read, mut output: impl Write) -> Result<(), ServeEr
     while let Some(question) = receive(&mut input)? {
         match question {
             Question::Setup(setup) => {
-                let made = bench.insert(Bench::of(setup));
-                send(&mut output, &made.rules.digest())?;
+                bench = Some(Bench::of(setup));
+                send(&mut output, &())?;
             }
             Question::Examine { root, vcs, asked } => {
                 let Some(bench) = &bench else { return Err(ServeError::OutOfTurn) };
