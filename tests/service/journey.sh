@@ -56,6 +56,7 @@ expect "installed and runs" coditect-sync service install
 say "service install again: nothing changes"
 until_so "the first project is found" is_known one
 say "the first project is known: $(coditect-sync projects | tail -1)"
+grep -q "there is no worker" "$STATE"/logs/* && fail "under the unit no worker can be started: $(grep "no worker" "$STATE"/logs/*)"
 if [ -e "$FILES/$UNIT.d/50-sandbox.conf" ]; then
     say "the stricter sandbox is in force"
 else
