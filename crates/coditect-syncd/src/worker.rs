@@ -18,7 +18,7 @@ use crate::{chain, process, sandbox};
 const ARGUMENT: &str = "--worker";
 
 /// A whole life as a worker, where the arguments say so. It writes nowhere but into the folder that is named after that, and
-/// where one is named it has no network.
+/// where one is named it has no TCP.
 pub fn work() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != ARGUMENT {
