@@ -90,13 +90,11 @@ fn examined(home: &Home, daemon: &Daemon, project: &Path) -> Option<(String, Pid
         let worker =
             children.iter().find(at_work).and_then(|child| Pid::from_raw(i32::try_from(*child).ok()?));
         let before_that = std::mem::replace(&mut seen, worker);
-        match worker {
-            Some(worker) => (before_that == Some(worker)).then(|| Some((before.clone(), worker))),
-            None => {
-                misses += 1;
-                (misses.is_multiple_of(50) && content(home).as_ref() != Some(&before)).then_some(None)
-            }
+        if let Some(worker) = worker {
+            return (before_that == Some(worker)).then(|| Some((before.clone(), worker)));
         }
+        misses += 1;
+        (misses.is_multiple_of(50) && content(home).as_ref() != Some(&before)).then_some(None)
     })
 }
 
