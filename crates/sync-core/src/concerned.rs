@@ -109,6 +109,7 @@ mod tests {
                 kind: ProjectKind::Standalone,
                 parent_root: parent,
                 warnings: Vec::new(),
+                broke_off: false,
             }
         }
     }

@@ -188,6 +188,13 @@ fn record(sighting: &Sighting, found: &Match<'_>, parent: Option<LocalId>, now: 
         seen_at: now,
     };
     if let Some(before) = before {
+        if sighting.broke_off {
+            project.name.clone_from(&before.name);
+            project.language.clone_from(&before.language);
+            project.framework.clone_from(&before.framework);
+            project.content_hash.clone_from(&before.content_hash);
+            project.kind = before.kind;
+        }
         project.keep_given(before);
     }
     project
@@ -238,6 +245,7 @@ mod tests {
             kind: ProjectKind::Standalone,
             parent_root: None,
             warnings: Vec::new(),
+            broke_off: false,
         }
     }
 
@@ -269,6 +277,24 @@ mod tests {
             .find(|project| project.root == Path::new(root) && project.presence == Presence::Present)
             .unwrap()
             .local
+    }
+
+    #[test]
+    fn of_a_project_whose_examination_broke_off_what_is_on_record_stays() {
+        let world = vec![sighting("/w/a", 1)];
+        let known = [record(&world[0], &Match::New(LocalId(Uuid::from_u128(9))), None, NOW)];
+        let broken = Sighting {
+            name: "a-folder".to_owned(),
+            language: String::new(),
+            framework: String::new(),
+            content_hash: String::new(),
+            broke_off: true,
+            ..world[0].clone()
+        };
+        let kept = record(&broken, &Match::Known(&known[0]), None, NOW);
+        assert_eq!(kept, known[0]);
+        let new = record(&broken, &Match::New(LocalId(Uuid::from_u128(9))), None, NOW);
+        assert_eq!((new.name.as_str(), new.content_hash.as_str()), ("a-folder", ""));
     }
 
     #[test]

@@ -75,4 +75,6 @@ pub struct Sighting {
     pub parent_root: Option<PathBuf>,
     /// What could not be read or told, for people; empty when all went well.
     pub warnings: Vec<String>,
+    /// It is there, and nobody knows what is in it: its name is the folder's, and what else is told of its inside is not so.
+    pub broke_off: bool,
 }

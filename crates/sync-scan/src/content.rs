@@ -64,6 +64,8 @@ pub(crate) struct Examined {
     pub(crate) members: Vec<Member>,
     /// What could not be read or told, for people.
     pub(crate) warnings: Vec<String>,
+    /// Nothing was found out.
+    pub(crate) broke_off: bool,
     /// What the fields were told by; empty where the shelf told them.
     pub(crate) evidence: Evidence,
 }
@@ -144,6 +146,7 @@ fn examine_in(
         left_out,
         members,
         warnings,
+        broke_off: false,
         evidence,
     }
 }

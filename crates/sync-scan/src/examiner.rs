@@ -206,7 +206,7 @@ impl Drop for Examiner<'_, '_> {
 
 /// What is told of a project when everything is to stop; nobody believes it.
 fn unlooked(root: &Path) -> Examined {
-    Examined { name: folder_name(root), ..Examined::default() }
+    Examined { name: folder_name(root), broke_off: true, ..Examined::default() }
 }
 
 /// The error and its causes.

@@ -116,6 +116,8 @@ impl Memory {
         }
         for sighting in &survey.sightings {
             match survey.noted.remove(&sighting.root) {
+                // What was known of it and of what lies in it stays.
+                Some(_) if sighting.broke_off => {}
                 Some(noted) => self.note(sighting, noted, now_ms),
                 // From memory, but its parent may be another.
                 None => {

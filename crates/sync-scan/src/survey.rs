@@ -50,6 +50,8 @@ pub struct Survey {
     /// New projects that are still being copied or cloned: they are seen when they have come to rest, and until then
     /// this survey does not speak for them. Projects that left while they were examined are among them.
     pub arriving: Vec<PathBuf>,
+    /// Projects whose examination broke off: this survey does not speak for what lies in them.
+    pub(crate) broken: Vec<PathBuf>,
     /// How many projects were examined; the others are told from memory.
     pub examined: usize,
     /// Of the projects that were examined, what is remembered besides; by root.
@@ -84,7 +86,8 @@ impl Survey {
 
     /// Has it speak for exactly these as well, but not for what is at or below a project that is still being made.
     pub(crate) fn speaks_for(&mut self, points: impl IntoIterator<Item = PathBuf>) {
-        let is_settled = |point: &PathBuf| !self.arriving.iter().any(|root| point.starts_with(root));
+        let unseen = || self.arriving.iter().chain(&self.broken);
+        let is_settled = |point: &PathBuf| !unseen().any(|root| point.starts_with(root));
         self.covered.points = points.into_iter().filter(is_settled).collect();
     }
 }
@@ -318,6 +321,7 @@ impl Ground {
             folders: walk.folders.into_iter().map(|folder| (folder, Role::Frontier)).collect(),
             noted: BTreeMap::new(),
             arriving: Vec::new(),
+            broken: Vec::new(),
             problems: walk.problems,
         };
         let errand = Errand { ground: self, attention, stop };
@@ -326,6 +330,8 @@ impl Ground {
                 || walk.stopped;
         let mut blind = walk.blind;
         blind.extend(gathering.arriving.iter().cloned());
+        // What lies in them was not seen.
+        blind.extend(gathering.broken.iter().cloned());
         let awaited = self.roots.iter().filter(|root| matches!(root.found, Found::Nothing));
         gathering.folders.extend(awaited.map(|root| (root.path.clone(), Role::Frontier)));
         gathering.problems.extend(self.problems.iter().cloned().chain(rulebook::problems(attention.rules)));
@@ -364,6 +370,8 @@ struct Gathering<'a> {
     folders: BTreeMap<PathBuf, Role>,
     noted: BTreeMap<PathBuf, Noted>,
     arriving: Vec<PathBuf>,
+    /// Their examination broke off.
+    broken: Vec<PathBuf>,
     problems: Vec<Problem>,
 }
 
@@ -496,7 +504,9 @@ impl Gathering<'_> {
         by.examine(root, vcs).unwrap_or_else(|_| {
             let message = "its examination broke off; the log says of what";
             self.problems.push(Problem::new(root, ProblemKind::Unreadable, message));
-            Examined { name: folder_name(root), warnings: vec![message.to_owned()], ..Examined::default() }
+            self.broken.push(root.to_path_buf());
+            let warnings = vec![message.to_owned()];
+            Examined { name: folder_name(root), warnings, broke_off: true, ..Examined::default() }
         })
     }
 
@@ -578,6 +588,7 @@ impl Gathering<'_> {
             noted: self.noted,
             worktrees: self.worktrees.into_iter().collect(),
             arriving: self.arriving,
+            broken: self.broken,
         }
     }
 }
@@ -604,6 +615,7 @@ fn sighting(tree: Tree, vcs: Vcs, examined: Examined) -> Sighting {
         kind: examined.kind,
         parent_root: None,
         warnings: examined.warnings,
+        broke_off: examined.broke_off,
     }
 }
 

@@ -272,6 +272,17 @@ fn a_project_that_ends_each_worker_costs_nothing_else() {
     assert!(mine[0].message.contains("broke off"), "{mine:?}");
     // Two for the one that is deadly, and one for those before and those after it each, if there are any.
     assert!((2..=4).contains(&home.lives().len()), "{:?}", home.lives());
+    let broken: Vec<_> = with.sightings.iter().filter(|sighting| sighting.broke_off).collect();
+    assert!(broken.iter().map(|sighting| &sighting.root).eq([&root]), "{broken:?}");
+    assert!(!with.covered.has(&root.join("inside")) && with.covered.has(&home.roots().join("gone")));
+    // What was known before of it, and of what lies in it, is told from memory.
+    home.write(&format!("roots/{DEADLY}/inside/.git/HEAD"), "ref: refs/heads/main\n");
+    let mut lookout = home.lookout(home.without());
+    let before = turn(&mut lookout, Task::Everything);
+    lookout.set_options(home.with(DIES));
+    turn(&mut lookout, Task::Paths(vec![root.clone()]));
+    lookout.set_options(home.without());
+    assert_eq!(before[0].sightings, turn(&mut lookout, Task::Glance)[0].sightings);
 }
 
 fn where_there_is_no_worker_everything_is_found_all_the_same() {
