@@ -25,6 +25,14 @@ pub(crate) struct Sandbox {
     wish: Wish,
 }
 
+/// What may be done over TCP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Network {
+    All,
+    Outwards,
+    None,
+}
+
 /// Whether the configuration wants the daemon confined.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Wish {
@@ -61,7 +69,7 @@ impl Sandbox {
             return Self { wish, ..Self::none(why) };
         }
         let folders = folders(places);
-        let network = if listens { system::Network::All } else { system::Network::Outwards };
+        let network = if listens { Network::All } else { Network::Outwards };
         match system::restrict(&folders, network) {
             Ok(version) => Self { folders: Some(folders), version: Some(version), why_not: None, wish },
             Err(why) => Self { folders: None, version: None, why_not: Some(why), wish },
@@ -128,7 +136,7 @@ impl Sandbox {
 /// Confines a worker: it reads, writes into this folder, and has no TCP. Where the system cannot do it the worker goes on, as
 /// the daemon does.
 pub(crate) fn confine_worker(folder: &Path) -> Result<u8, String> {
-    system::restrict(&[folder.to_path_buf()], system::Network::None)
+    system::restrict(&[folder.to_path_buf()], Network::None)
 }
 
 /// What the daemon writes to: its state, what it shares with other tools, and the folder of its socket, without those
@@ -169,13 +177,7 @@ mod system {
         RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
     };
 
-    /// What may be done over TCP.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-    pub(super) enum Network {
-        All,
-        Outwards,
-        None,
-    }
+    use super::Network;
 
     /// What is thrown away is opened for writing too.
     const NOWHERE: &str = "/dev/null";
@@ -223,13 +225,7 @@ mod system {
 mod system {
     use std::path::PathBuf;
 
-    /// What may be done over TCP.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-    pub(super) enum Network {
-        All,
-        Outwards,
-        None,
-    }
+    use super::Network;
 
     /// There is no such thing here.
     pub(super) fn restrict(_: &[PathBuf], _: Network) -> Result<u8, String> {

@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn of_a_project_whose_examination_broke_off_what_is_on_record_stays() {
-        let world = vec![sighting("/w/a", 1)];
+        let world = [sighting("/w/a", 1)];
         let known = [record(&world[0], &Match::New(LocalId(Uuid::from_u128(9))), None, NOW)];
         let broken = Sighting {
             name: "a-folder".to_owned(),
