@@ -53,13 +53,15 @@ fn options(config: &Config) -> sync_scan::Options {
 
 /// The projects at or below the path, else the innermost one that holds it.
 fn told<'a>(survey: &'a Survey, path: &Path) -> Vec<&'a Sighting> {
-    let below: Vec<_> = survey.sightings.iter().filter(|sighting| sighting.root.starts_with(path)).collect();
+    let all = survey.sightings.iter().map(AsRef::as_ref);
+    let below: Vec<&Sighting> = all.filter(|sighting| sighting.root.starts_with(path)).collect();
     if below.is_empty() { innermost(survey, path).into_iter().collect() } else { below }
 }
 
 /// The innermost project that holds the path.
 pub(crate) fn innermost<'a>(survey: &'a Survey, path: &Path) -> Option<&'a Sighting> {
-    let around = survey.sightings.iter().filter(|sighting| path.starts_with(&sighting.root));
+    let all = survey.sightings.iter().map(AsRef::as_ref);
+    let around = all.filter(|sighting: &&Sighting| path.starts_with(&sighting.root));
     around.max_by_key(|sighting| sighting.root.components().count())
 }
 

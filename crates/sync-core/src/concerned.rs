@@ -30,11 +30,12 @@ pub struct Concerned {
 impl Concerned {
     /// By what was `seen` on this machine, where everything `below` these folders was looked at, and `at` these.
     pub fn new<'a>(
-        seen: &'a [Sighting],
+        seen: impl IntoIterator<Item = &'a Sighting>,
         machine: MachineId,
         below: impl IntoIterator<Item = &'a PathBuf>,
         at: impl IntoIterator<Item = &'a PathBuf>,
     ) -> Self {
+        let seen: Vec<&Sighting> = seen.into_iter().collect();
         let parents = seen.iter().filter_map(|sighting| sighting.parent_root.as_ref());
         let roots = seen.iter().map(|sighting| &sighting.root).chain(parents).chain(at);
         Self {

@@ -2,6 +2,7 @@
 //!
 //! Does not look at the disk; it is told what was seen and which paths a look would have covered.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -18,14 +19,17 @@ use crate::time::Timestamp;
 /// one that was not seen called missing.
 pub fn diff(
     known: &[Project],
-    seen: &[Sighting],
+    seen: &[impl Borrow<Sighting>],
     covered: &dyn Fn(&Path) -> bool,
     machine: MachineId,
     now: Timestamp,
 ) -> Vec<Change> {
     let by_root: BTreeMap<&Path, &Project> = by_root(known);
-    let seen: Vec<&Sighting> =
-        seen.iter().filter(|sighting| sighting.root.as_os_str().len() <= LONGEST_PATH).collect();
+    let seen: Vec<&Sighting> = seen
+        .iter()
+        .map(Borrow::borrow)
+        .filter(|sighting| sighting.root.as_os_str().len() <= LONGEST_PATH)
+        .collect();
     let at_home: BTreeSet<LocalId> = seen
         .iter()
         .filter_map(|sighting| {

@@ -120,5 +120,6 @@ fn sighting(root: &Path) -> Option<Sighting> {
     let root = root.canonicalize().ok()?;
     let options = Options { roots: vec![root.clone()], ..Options::default() };
     let found = survey(&options, &AtomicBool::new(false));
-    found.sightings.into_iter().find(|sighting| sighting.root == root)
+    let seen = found.sightings.into_iter().find(|sighting| sighting.root == root);
+    seen.map(std::sync::Arc::unwrap_or_clone)
 }

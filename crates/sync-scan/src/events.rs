@@ -5,22 +5,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use notify::EventKind;
 use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
 
 use crate::manifest;
 
-/// What a watched folder is.
+/// What a watched folder is. Its path is shared by all who know it: they are many, in several lists.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Role {
     /// A project's root.
     Project,
     /// The version-control folder of the project with this root.
-    Control(PathBuf),
+    Control(Arc<Path>),
     /// A folder inside the project with this root, which changed lately.
-    Inside(PathBuf),
+    Inside(Arc<Path>),
     /// A folder between projects.
     Frontier,
     /// Watched only for what is waited for below it.
@@ -30,7 +32,7 @@ pub enum Role {
 /// The watched folders and the folders that are not there yet.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
-    pub(crate) roles: BTreeMap<PathBuf, Role>,
+    pub(crate) roles: BTreeMap<Arc<Path>, Role>,
     pub(crate) awaited: BTreeSet<PathBuf>,
 }
 
@@ -59,7 +61,7 @@ impl Watched {
     }
 
     /// The watched folders that an event at `path` takes away from us.
-    pub(crate) fn lost(&self, kind: EventKind, path: &Path) -> Vec<PathBuf> {
+    pub(crate) fn lost(&self, kind: EventKind, path: &Path) -> Vec<Arc<Path>> {
         if !takes_away(kind) {
             return Vec::new();
         }
@@ -71,11 +73,11 @@ impl Watched {
         let is_project = |role: &Role| matches!(role, Role::Project);
         let mut known = BTreeSet::new();
         for place in places {
-            if self.roles.get(place).is_some_and(is_project) {
+            if self.roles.get(place.as_path()).is_some_and(is_project) {
                 known.insert(place.clone());
             } else {
                 let below = self.below(place).filter(|(_, role)| is_project(role));
-                known.extend(below.map(|(folder, _)| folder.clone()));
+                known.extend(below.map(|(folder, _)| folder.to_path_buf()));
             }
         }
         known
@@ -85,10 +87,10 @@ impl Watched {
         let name = path.file_name()?;
         match path.parent().and_then(|parent| Some((parent, self.roles.get(parent)?))) {
             Some((_, Role::Control(project))) if TELLING.iter().any(|own| OsStr::new(own) == name) => {
-                return Some(project.clone());
+                return Some(project.to_path_buf());
             }
             Some((parent, Role::Project)) => return Some(parent.to_path_buf()),
-            Some((_, Role::Inside(project))) => return Some(project.clone()),
+            Some((_, Role::Inside(project))) => return Some(project.to_path_buf()),
             Some((parent, Role::Frontier)) => {
                 return between_projects(kind, path, parent, || self.below(path).next().is_some());
             }
@@ -97,13 +99,14 @@ impl Watched {
         // The folder itself went, and nobody watches the one it was in.
         match self.roles.get(path).filter(|_| takes_away(kind))? {
             Role::Project | Role::Frontier => Some(path.to_path_buf()),
-            Role::Control(project) | Role::Inside(project) => Some(project.clone()),
+            Role::Control(project) | Role::Inside(project) => Some(project.to_path_buf()),
             Role::Outlook => None,
         }
     }
 
-    fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a PathBuf, &'a Role)> {
-        self.roles.range(path.to_path_buf()..).take_while(move |(folder, _)| folder.starts_with(path))
+    fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a Arc<Path>, &'a Role)> {
+        let from = (Bound::Included(path), Bound::Unbounded);
+        self.roles.range::<Path, _>(from).take_while(move |(folder, _)| folder.starts_with(path))
     }
 }
 
@@ -168,13 +171,13 @@ mod tests {
         let roles = [
             ("/r", Role::Frontier),
             ("/r/p", Role::Project),
-            ("/r/p/.git", Role::Control(PathBuf::from("/r/p"))),
+            ("/r/p/.git", Role::Control(Path::new("/r/p").into())),
             ("/r/p2", Role::Frontier),
-            ("/kept/p.git", Role::Control(PathBuf::from("/r/p"))),
+            ("/kept/p.git", Role::Control(Path::new("/r/p").into())),
             ("/o", Role::Outlook),
         ];
         Watched {
-            roles: roles.into_iter().map(|(path, role)| (PathBuf::from(path), role)).collect(),
+            roles: roles.into_iter().map(|(path, role)| (Path::new(path).into(), role)).collect(),
             awaited: BTreeSet::from([PathBuf::from("/o/later/root")]),
         }
     }
@@ -224,7 +227,7 @@ mod tests {
     #[test]
     fn a_folder_that_goes_takes_its_watches_with_it() {
         let lost = watched().lost(RENAMED_AWAY, Path::new("/r/p"));
-        assert_eq!(lost, [PathBuf::from("/r/p"), PathBuf::from("/r/p/.git")]);
-        assert_eq!(watched().lost(WRITTEN, Path::new("/r/p")), Vec::<PathBuf>::new());
+        assert_eq!(lost, ["/r/p", "/r/p/.git"].map(|path| Arc::from(Path::new(path))));
+        assert_eq!(watched().lost(WRITTEN, Path::new("/r/p")), Vec::<Arc<Path>>::new());
     }
 }

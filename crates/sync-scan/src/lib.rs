@@ -19,6 +19,7 @@ mod look;
 mod lookout;
 mod manifest;
 mod memory;
+mod notices;
 mod platform;
 mod posts;
 mod problem;

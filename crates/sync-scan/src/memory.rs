@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sync_core::Sighting;
 
@@ -23,9 +25,10 @@ const TELLING: &[&str] = &["index", "HEAD", "dirstate", "wc.db"];
 /// What is known of the folders one lookout looks after.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    projects: BTreeMap<PathBuf, Remembered>,
+    /// Boxed, because half of what a map has room for is empty.
+    projects: BTreeMap<Arc<Path>, Box<Remembered>>,
     /// The folders whose changes matter, but for the insides of projects.
-    folders: BTreeMap<PathBuf, Role>,
+    folders: BTreeMap<Arc<Path>, Role>,
     /// Up to when nothing else is wanted to be watched than was last, if nothing else is seen.
     same_until_ms: u64,
 }
@@ -33,18 +36,25 @@ pub(crate) struct Memory {
 /// A project as it was last examined.
 #[derive(Debug)]
 pub(crate) struct Remembered {
-    pub(crate) sighting: Sighting,
-    pub(crate) submodules: Vec<PathBuf>,
-    pub(crate) nested: Vec<PathBuf>,
-    /// The packages of its workspace, where they are projects of their own.
-    pub(crate) members: Vec<PathBuf>,
+    pub(crate) sighting: Arc<Sighting>,
+    /// Few have any.
+    inner: Option<Box<Inner>>,
     stamp: Stamp,
     /// Not found inside of another.
     is_outermost: bool,
     /// When it last changed, as far as was seen.
     changed_ms: u64,
     /// Its folders that are not ignored; empty when it is cold.
-    folders: Vec<PathBuf>,
+    folders: Vec<Arc<Path>>,
+}
+
+/// The projects inside a project.
+#[derive(Debug, Default)]
+pub(crate) struct Inner {
+    pub(crate) submodules: Vec<PathBuf>,
+    pub(crate) nested: Vec<PathBuf>,
+    /// The packages of its workspace, where they are projects of their own.
+    pub(crate) members: Vec<PathBuf>,
 }
 
 /// What an examination adds to what is remembered.
@@ -91,7 +101,7 @@ impl Memory {
     /// The project at the root of `tree`, if it is the one that is remembered there.
     pub(crate) fn recall(&self, tree: &Tree) -> Option<&Remembered> {
         let vcs_place = tree.control.as_ref().map(|control| control.place);
-        self.projects.get(&tree.root).filter(|known| {
+        self.projects.get(tree.root.as_path()).map(Box::as_ref).filter(|known| {
             known.sighting.place == tree.place
                 && known.sighting.born == tree.born
                 && known.sighting.vcs_place == vcs_place
@@ -99,7 +109,7 @@ impl Memory {
     }
 
     /// The project that is remembered at this root.
-    pub(crate) fn at(&self, root: &Path) -> Option<&Sighting> {
+    pub(crate) fn at(&self, root: &Path) -> Option<&Arc<Sighting>> {
         self.projects.get(root).map(|known| &known.sighting)
     }
 
@@ -110,7 +120,7 @@ impl Memory {
         }
         let seen: BTreeSet<_> = survey.sightings.iter().map(|sighting| sighting.root.as_path()).collect();
         let known = self.projects.len();
-        self.projects.retain(|root, _| seen.contains(root.as_path()) || !survey.covered.has(root));
+        self.projects.retain(|root, _| seen.contains(root.as_ref()) || !survey.covered.has(root));
         if self.projects.len() < known {
             self.same_until_ms = 0;
         }
@@ -121,9 +131,8 @@ impl Memory {
                 Some(noted) => self.note(sighting, noted, now_ms),
                 // From memory, but its parent may be another.
                 None => {
-                    if let Some(known) = self.projects.get_mut(&sighting.root) {
-                        known.sighting.parent_root.clone_from(&sighting.parent_root);
-                        known.sighting.kind = sighting.kind;
+                    if let Some(known) = self.projects.get_mut(sighting.root.as_path()) {
+                        known.sighting = Arc::clone(sighting);
                     }
                 }
             }
@@ -132,31 +141,40 @@ impl Memory {
 
     /// Whether everything the survey saw, and would have seen, is as it is remembered.
     pub(crate) fn agrees_with(&self, survey: &Survey) -> bool {
-        let is_known = |sighting: &Sighting| {
-            self.projects.get(&sighting.root).is_some_and(|known| known.sighting == *sighting)
+        let is_known = |sighting: &Arc<Sighting>| {
+            self.projects.get(sighting.root.as_path()).is_some_and(|known| known.sighting == *sighting)
         };
         let is_seen = |root: &PathBuf| survey.sightings.iter().any(|sighting| sighting.root == *root);
         survey.sightings.iter().all(is_known)
-            && survey.covered.points.iter().filter(|root| self.projects.contains_key(*root)).all(is_seen)
+            && survey
+                .covered
+                .points
+                .iter()
+                .filter(|root| self.projects.contains_key(root.as_path()))
+                .all(is_seen)
     }
 
-    fn note(&mut self, sighting: &Sighting, noted: Noted, now_ms: u64) {
+    fn note(&mut self, sighting: &Arc<Sighting>, noted: Noted, now_ms: u64) {
         let written = noted.newest.max(noted.stamp.newest);
         let changed_ms = self.changed_ms(&sighting.root, &sighting.content_hash, written, now_ms);
         let known = Remembered {
-            sighting: sighting.clone(),
-            submodules: noted.submodules,
-            nested: noted.nested,
-            members: noted.members,
+            sighting: Arc::clone(sighting),
+            inner: Inner { submodules: noted.submodules, nested: noted.nested, members: noted.members }
+                .kept(),
             stamp: noted.stamp,
             is_outermost: noted.is_outermost,
             changed_ms,
-            folders: if is_hot(changed_ms, now_ms) { noted.folders } else { Vec::new() },
+            folders: if is_hot(changed_ms, now_ms) { shared(noted.folders) } else { Vec::new() },
         };
-        if self.projects.get(&sighting.root).is_none_or(|before| before.folders != known.folders) {
+        let before = self.projects.get_mut(sighting.root.as_path());
+        if before.as_ref().is_none_or(|before| before.folders != known.folders) {
             self.same_until_ms = 0;
         }
-        self.projects.insert(sighting.root.clone(), known);
+        if let Some(before) = before {
+            **before = known;
+        } else {
+            self.projects.insert(sighting.root.as_path().into(), Box::new(known));
+        }
     }
 
     /// Whether other folders may be wanted at `now_ms` than [`Self::wanted`] told last.
@@ -166,7 +184,7 @@ impl Memory {
 
     /// The folders to watch: all that matter, and the insides of projects that changed lately, the latest first, as far
     /// as `most_inside` goes. What is cold by now is forgotten.
-    pub(crate) fn wanted(&mut self, now_ms: u64, most_inside: usize) -> BTreeMap<PathBuf, Role> {
+    pub(crate) fn wanted(&mut self, now_ms: u64, most_inside: usize) -> BTreeMap<Arc<Path>, Role> {
         let mut wanted = self.folders.clone();
         let mut hot = Vec::new();
         self.same_until_ms = u64::MAX;
@@ -198,7 +216,7 @@ impl Memory {
     /// The projects that were not found inside of others, by path.
     pub(crate) fn outermost(&self) -> Vec<PathBuf> {
         let outermost = self.projects.iter().filter(|(_, known)| known.is_outermost);
-        outermost.map(|(root, _)| root.clone()).collect()
+        outermost.map(|(root, _)| root.to_path_buf()).collect()
     }
 
     /// The project at this root and those inside it, down to the innermost.
@@ -206,8 +224,8 @@ impl Memory {
         let mut found = vec![root.to_path_buf()];
         let mut at = 0;
         while let Some(outer) = found.get(at).cloned() {
-            if let Some(known) = self.projects.get(&outer) {
-                let inner = known.submodules.iter().chain(&known.nested).chain(&known.members);
+            if let Some(known) = self.projects.get(outer.as_path()) {
+                let inner = known.inner.iter().flat_map(|inner| inner.all());
                 let new: Vec<_> = inner.filter(|path| !found.contains(path)).cloned().collect();
                 found.extend(new);
             }
@@ -232,8 +250,9 @@ impl Memory {
 
     /// The projects below `path`.
     pub(crate) fn below(&self, path: &Path) -> BTreeSet<PathBuf> {
-        let from = self.projects.range(path.to_path_buf()..).map(|(root, _)| root);
-        from.take_while(|root| root.starts_with(path)).filter(|root| *root != path).cloned().collect()
+        let below = (Bound::Excluded(path), Bound::Unbounded);
+        let from = self.projects.range::<Path, _>(below).map(|(root, _)| root);
+        from.take_while(|root| root.starts_with(path)).map(|root| root.to_path_buf()).collect()
     }
 
     /// The projects around `path`.
@@ -242,11 +261,31 @@ impl Memory {
     }
 }
 
+impl Inner {
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        self.submodules.iter().chain(&self.nested).chain(&self.members)
+    }
+
+    fn kept(self) -> Option<Box<Self>> {
+        let is_there = self.all().next().is_some();
+        is_there.then(|| Box::new(self))
+    }
+}
+
 impl Remembered {
+    /// The projects inside it, if there are any.
+    pub(crate) fn inner(&self) -> Option<&Inner> {
+        self.inner.as_deref()
+    }
+
     /// Whether the project has to be examined again, judged from the few files that are always looked at.
     pub(crate) fn is_outdated(&self, tree: &Tree) -> bool {
         self.stamp != Stamp::of(tree)
     }
+}
+
+fn shared(folders: Vec<PathBuf>) -> Vec<Arc<Path>> {
+    folders.into_iter().map(Arc::from).collect()
 }
 
 fn is_hot(changed_ms: u64, now_ms: u64) -> bool {

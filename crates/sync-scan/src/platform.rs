@@ -1,5 +1,7 @@
 //! What differs between Linux and macOS: how a folder is opened, named and bounded.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod inotify;
 mod power;
 
 use std::collections::BTreeSet;

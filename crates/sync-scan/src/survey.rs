@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sync_core::{Place, ProjectKind, Sighting, Vcs, folder_name};
@@ -33,7 +34,7 @@ const DEEPEST_NESTING: u32 = 16;
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
     /// The projects, by path; no place on disk twice.
-    pub sightings: Vec<Sighting>,
+    pub sightings: Vec<Arc<Sighting>>,
     /// What each was told by, by path; nothing where only what is on record is to be kept true.
     pub evidence: BTreeMap<PathBuf, Evidence>,
     /// What could not be read, by path.
@@ -44,7 +45,7 @@ pub struct Survey {
     pub covered: Covered,
     /// The folders whose changes matter, by path: those outside projects, each project's root and its version-control
     /// folder, and roots that are not there yet.
-    pub folders: BTreeMap<PathBuf, Role>,
+    pub folders: BTreeMap<Arc<Path>, Role>,
     /// Work trees that are listed with the project whose git folder they share, by path.
     pub worktrees: Vec<Worktree>,
     /// New projects that are still being copied or cloned: they are seen when they have come to rest, and until then
@@ -61,20 +62,14 @@ pub struct Survey {
 impl Survey {
     /// Turns the `watched` folders into those to watch after this survey: what it does not speak for stays. Whether they
     /// are others now.
-    pub fn update(&self, watched: &mut BTreeMap<PathBuf, Role>) -> bool {
+    pub fn update(&self, watched: &mut BTreeMap<Arc<Path>, Role>) -> bool {
         let is_left = |folder: &Path, role: &Role| match role {
             Role::Control(root) | Role::Inside(root) => self.covered.has(root),
             Role::Project | Role::Frontier | Role::Outlook => self.covered.has(folder),
         };
-        let left: Vec<PathBuf> = watched
-            .iter()
-            .filter(|(folder, role)| is_left(folder, role) && !self.folders.contains_key(*folder))
-            .map(|(folder, _)| folder.clone())
-            .collect();
-        let mut is_other = !left.is_empty();
-        for folder in left {
-            watched.remove(&folder);
-        }
+        let before = watched.len();
+        watched.retain(|folder, role| !is_left(folder, role) || self.folders.contains_key(folder));
+        let mut is_other = watched.len() < before;
         for (folder, role) in &self.folders {
             if watched.get(folder) != Some(role) {
                 watched.insert(folder.clone(), role.clone());
@@ -318,7 +313,7 @@ impl Ground {
             sightings: BTreeMap::new(),
             evidence: BTreeMap::new(),
             worktrees: BTreeSet::new(),
-            folders: walk.folders.into_iter().map(|folder| (folder, Role::Frontier)).collect(),
+            folders: walk.folders.into_iter().map(|folder| (folder.into(), Role::Frontier)).collect(),
             noted: BTreeMap::new(),
             arriving: Vec::new(),
             broken: Vec::new(),
@@ -333,7 +328,7 @@ impl Ground {
         // What lies in them was not seen.
         blind.extend(gathering.broken.iter().cloned());
         let awaited = self.roots.iter().filter(|root| matches!(root.found, Found::Nothing));
-        gathering.folders.extend(awaited.map(|root| (root.path.clone(), Role::Frontier)));
+        gathering.folders.extend(awaited.map(|root| (root.path.as_path().into(), Role::Frontier)));
         gathering.problems.extend(self.problems.iter().cloned().chain(rulebook::problems(attention.rules)));
         let covered = Covered { scopes, points: BTreeSet::new(), blind, stopped };
         gathering.finish(covered, enclosing)
@@ -364,10 +359,10 @@ struct Gathering<'a> {
     waiting: VecDeque<(Tree, u32)>,
     taken: BTreeSet<Place>,
     submodules: BTreeSet<Place>,
-    sightings: BTreeMap<PathBuf, Sighting>,
+    sightings: BTreeMap<PathBuf, Arc<Sighting>>,
     evidence: BTreeMap<PathBuf, Evidence>,
     worktrees: BTreeSet<Worktree>,
-    folders: BTreeMap<PathBuf, Role>,
+    folders: BTreeMap<Arc<Path>, Role>,
     noted: BTreeMap<PathBuf, Noted>,
     arriving: Vec<PathBuf>,
     /// Their examination broke off.
@@ -389,15 +384,18 @@ impl Gathering<'_> {
                 self.arriving.push(tree.root);
                 continue;
             }
-            self.folders.insert(tree.root.clone(), Role::Project);
+            let root: Arc<Path> = tree.root.as_path().into();
+            self.folders.insert(Arc::clone(&root), Role::Project);
             if let Some(control) = &tree.control {
-                self.folders.insert(control.folder.clone(), Role::Control(tree.root.clone()));
+                self.folders.insert(control.folder.as_path().into(), Role::Control(root));
             }
             match self.attention.recall(&tree) {
                 Some(known) => {
-                    self.take_all_inner(&tree.root, nesting, &known.submodules, &known.nested);
-                    let members = known.members.iter().filter_map(|root| self.attention.memory?.at(root));
-                    self.sightings.extend(members.map(|member| (member.root.clone(), member.clone())));
+                    if let Some(inner) = known.inner() {
+                        self.take_all_inner(&tree.root, nesting, &inner.submodules, &inner.nested);
+                        let members = inner.members.iter().filter_map(|root| self.attention.memory?.at(root));
+                        self.sightings.extend(members.map(|member| (member.root.clone(), member.clone())));
+                    }
                     self.sightings.insert(tree.root, known.sighting.clone());
                 }
                 None => self.take(tree, nesting, by),
@@ -440,14 +438,14 @@ impl Gathering<'_> {
             evidence.root_path = root_proof(&tree);
             self.evidence.insert(tree.root.clone(), evidence);
         }
-        self.sightings.insert(tree.root.clone(), sighting(tree, vcs, examined));
+        self.sightings.insert(tree.root.clone(), sighting(tree, vcs, examined).into());
     }
 
     /// It left meanwhile: what was seen of it is not it, and where it is now it may be met yet.
     fn let_go(&mut self, tree: Tree) {
-        self.folders.remove(&tree.root);
+        self.folders.remove(tree.root.as_path());
         if let Some(control) = &tree.control {
-            self.folders.remove(&control.folder);
+            self.folders.remove(control.folder.as_path());
         }
         self.taken.remove(&tree.place);
         self.arriving.push(tree.root);
@@ -486,7 +484,7 @@ impl Gathering<'_> {
             warnings: member.warnings,
             ..Examined::default()
         };
-        self.sightings.insert(root.clone(), sighting(tree, vcs, examined));
+        self.sightings.insert(root.clone(), sighting(tree, vcs, examined).into());
         Some(root)
     }
 
@@ -556,11 +554,14 @@ impl Gathering<'_> {
         let roots = self.sightings.keys().chain(enclosing).chain(&self.arriving);
         let roots: BTreeSet<_> = roots.cloned().collect();
         for sighting in self.sightings.values_mut() {
-            sighting.parent_root =
-                sighting.root.ancestors().skip(1).find(|above| roots.contains(*above)).map(Path::to_path_buf);
+            let parent_root = sighting.root.ancestors().skip(1).find(|above| roots.contains(*above));
             let is_submodule = self.submodules.contains(&sighting.place);
-            if is_submodule {
-                sighting.kind = ProjectKind::Submodule;
+            let kind = if is_submodule { ProjectKind::Submodule } else { sighting.kind };
+            // What is as it is remembered stays shared with the memory.
+            if sighting.parent_root.as_deref() != parent_root || sighting.kind != kind {
+                let parent_root = parent_root.map(Path::to_path_buf);
+                let own = Arc::make_mut(sighting);
+                (own.parent_root, own.kind) = (parent_root, kind);
             }
             if !self.attention.is_to_prove() {
                 continue;
@@ -646,6 +647,6 @@ mod tests {
         assert_eq!(seen, [root.join("b"), root.join("c")]);
         assert_eq!(survey.arriving, [root.join("a")]);
         assert!(!survey.covered.has(&root.join("a")) && survey.covered.has(&root.join("b")));
-        assert!(!survey.folders.contains_key(&root.join("a")));
+        assert!(!survey.folders.contains_key(root.join("a").as_path()));
     }
 }

@@ -1,7 +1,6 @@
 //! Watches folders, each by itself, and says which places changed and came to rest.
 //!
-//! One thread of the notify library receives what the system tells and sorts it into places; everything is decided
-//! when the owner asks. A wake carries nothing, and none is given for a place that is waited for already. The
+//! One thread receives what the system tells and sorts it into places; everything is decided when the owner asks. A wake carries nothing, and none is given for a place that is waited for already. The
 //! system's limit on watches is part of a report, never an error.
 
 use std::cmp::Ordering;
@@ -11,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use notify::{Config, ErrorKind, Event, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{ErrorKind, Event};
 
 use crate::arriving::{arriving, lately};
 use crate::busy::busy;
 use crate::debounce::{Busy, Debounce, Patience};
 use crate::error::Error;
 use crate::events::{Role, Watched};
+use crate::notices::Notices;
 use crate::platform::{self, Reach};
 use crate::writes::{Writes, is_write};
 
@@ -29,10 +29,10 @@ const STAMP_LAG: Duration = Duration::from_secs(1);
 
 /// Watches folders. Dropping it ends the watching.
 pub struct Watcher {
-    system: RecommendedWatcher,
+    system: Notices,
     reach: Reach,
     /// The trees the system was asked to watch.
-    asked: BTreeSet<PathBuf>,
+    asked: BTreeSet<Arc<Path>>,
     inbox: Arc<Mutex<Inbox>>,
     debounce: Debounce,
     /// Everything that was wanted last is watched.
@@ -72,7 +72,7 @@ struct Inbox {
     /// Places the owner knows to wait for.
     waited_for: BTreeSet<PathBuf>,
     /// Folders whose watch is gone.
-    lost: BTreeSet<PathBuf>,
+    lost: BTreeSet<Arc<Path>>,
     writes: Writes,
     overflow: bool,
 }
@@ -96,8 +96,7 @@ impl Watcher {
                 on_change();
             }
         };
-        let config = Config::default().with_event_kinds(EventKindMask::CORE).with_follow_symlinks(false);
-        let system = RecommendedWatcher::new(receive, config).map_err(|error| Error::NoNotices {
+        let system = Notices::start(reach, receive).map_err(|error| Error::NoNotices {
             reason: error.to_string(),
             hint: "raise fs.inotify.max_user_instances, or rely on the periodic scan".to_owned(),
         })?;
@@ -111,7 +110,7 @@ impl Watcher {
     /// A folder that is not there is waited for in the nearest one above it that is. What changed in a newly watched
     /// folder since [`Watcher::look_begins`] (or the start) counts as an event, so that nothing falls between a look
     /// and the watching of what it found. To be called after every survey and look.
-    pub fn watch(&mut self, folders: &BTreeMap<PathBuf, Role>) -> WatchReport {
+    pub fn watch(&mut self, folders: &BTreeMap<Arc<Path>, Role>) -> WatchReport {
         let plan = Plan::new(folders, &mut lock(&self.inbox));
         let trees = (self.reach == Reach::Tree).then(|| self.trees(folders, &plan));
         let (old, new) = trees.as_ref().map_or((&plan.old, &plan.new), |(old, new)| (old, new));
@@ -121,42 +120,38 @@ impl Watcher {
                 tracing::trace!(folder = %folder.display(), %error, "was not watched any more");
             }
         }
-        let mode = match self.reach {
-            Reach::Folder => RecursiveMode::NonRecursive,
-            Reach::Tree => RecursiveMode::Recursive,
-        };
         let mut report = WatchReport::default();
         let mut awaited = BTreeSet::new();
         for folder in new {
             if report.limit_hint.is_some() {
-                report.refused.push(folder.clone());
+                report.refused.push(folder.to_path_buf());
                 continue;
             }
-            let Err(error) = self.system.watch(folder, mode) else {
+            let Err(error) = self.system.watch(folder) else {
                 self.note_asked(folder);
                 continue;
             };
             match Refusal::of(&error) {
                 Refusal::Absent => {
-                    awaited.insert(folder.clone());
+                    awaited.insert(folder.to_path_buf());
                 }
                 Refusal::Limit => {
                     report.limit_hint = Some(platform::watch_limit_hint());
-                    report.refused.push(folder.clone());
+                    report.refused.push(folder.to_path_buf());
                 }
                 Refusal::Other => {
                     tracing::debug!(folder = %folder.display(), %error, "cannot be watched");
-                    report.refused.push(folder.clone());
+                    report.refused.push(folder.to_path_buf());
                 }
             }
         }
         let without: BTreeSet<_> = report.refused.iter().chain(&awaited).cloned().collect();
         for folder in &without {
-            lock(&self.inbox).watched.roles.remove(folder);
+            lock(&self.inbox).watched.roles.remove(folder.as_path());
         }
         self.is_settled = without.is_empty();
         self.wait_for(awaited, &mut report);
-        self.catch_up(plan.new.iter().filter(|folder| !without.contains(*folder)));
+        self.catch_up(plan.new.iter().filter(|folder| !without.contains(folder.as_ref())));
         report.refused.sort();
         report.watches = match self.reach {
             Reach::Folder => lock(&self.inbox).watched.roles.len(),
@@ -171,17 +166,17 @@ impl Watcher {
     }
 
     /// Where each folder is asked for by itself, that is what the roles say.
-    fn note_asked(&mut self, folder: &Path) {
+    fn note_asked(&mut self, folder: &Arc<Path>) {
         if self.reach == Reach::Tree {
-            self.asked.insert(folder.to_path_buf());
+            self.asked.insert(Arc::clone(folder));
         }
     }
 
     /// The trees that are not to be asked for any more, and those that are: the outermost of the folders, those that were
     /// lost once more.
-    fn trees(&self, folders: &BTreeMap<PathBuf, Role>, plan: &Plan) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    fn trees(&self, folders: &BTreeMap<Arc<Path>, Role>, plan: &Plan) -> (Vec<Arc<Path>>, Vec<Arc<Path>>) {
         let wanted = outermost(folders.keys());
-        let lost = |folder: &&PathBuf| plan.old.contains(folder);
+        let lost = |folder: &&Arc<Path>| plan.old.contains(folder);
         let old =
             self.asked.iter().filter(|folder| !wanted.contains(*folder) || lost(folder)).cloned().collect();
         let new =
@@ -231,7 +226,7 @@ impl Watcher {
         }
         let mut known = inbox.watched.projects_at(self.debounce.waiting());
         // What is there now may be another that is being put in its place.
-        known.retain(|root| !inbox.lost.contains(root));
+        known.retain(|root| !inbox.lost.contains(root.as_path()));
         drop(inbox);
         let lately = lately(now_ms, quiet_ms);
         let goes_on = |place: &Path| {
@@ -252,7 +247,7 @@ impl Watcher {
         let outlooks: BTreeSet<_> = awaited
             .iter()
             .filter_map(|folder| {
-                folder.ancestors().skip(1).find(|above| above.is_dir()).map(Path::to_path_buf)
+                folder.ancestors().skip(1).find(|above| above.is_dir()).map(Arc::<Path>::from)
             })
             .collect();
         let new: Vec<_> = {
@@ -264,10 +259,10 @@ impl Watcher {
             new
         };
         for folder in new {
-            if let Err(error) = self.system.watch(&folder, RecursiveMode::NonRecursive) {
+            if let Err(error) = self.system.watch_alone(&folder) {
                 tracing::debug!(folder = %folder.display(), %error, "cannot be watched");
                 lock(&self.inbox).watched.roles.remove(&folder);
-                report.refused.push(folder);
+                report.refused.push(folder.to_path_buf());
             } else {
                 self.note_asked(&folder);
             }
@@ -282,7 +277,7 @@ impl Watcher {
     }
 
     /// Counts as touched what changed in these folders before they were watched and after the last look.
-    fn catch_up<'a>(&self, folders: impl Iterator<Item = &'a PathBuf>) {
+    fn catch_up<'a>(&self, folders: impl Iterator<Item = &'a Arc<Path>>) {
         let since = self.looked_at.checked_sub(STAMP_LAG).unwrap_or(self.looked_at);
         for folder in folders {
             if !changed_since(folder, since) {
@@ -290,8 +285,8 @@ impl Watcher {
             }
             let mut inbox = lock(&self.inbox);
             let place = match inbox.watched.roles.get(folder) {
-                Some(Role::Control(project) | Role::Inside(project)) => project.clone(),
-                Some(Role::Project | Role::Frontier) => folder.clone(),
+                Some(Role::Control(project) | Role::Inside(project)) => project.to_path_buf(),
+                Some(Role::Project | Role::Frontier) => folder.to_path_buf(),
                 Some(Role::Outlook) | None => continue,
             };
             inbox.touch(place, moment());
@@ -346,8 +341,8 @@ impl Inbox {
 }
 
 /// Those of the folders that lie in none of the others.
-fn outermost<'a>(folders: impl Iterator<Item = &'a PathBuf>) -> BTreeSet<PathBuf> {
-    let mut found: Vec<&PathBuf> = Vec::new();
+fn outermost<'a>(folders: impl Iterator<Item = &'a Arc<Path>>) -> BTreeSet<Arc<Path>> {
+    let mut found: Vec<&Arc<Path>> = Vec::new();
     // In the order of paths, what lies in a folder follows it.
     for folder in folders {
         if !found.last().is_some_and(|outer| folder.starts_with(outer)) {
@@ -359,13 +354,13 @@ fn outermost<'a>(folders: impl Iterator<Item = &'a PathBuf>) -> BTreeSet<PathBuf
 
 /// What has to be done to watch other folders.
 struct Plan {
-    old: Vec<PathBuf>,
-    new: Vec<PathBuf>,
+    old: Vec<Arc<Path>>,
+    new: Vec<Arc<Path>>,
 }
 
 impl Plan {
     /// Compares what is watched with what is to be, and notes what is new before its first event can arrive.
-    fn new(folders: &BTreeMap<PathBuf, Role>, inbox: &mut Inbox) -> Self {
+    fn new(folders: &BTreeMap<Arc<Path>, Role>, inbox: &mut Inbox) -> Self {
         let lost = std::mem::take(&mut inbox.lost);
         let roles = &mut inbox.watched.roles;
         let (mut old, mut new, mut renamed) = (Vec::new(), Vec::new(), Vec::new());
@@ -460,10 +455,11 @@ mod tests {
     #[test]
     fn a_plan_tells_what_goes_and_what_comes_and_forgets_the_writes_of_who_goes() {
         let role = |folder: &str| if folder == "/r" { Role::Frontier } else { Role::Project };
-        let folders = |names: &[&str]| -> BTreeMap<PathBuf, Role> {
-            names.iter().map(|name| (PathBuf::from(name), role(name))).collect()
+        let path = |name: &&str| Arc::<Path>::from(Path::new(name));
+        let folders = |names: &[&str]| -> BTreeMap<Arc<Path>, Role> {
+            names.iter().map(|name| (path(name), role(name))).collect()
         };
-        let paths = |names: &[&str]| -> Vec<PathBuf> { names.iter().map(PathBuf::from).collect() };
+        let paths = |names: &[&str]| -> Vec<Arc<Path>> { names.iter().map(path).collect() };
         let mut inbox = Inbox::default();
         let plan = Plan::new(&folders(&["/r", "/r/a", "/r/a-b", "/r/c"]), &mut inbox);
         assert_eq!((plan.old, plan.new), (paths(&[]), paths(&["/r", "/r/a", "/r/a-b", "/r/c"])));
@@ -471,14 +467,14 @@ mod tests {
             assert!(!inbox.writes.are_nobodys(Path::new(file), &inbox.watched));
         }
         // One goes, one comes, one is another now, and the watch of one was lost.
-        inbox.lost.insert(PathBuf::from("/r/a-b"));
+        inbox.lost.insert(path(&"/r/a-b"));
         let mut wanted = folders(&["/r", "/r/a-b", "/r/b", "/r/c"]);
-        wanted.insert(PathBuf::from("/r/c"), Role::Inside(PathBuf::from("/r/b")));
+        wanted.insert(path(&"/r/c"), Role::Inside(path(&"/r/b")));
         let plan = Plan::new(&wanted, &mut inbox);
         assert_eq!((plan.old, plan.new), (paths(&["/r/a", "/r/a-b"]), paths(&["/r/a-b", "/r/b"])));
         assert_eq!(inbox.watched.roles, wanted);
         let written: Vec<PathBuf> = inbox.writes.written().into_keys().collect();
-        assert_eq!(written, paths(&["/r/c"]));
+        assert_eq!(written, [PathBuf::from("/r/c")]);
         let plan = Plan::new(&wanted, &mut inbox);
         assert_eq!((plan.old, plan.new), (paths(&[]), paths(&[])));
     }
@@ -486,8 +482,10 @@ mod tests {
     #[test]
     fn of_folders_in_folders_the_outermost_are_asked_for() {
         let check = |folders: &[&str], expected: &[&str]| {
-            let folders: BTreeSet<PathBuf> = folders.iter().map(PathBuf::from).collect();
-            let expected: BTreeSet<PathBuf> = expected.iter().map(PathBuf::from).collect();
+            let paths = |names: &[&str]| -> BTreeSet<Arc<Path>> {
+                names.iter().map(|name| Path::new(name).into()).collect()
+            };
+            let (folders, expected) = (paths(folders), paths(expected));
             assert_eq!(outermost(folders.iter()), expected, "{folders:?}");
         };
         check(&["/r", "/r/p", "/r/p/.git", "/r-2", "/r-2/q", "/kept/p.git"], &["/r", "/r-2", "/kept/p.git"]);
@@ -504,9 +502,9 @@ mod tests {
         }
         let project = root.join("p");
         let mut folders = BTreeMap::from([
-            (root.clone(), Role::Frontier),
-            (project.clone(), Role::Project),
-            (project.join(".git"), Role::Control(project.clone())),
+            (root.as_path().into(), Role::Frontier),
+            (project.as_path().into(), Role::Project),
+            (project.join(".git").into(), Role::Control(project.as_path().into())),
         ]);
         let (send, woken) = std::sync::mpsc::channel();
         let on_change = Box::new(move || send.send(()).unwrap_or_default());
@@ -531,12 +529,12 @@ mod tests {
         std::fs::write(project.join(".git/HEAD"), "text").unwrap();
         assert!(heard_with(&mut watcher, "last2").contains(&project));
         // Another folder in it needs no other stream; one beside it does, and the last one that goes ends it.
-        folders.insert(project.join("deep/er"), Role::Inside(project.clone()));
+        folders.insert(project.join("deep/er").into(), Role::Inside(project.as_path().into()));
         assert_eq!(watcher.watch(&folders).watches, 1);
         std::fs::write(project.join("deep/er/file"), "other").unwrap();
         assert!(heard_with(&mut watcher, "last3").contains(&project));
-        folders.remove(&root);
-        folders.insert(root.join("other"), Role::Frontier);
+        folders.remove(root.as_path());
+        folders.insert(root.join("other").into(), Role::Frontier);
         assert_eq!(watcher.watch(&folders).watches, 2);
     }
 

@@ -41,7 +41,7 @@ impl Writes {
         let Some(folder) = path.parent() else { return false };
         let project = match watched.roles.get(folder) {
             Some(Role::Project) => folder,
-            Some(Role::Inside(project)) => project.as_path(),
+            Some(Role::Inside(project)) => project,
             Some(Role::Control(_) | Role::Frontier | Role::Outlook) | None => return false,
         };
         // Which git folder a project has is no part of its content.
@@ -95,10 +95,10 @@ mod tests {
         let roles = [
             ("/r", Role::Frontier),
             ("/r/p", Role::Project),
-            ("/r/p/src", Role::Inside(PathBuf::from("/r/p"))),
-            ("/r/p/.git", Role::Control(PathBuf::from("/r/p"))),
+            ("/r/p/src", Role::Inside(Path::new("/r/p").into())),
+            ("/r/p/.git", Role::Control(Path::new("/r/p").into())),
         ];
-        let roles = roles.into_iter().map(|(path, role)| (PathBuf::from(path), role)).collect();
+        let roles = roles.into_iter().map(|(path, role)| (Path::new(path).into(), role)).collect();
         Watched { roles, awaited: BTreeSet::new() }
     }
 

@@ -171,7 +171,11 @@ fn a_folder_made_among_many_projects_examines_none_of_them() {
     loop {
         let seen = looking.turn(Task::Events);
         assert!(seen.surveys.iter().all(|survey| survey.examined == 0));
-        if seen.surveys.iter().any(|survey| survey.folders.contains_key(&looking.home.at("empty/deeper"))) {
+        if seen
+            .surveys
+            .iter()
+            .any(|survey| survey.folders.contains_key(looking.home.at("empty/deeper").as_path()))
+        {
             break;
         }
         assert!(looking.wakes.recv_timeout(LONG).is_ok());
@@ -198,7 +202,7 @@ fn an_edit_deep_inside_a_project_that_changed_lately_is_told() {
     loop {
         let seen = looking.turn(Task::Events);
         assert!(seen.surveys.iter().all(|survey| survey.examined == 0));
-        if seen.surveys.iter().any(|survey| survey.folders.contains_key(&looking.home.at("last"))) {
+        if seen.surveys.iter().any(|survey| survey.folders.contains_key(looking.home.at("last").as_path())) {
             break;
         }
         assert!(looking.wakes.recv_timeout(LONG).is_ok());
@@ -226,7 +230,8 @@ fn a_log_that_is_ignored_is_looked_at_once_however_long_it_is_written_to() {
             let seen = looking.turn(Task::Events);
             examined += seen.surveys.iter().map(|survey| survey.examined).sum::<usize>();
             // Events come in order, so that what came before this one was told.
-            if seen.surveys.iter().any(|survey| survey.folders.contains_key(&looking.home.at(&last))) {
+            if seen.surveys.iter().any(|survey| survey.folders.contains_key(looking.home.at(&last).as_path()))
+            {
                 return examined;
             }
             assert!(looking.wakes.recv_timeout(LONG).is_ok());

@@ -50,7 +50,7 @@ fn packages_of_a_workspace_are_projects_where_that_is_wanted() {
         assert_eq!(sighting(&survey, &home.at("w").join(folder)).content_hash, expected, "{folder}");
     }
     // Its insides are watched with the project around it.
-    assert!(!survey.folders.contains_key(&home.at("w/crates/a")));
+    assert!(!survey.folders.contains_key(home.at("w/crates/a").as_path()));
 
     git(&home.at("w/crates/b"), &["init", "--quiet"]);
     let survey = home.survey();
@@ -82,7 +82,7 @@ fn submodules_and_nested_repositories_are_projects_with_a_parent() {
     assert_eq!(sighting(&survey, &app).parent_root, None);
     for watched in ["app", "app/.git", "app/libs/one", "app/.git/modules/libs/one", "app/scratch/nested/.git"]
     {
-        assert!(survey.folders.contains_key(&home.at(watched)), "{watched}: {:?}", survey.folders);
+        assert!(survey.folders.contains_key(home.at(watched).as_path()), "{watched}: {:?}", survey.folders);
     }
 
     // A look inside any of them tells the same of all.
@@ -182,7 +182,7 @@ fn what_is_gone_is_covered_and_what_was_not_looked_at_is_not() {
     let mut watched = before.folders;
     assert!(look.update(&mut watched));
     let expected: Vec<PathBuf> = ["", "a", "b", "b/.git"].map(|name| home.at(name)).into();
-    assert_eq!(watched.keys().cloned().collect::<Vec<_>>(), expected);
+    assert_eq!(watched.keys().map(|folder| folder.to_path_buf()).collect::<Vec<_>>(), expected);
     assert_eq!(home.survey().folders, watched);
     assert!(!look.update(&mut watched) && !home.survey().update(&mut watched));
 }
@@ -194,7 +194,7 @@ fn a_root_that_is_gone_is_covered_and_waited_for() {
     home.file("a-file", "");
     let survey = home.survey();
     assert!(survey.covered.has(&home.at("later/root/x")));
-    let folders: Vec<_> = survey.folders.keys().cloned().collect();
+    let folders: Vec<_> = survey.folders.keys().map(|folder| folder.to_path_buf()).collect();
     assert_eq!(folders, [home.at("a-file"), home.at("later/root")]);
     assert_eq!(survey.problems.len(), 1, "{:?}", survey.problems);
     assert!(survey.problems[0].message.contains("not a folder"));

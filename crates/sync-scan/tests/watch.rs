@@ -5,7 +5,8 @@ mod walk_support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ struct Watching {
     home: Home,
     watcher: Watcher,
     wakes: Receiver<()>,
-    folders: BTreeMap<PathBuf, Role>,
+    folders: BTreeMap<Arc<Path>, Role>,
 }
 
 #[cfg(test)]
@@ -180,7 +181,7 @@ fn exactly_the_wanted_folders_are_watched() {
     let (mut watching, report) = Watching::of(home);
     let expected = WatchReport { watches: watching.folders.len(), ..WatchReport::default() };
     assert_eq!(report, expected);
-    let only = BTreeMap::from([(watching.home.at("b"), Role::Frontier)]);
+    let only = BTreeMap::from([(watching.home.at("b").into(), Role::Frontier)]);
     assert_eq!(watching.watcher.watch(&only).watches, 1);
     fs::create_dir(watching.home.at("unseen")).unwrap();
     fs::create_dir(watching.home.at("b/seen")).unwrap();

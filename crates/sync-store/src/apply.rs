@@ -225,6 +225,12 @@ pub(crate) fn displaced(found: &SqliteRow, now: Timestamp) -> Result<Option<NewE
     Ok(Some(NewEvent::new("project.missing", Some(local), message, now)))
 }
 
+/// A project that was looked at, and what is to be queued of it.
+struct Looked {
+    local: LocalId,
+    wish: Option<Wish>,
+}
+
 /// Queues what was not sent as it is now and does not wait, among the next `at_most` projects after `after`.
 pub(crate) async fn enqueue_unsent(
     connection: &mut SqliteConnection,
@@ -237,21 +243,26 @@ pub(crate) async fn enqueue_unsent(
 ) -> Result<Unsent, Error> {
     let after = after.map_or_else(Vec::new, |after| after.0.as_bytes().to_vec());
     let query = sqlx::query(UNSENT).bind(scope.0).bind(i64::from(at_most)).bind(after);
-    let found = query.fetch_all(&mut *connection).await?;
+    // A row takes several times the room of what is kept of it, and most are kept not at all.
+    let read = |found: SqliteRow| -> Result<Option<Looked>, Error> {
+        let Some(project) = row::or_warn(row::project(&found, 0)) else { return Ok(None) };
+        let sent: Option<Vec<u8>> =
+            Columns::new(&found, row::PROJECT_WIDTH, "mapping", String::new()).take("sent")?;
+        let registration = project.registration(machine);
+        let is_sent = sent.as_deref() == Some(&registration.payload_hash().0[..]);
+        let wish = (!is_sent).then(|| Wish { registration, asked: Asked::ByDiscovery, force: false });
+        Ok(Some(Looked { local: project.local, wish }))
+    };
+    let found = query.map(read).fetch_all(&mut *connection).await?;
+    let is_page = u32::try_from(found.len()).is_ok_and(|found| found == at_most);
     let mut wanted = Vec::new();
     let mut last = None;
-    for row in &found {
-        let Some(project) = row::or_warn(row::project(row, 0)) else { continue };
-        last = Some(project.local);
-        let sent: Option<Vec<u8>> =
-            Columns::new(row, row::PROJECT_WIDTH, "mapping", String::new()).take("sent")?;
-        let registration = project.registration(machine);
-        if sent.as_deref() != Some(&registration.payload_hash().0[..]) {
-            wanted.push(Wish { registration, asked: Asked::ByDiscovery, force: false });
-        }
+    for looked in found {
+        let Some(looked) = looked? else { continue };
+        last = Some(looked.local);
+        wanted.extend(looked.wish);
     }
     let (queued, refused) = enqueue_each(connection, scope, wanted, limit, now).await?;
-    let is_page = u32::try_from(found.len()).is_ok_and(|found| found == at_most);
     Ok(Unsent { queued, refused, next: last.filter(|_| is_page) })
 }
 

@@ -268,13 +268,15 @@ fn reading(path: &Path) -> SqliteConnectOptions {
         .row_buffer_size(ROW_BUFFER)
         .busy_timeout(BUSY)
         .disable_statement_logging();
-    // Several of these stay open, and what they read lies in the system's cache as well.
-    careful(options).pragma("cache_size", "-512")
+    // Several of these stay open, and what they read lies in the system's cache as well: enough for the way down a few
+    // trees.
+    careful(options).pragma("cache_size", "-96")
 }
 
 fn careful(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options
-        .pragma("cache_size", "-2048")
+        // In KiB, as it is negative. It is filled by and by and never given back, and behind it is the system's cache.
+        .pragma("cache_size", "-512")
         .pragma("mmap_size", "0")
         .pragma("temp_store", "memory")
         .pragma("cell_size_check", "on")

@@ -85,7 +85,7 @@ fn told(mut survey: Survey, path: &Path) -> Vec<Seen> {
         .filter(|sighting| is_meant(&sighting.root))
         .map(|sighting| {
             let evidence = survey.evidence.remove(&sighting.root).unwrap_or_default();
-            Seen { sighting, evidence }
+            Seen { sighting: Arc::unwrap_or_clone(sighting), evidence }
         })
         .collect()
 }

@@ -112,7 +112,7 @@ impl Engine {
         &self,
         draft: &Draft,
         root: Option<&Path>,
-        sightings: &[Sighting],
+        sightings: &[Arc<Sighting>],
     ) -> Result<Vec<Project>, Refusal> {
         let Some(root) = root.filter(|_| !draft.is_whole()) else { return Ok(Vec::new()) };
         let projects = self.0.store.project();
@@ -227,7 +227,7 @@ impl Engine {
 
 /// What a look found: the projects, and the canonical form of each path that is a folder.
 struct Seen {
-    sightings: Vec<Sighting>,
+    sightings: Vec<Arc<Sighting>>,
     roots: Vec<Option<PathBuf>>,
 }
 
@@ -249,7 +249,7 @@ impl Draft {
 fn complete(
     draft: Draft,
     root: PathBuf,
-    sightings: &[Sighting],
+    sightings: &[Arc<Sighting>],
     known: &[Project],
     machine: sync_core::MachineId,
     now: sync_core::Timestamp,
@@ -258,7 +258,7 @@ fn complete(
     let at_root = sightings.iter().find(|sighting| sighting.root == root);
     // Somebody who names a folder inside a project and says nothing else means the project.
     let meant = at_root.or_else(|| {
-        let inside = |sighting: &&Sighting| root.starts_with(&sighting.root);
+        let inside = |sighting: &&Arc<Sighting>| root.starts_with(&sighting.root);
         let plain = draft.local.is_none() && draft.name.is_none();
         sightings
             .iter()

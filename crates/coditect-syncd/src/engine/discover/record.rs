@@ -72,7 +72,8 @@ impl Eye {
         let projects = self.engine.0.store.project();
         if survey.sightings.len() <= FEW {
             let (seen, covered) = (&survey.sightings, &survey.covered);
-            let concerned = Concerned::new(seen, self.engine.0.machine, covered.below(), covered.at());
+            let looked_at = seen.iter().map(AsRef::as_ref);
+            let concerned = Concerned::new(looked_at, self.engine.0.machine, covered.below(), covered.at());
             let known = projects.concerned(&concerned).await?;
             if concerned.is_enough(&known) {
                 return Ok(known);
