@@ -67,6 +67,11 @@ impl Survey {
             Role::Control(root) | Role::Inside(root) => self.covered.has(root),
             Role::Project | Role::Frontier | Role::Outlook => self.covered.has(folder),
         };
+        if watched.is_empty() {
+            // A map that is made at once is full; one that grows in order stays half empty.
+            *watched = self.folders.iter().map(|(folder, role)| (Arc::clone(folder), role.clone())).collect();
+            return !watched.is_empty();
+        }
         let before = watched.len();
         watched.retain(|folder, role| !is_left(folder, role) || self.folders.contains_key(folder));
         let mut is_other = watched.len() < before;

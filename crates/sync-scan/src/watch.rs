@@ -388,8 +388,13 @@ impl Plan {
             roles.remove(folder);
             inbox.writes.forget(folder);
         }
-        for (folder, role) in new.iter().chain(&renamed) {
-            roles.insert((*folder).clone(), (*role).clone());
+        if new.len() > roles.len() {
+            // A map that is made at once is full; one that grows in order stays half empty.
+            *roles = folders.iter().map(|(folder, role)| (Arc::clone(folder), role.clone())).collect();
+        } else {
+            for (folder, role) in new.iter().chain(&renamed) {
+                roles.insert((*folder).clone(), (*role).clone());
+            }
         }
         // Where the system's limit is reached, it is the insides that go without.
         new.sort_by_key(|(_, role)| matches!(role, Role::Inside(_)));

@@ -38,6 +38,21 @@ pub struct Applied {
     pub refused: u64,
 }
 
+impl Applied {
+    /// What both came to.
+    pub(crate) fn both(self, other: Self) -> Self {
+        Self {
+            added: self.added + other.added,
+            changed: self.changed + other.changed,
+            moved: self.moved + other.moved,
+            returned: self.returned + other.returned,
+            missing: self.missing + other.missing,
+            enqueued: self.enqueued + other.enqueued,
+            refused: self.refused + other.refused,
+        }
+    }
+}
+
 crate::sql::statements! {
     // No two present projects share a root: who comes to one displaces who was recorded there.
     DISPLACE = "\
@@ -107,6 +122,22 @@ pub struct Unsent {
     pub refused: u64,
     /// After which project to go on; `None` when all were looked at.
     pub next: Option<LocalId>,
+}
+
+/// So many changes go into one commit where each stands for itself. What a first look finds takes ten times the room on
+/// its way into the database, and the C library keeps what was ever taken.
+pub(crate) const PART: usize = 128;
+
+/// The changes in parts that can be recorded one after the other. What moves may go where another was, so that all of
+/// such a look is one part; what is new or has other content concerns nobody else.
+pub(crate) fn parts(changes: Vec<Change>) -> Vec<Vec<Change>> {
+    let stands_alone = |change: &Change| matches!(change.kind, ChangeKind::Added | ChangeKind::Changed);
+    if !changes.iter().all(stands_alone) {
+        return vec![changes];
+    }
+    let mut rest = changes.into_iter();
+    let parts = std::iter::from_fn(|| Some(rest.by_ref().take(PART).collect::<Vec<_>>()));
+    parts.take_while(|part| !part.is_empty()).collect()
 }
 
 /// Records changes and queues what the cloud has to know of them, inside the transaction that is open.

@@ -276,7 +276,7 @@ fn reading(path: &Path) -> SqliteConnectOptions {
 fn careful(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options
         // In KiB, as it is negative. It is filled by and by and never given back, and behind it is the system's cache.
-        .pragma("cache_size", "-512")
+        .pragma("cache_size", "-256")
         .pragma("mmap_size", "0")
         .pragma("temp_store", "memory")
         .pragma("cell_size_check", "on")

@@ -182,7 +182,8 @@ impl Projects<'_> {
     }
 
     /// Records what changed, queues what the cloud of `scope` does not have in this form, and tells it all as
-    /// events, in one commit. A project for which the queue has no room is recorded and counted as `refused`;
+    /// events, in one commit; where nothing moved or went, in several of at most [`PART`](apply::PART), each of which
+    /// stands if a later one fails. A project for which the queue has no room is recorded and counted as `refused`;
     /// [`enqueue_unsent`](Self::enqueue_unsent) queues it later.
     pub async fn apply(
         self,
@@ -191,15 +192,15 @@ impl Projects<'_> {
         changes: Vec<Change>,
         now: Timestamp,
     ) -> Result<Applied, Error> {
-        if changes.is_empty() {
-            return Ok(Applied::default());
-        }
         let limit = self.store.limits().max_items;
-        self.store
-            .write_more(now, move |connection| {
-                Box::pin(async move { apply::apply(connection, scope, machine, changes, limit, now).await })
-            })
-            .await
+        let mut applied = Applied::default();
+        for part in apply::parts(changes) {
+            let work = self.store.write_more(now, move |connection| {
+                Box::pin(async move { apply::apply(connection, scope, machine, part, limit, now).await })
+            });
+            applied = applied.both(work.await?);
+        }
+        Ok(applied)
     }
 
     /// Queues the projects on disk that `scope`'s cloud was not sent as they are now and that do not wait: those that
