@@ -1,16 +1,14 @@
-//! Turns what is told of languages into tables of the program: read when it runs, they would take two megabytes for
-//! good, most of it left behind by the reading. The rules for frameworks become JSON, which every worker reads in a fraction
-//! of the time.
+//! Turns what is told of languages and frameworks into what every worker reads in a fraction of the time. Tables of the
+//! program would be read at once, but they are full of addresses, which every process sets when it starts.
 
 #[path = "src/rules/word.rs"]
 mod word;
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const RULES: &str = "src/rules";
 
@@ -30,7 +28,7 @@ struct Told {
     group: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     #[default]
@@ -40,7 +38,7 @@ enum Kind {
     Prose,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Sign {
     language: String,
@@ -59,8 +57,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={RULES}/word.rs");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo names no folder to write to")?);
-    std::fs::write(out.join("languages.rs"), languages(&read("languages.toml")?)?)?;
-    std::fs::write(out.join("heuristics.rs"), heuristics(&read("heuristics.toml")?)?)?;
+    std::fs::write(out.join("languages"), languages(&read("languages.toml")?)?)?;
+    std::fs::write(out.join("heuristics"), heuristics(&read("heuristics.toml")?)?)?;
     let frameworks: toml::Value = toml::from_str(&read("frameworks.toml")?)?;
     std::fs::write(out.join("frameworks.json"), serde_json::to_vec(&frameworks)?)?;
     Ok(())
@@ -72,38 +70,32 @@ fn read(file: &str) -> Result<String, Box<dyn Error>> {
     Ok(std::fs::read_to_string(&path)?)
 }
 
+/// A language as `language.rs` reads it.
+#[derive(Serialize)]
+struct Language {
+    language: String,
+    ends: Vec<String>,
+    names: Vec<String>,
+    interpreters: Vec<String>,
+    words: Vec<String>,
+    kind: Kind,
+    group: Option<String>,
+}
+
 /// In the order of their names.
-fn languages(text: &str) -> Result<String, Box<dyn Error>> {
+fn languages(text: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let told: BTreeMap<String, Told> = toml::from_str(text)?;
-    let mut table = "&[\n".to_owned();
-    for (language, told) in &told {
-        let ends: Vec<String> = told.ends.iter().map(|end| end.to_lowercase()).collect();
-        let words = told.aliases.iter().chain([language]);
-        let words: Vec<String> = words.map(|word| word::word_of(word)).collect();
-        writeln!(
-            table,
-            "Told {{ language: {language:?}, ends: &{ends:?}, names: &{:?}, interpreters: &{:?}, words: &{words:?}, \
-             kind: Kind::{:?}, group: {:?} }},",
-            told.names, told.interpreters, told.kind, told.group,
-        )?;
-    }
-    Ok(table + "]\n")
+    let table = told.into_iter().map(|(language, told)| {
+        let Told { ends, names, interpreters, aliases, kind, group } = told;
+        let ends = ends.iter().map(|end| end.to_lowercase()).collect();
+        let words = aliases.iter().chain([&language]).map(|word| word::word_of(word)).collect();
+        Language { language, ends, names, interpreters, words, kind, group }
+    });
+    Ok(postcard::to_stdvec(&table.collect::<Vec<_>>())?)
 }
 
 /// In the order of the ends, which stand side by side with spaces between.
-fn heuristics(text: &str) -> Result<String, Box<dyn Error>> {
+fn heuristics(text: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let told: BTreeMap<String, Vec<Sign>> = toml::from_str(text)?;
-    let mut table = "&[\n".to_owned();
-    for (ends, signs) in &told {
-        writeln!(table, "({ends:?}, &[")?;
-        for Sign { language, any_case, begins, has, lacks } in signs {
-            writeln!(
-                table,
-                "Sign {{ language: {language:?}, any_case: {any_case}, begins: &{begins:?}, has: &{has:?}, \
-                 lacks: &{lacks:?} }},"
-            )?;
-        }
-        writeln!(table, "]),")?;
-    }
-    Ok(table + "]\n")
+    Ok(postcard::to_stdvec(&told.into_iter().collect::<Vec<_>>())?)
 }

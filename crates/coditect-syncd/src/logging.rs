@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 /// Lines that may wait for the disk; more than that and they are dropped. The default of 128,000 takes 4 MB.
-const WAITING_LINES: usize = 1_024;
+const WAITING_LINES: usize = 512;
 
 /// Changes the level of the running log.
 #[derive(Debug)]

@@ -270,7 +270,7 @@ fn reading(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging();
     // Several of these stay open, and what they read lies in the system's cache as well: enough for the way down a few
     // trees.
-    careful(options).pragma("cache_size", "-96")
+    careful(options).pragma("cache_size", "-64")
 }
 
 fn careful(options: SqliteConnectOptions) -> SqliteConnectOptions {

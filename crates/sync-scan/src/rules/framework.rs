@@ -74,19 +74,21 @@ enum Condition {
     JsonKey { file: String, key: String },
 }
 
-static BUILT_IN: LazyLock<Rules> = LazyLock::new(|| {
+/// Read by who examines; the daemon leaves that to others and does without.
+static BUILT_IN: LazyLock<Vec<Arc<Framework>>> = LazyLock::new(|| {
     let built_in =
         serde_json::from_str::<BuiltIn>(include_str!(concat!(env!("OUT_DIR"), "/frameworks.json")));
     let mut rules: Vec<Arc<Framework>> = Vec::new();
     rules.extend(built_in.into_iter().flat_map(|built_in| built_in.framework).map(Arc::new));
     rules.sort_by_key(|rule| rule.rank);
-    Rules { all: rules, files: Arc::default(), digest: 0, problems: Vec::new() }
+    rules
 });
 
-/// The rules, the lowest rank first.
-#[derive(Clone, Debug)]
+/// The rules.
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
-    all: Vec<Arc<Framework>>,
+    /// Where the user has any: with those of the program, the lowest rank first.
+    with_own: Option<Vec<Arc<Framework>>>,
     /// The user's files they were read from.
     files: Arc<[(String, String)]>,
     digest: u64,
@@ -105,13 +107,16 @@ pub struct RuleProblem {
 impl Rules {
     /// Those of the program.
     pub fn built_in() -> Self {
-        BUILT_IN.clone()
+        Self::default()
     }
 
     /// Those of the program and of these files, each with its content, in this order: a rule takes the place of an
     /// earlier one with the same slug. What is wrong with one costs that rule or file and nothing else.
     pub fn with(files: &[(String, String)]) -> Self {
-        let mut made = Self::built_in();
+        if files.is_empty() {
+            return Self::built_in();
+        }
+        let mut problems = Vec::new();
         let mut own: Vec<Arc<Framework>> = Vec::new();
         let mut digest = DefaultHasher::new();
         for (file, text) in files {
@@ -119,19 +124,23 @@ impl Rules {
                 digest.write_usize(part.len());
                 digest.write(part.as_bytes());
             }
-            let (found, problems) = read(file, text);
-            made.problems.extend(problems.into_iter().map(|words| RuleProblem { file: file.clone(), words }));
+            let (found, wrong) = read(file, text);
+            problems.extend(wrong.into_iter().map(|words| RuleProblem { file: file.clone(), words }));
             for rule in found {
                 own.retain(|earlier| earlier.slug != rule.slug);
                 own.push(Arc::new(rule));
             }
         }
-        made.all.retain(|rule| own.iter().all(|other| other.slug != rule.slug));
+        let kept = |rule: &&Arc<Framework>| own.iter().all(|other| other.slug != rule.slug);
+        let kept: Vec<_> = BUILT_IN.iter().filter(kept).cloned().collect();
         // Before the others, so that of two of one rank it is the user's that wins.
-        own.append(&mut made.all);
+        own.extend(kept);
         own.sort_by_key(|rule| rule.rank);
-        let digest = if files.is_empty() { 0 } else { digest.finish() };
-        Self { all: own, files: files.into(), digest, ..made }
+        Self { with_own: Some(own), files: files.into(), digest: digest.finish(), problems }
+    }
+
+    fn all(&self) -> &[Arc<Framework>] {
+        self.with_own.as_deref().unwrap_or(&BUILT_IN)
     }
 
     /// The user's files they were read from, each with its content: what [`Self::with`] makes the same rules of.
@@ -156,7 +165,7 @@ impl Rules {
 
     /// The patterns of files besides manifests whose beginnings the rules look into.
     pub fn looked_into(&self) -> impl Iterator<Item = &str> {
-        let all = self.all.iter().flat_map(|rule| rule.any.iter().chain(&rule.all).chain(&rule.none));
+        let all = self.all().iter().flat_map(|rule| rule.any.iter().chain(&rule.all).chain(&rule.none));
         all.filter_map(|condition| match condition {
             Condition::FileContains { file, .. } if !Manifests::is_wanted(file) => Some(file.as_str()),
             Condition::FileContains { .. }
@@ -265,7 +274,7 @@ pub fn framework<'r>(
     let names = files.iter().copied().filter(|file| !file.contains('/')).collect();
     let seen = Seen { manifests, files, names, beginnings, dependencies: &dependencies, own_name: &own_name };
     let mut answer = Answer::default();
-    for rule in &rules.all {
+    for rule in rules.all() {
         match seen.judge(rule) {
             Judgement::Holds(held) if answer.first.is_none() => answer.first = Some(held),
             Judgement::Holds(held) => answer.outranked.push(held),

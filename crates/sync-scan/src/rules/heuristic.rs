@@ -3,20 +3,31 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// What shows that a file is of a language.
-struct Sign {
-    language: &'static str,
+use serde::Deserialize;
+
+/// What shows that a file is of a language, in the order in which it is built in.
+#[derive(Deserialize)]
+struct Sign<'a> {
+    language: &'a str,
     any_case: bool,
-    begins: &'static [&'static str],
-    has: &'static [&'static str],
-    lacks: &'static [&'static str],
+    #[serde(borrow)]
+    begins: Vec<&'a str>,
+    has: Vec<&'a str>,
+    lacks: Vec<&'a str>,
 }
 
-/// The signs of `heuristics.toml`, for ends with spaces between them.
-static SIGNS: &[(&str, &[Sign])] = include!(concat!(env!("OUT_DIR"), "/heuristics.rs"));
+/// The signs of some ends, which stand side by side with spaces between.
+#[derive(Deserialize)]
+struct Signs<'a>(&'a str, #[serde(borrow)] Vec<Sign<'a>>);
 
-static BY_END: LazyLock<HashMap<&'static str, &'static [Sign]>> = LazyLock::new(|| {
-    SIGNS.iter().flat_map(|(ends, signs)| ends.split(' ').map(|end| (end, *signs))).collect()
+/// What `heuristics.toml` tells.
+static SIGNS: LazyLock<Vec<Signs<'static>>> = LazyLock::new(|| {
+    // That it can be read is tested.
+    postcard::from_bytes(include_bytes!(concat!(env!("OUT_DIR"), "/heuristics"))).unwrap_or_default()
+});
+
+static BY_END: LazyLock<HashMap<&'static str, &'static [Sign<'static>]>> = LazyLock::new(|| {
+    SIGNS.iter().flat_map(|Signs(ends, signs)| ends.split(' ').map(|end| (end, signs.as_slice()))).collect()
 });
 
 /// The language the signs of `end` tell of a file that begins with `head`, whatever others claim the end.
@@ -31,7 +42,7 @@ pub(super) fn is_open(end: &str) -> bool {
     BY_END.contains_key(end)
 }
 
-impl Sign {
+impl Sign<'_> {
     fn holds(&self, head: &str, lower: &mut Option<String>) -> bool {
         let text = if self.any_case {
             lower.get_or_insert_with(|| head.to_ascii_lowercase()).as_str()
@@ -64,10 +75,11 @@ mod tests {
 
     #[test]
     fn the_data_is_read_and_no_end_has_two_lists() {
-        assert_eq!(SIGNS.iter().flat_map(|(ends, _)| ends.split(' ')).count(), BY_END.len());
-        for (ends, signs) in SIGNS {
-            for sign in *signs {
-                let words = || sign.begins.iter().chain(sign.has).chain(sign.lacks);
+        assert!(SIGNS.len() > 50, "{}", SIGNS.len());
+        assert_eq!(SIGNS.iter().flat_map(|Signs(ends, _)| ends.split(' ')).count(), BY_END.len());
+        for Signs(ends, signs) in SIGNS.iter() {
+            for sign in signs {
+                let words = || sign.begins.iter().chain(&sign.has).chain(&sign.lacks);
                 assert!(
                     words().all(|words| !words.is_empty()),
                     "{ends}: {} looks for nothing",

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use serde::Deserialize;
+
 use super::word::word_of;
 use super::{generated, heuristic, paths};
 
@@ -15,7 +17,7 @@ mod tests;
 /// How much of a file is looked at.
 pub const LONGEST_HEAD: u64 = 16 << 10;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 enum Kind {
     Programming,
     Markup,
@@ -23,23 +25,29 @@ enum Kind {
     Prose,
 }
 
-/// What `languages.toml` tells of a language.
-struct Told {
-    language: &'static str,
+/// What `languages.toml` tells of a language, in the order in which it is built in.
+#[derive(Deserialize)]
+struct Told<'a> {
+    language: &'a str,
     /// In lower case.
-    ends: &'static [&'static str],
-    names: &'static [&'static str],
-    interpreters: &'static [&'static str],
+    #[serde(borrow)]
+    ends: Vec<&'a str>,
+    names: Vec<&'a str>,
+    interpreters: Vec<&'a str>,
     /// Its aliases and its name, as [`word_of`] writes them.
-    words: &'static [&'static str],
+    words: Vec<&'a str>,
     kind: Kind,
-    group: Option<&'static str>,
+    group: Option<&'a str>,
 }
 
-/// All languages, by name.
-static TOLD: &[Told] = include!(concat!(env!("OUT_DIR"), "/languages.rs"));
+/// All languages, by name. A table of the program itself would be some ten thousand addresses, which are set in every
+/// process, and the daemon leaves it to others to examine.
+static TOLD: LazyLock<Vec<Told<'static>>> = LazyLock::new(|| {
+    // That it can be read is tested.
+    postcard::from_bytes(include_bytes!(concat!(env!("OUT_DIR"), "/languages"))).unwrap_or_default()
+});
 
-fn told(language: &str) -> Option<&'static Told> {
+fn told(language: &str) -> Option<&'static Told<'static>> {
     TOLD.binary_search_by_key(&language, |told| told.language).ok().and_then(|at| TOLD.get(at))
 }
 
@@ -130,13 +138,13 @@ static LANGUAGES: LazyLock<Languages> = LazyLock::new(|| {
     let mut names = Vec::new();
     let (mut interpreters, mut words) = (BTreeMap::new(), BTreeMap::new());
     let mut claims = Vec::new();
-    for told in TOLD {
+    for told in TOLD.iter() {
         let language = told.language;
         for (at, end) in told.ends.iter().enumerate() {
             claims.push((!WIDELY_USED.contains(&language), at > 0, language, *end));
         }
         names.extend(told.names.iter().map(|name| (*name, language)));
-        for interpreter in told.interpreters {
+        for interpreter in &told.interpreters {
             interpreters.entry(*interpreter).or_insert(language);
         }
         words.extend(told.words.iter().map(|word| (*word, language)));

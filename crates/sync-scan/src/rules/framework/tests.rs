@@ -22,7 +22,8 @@ struct Example {
 }
 
 fn answer(files: &BTreeMap<String, String>) -> Answer<'static> {
-    answer_by(&BUILT_IN, files)
+    static RULES: LazyLock<Rules> = LazyLock::new(Rules::built_in);
+    answer_by(&RULES, files)
 }
 
 fn answer_by<'r>(rules: &'r Rules, files: &BTreeMap<String, String>) -> Answer<'r> {
@@ -51,12 +52,12 @@ fn the_rules_are_read_and_each_slug_is_one_rule() {
     let file = toml::from_str::<RulesFile>(include_str!("../frameworks.toml")).unwrap();
     let mut written: Vec<Framework> = file.framework.into_iter().map(Spanned::into_inner).collect();
     written.sort_by_key(|rule| rule.rank);
-    assert_eq!(format!("{written:#?}"), format!("{:#?}", Rules::built_in().all));
-    let mut slugs: Vec<_> = BUILT_IN.all.iter().map(|rule| &rule.slug).collect();
+    assert_eq!(format!("{written:#?}"), format!("{:#?}", Rules::built_in().all()));
+    let mut slugs: Vec<_> = BUILT_IN.iter().map(|rule| &rule.slug).collect();
     slugs.sort();
     slugs.dedup();
-    assert_eq!(slugs.len(), BUILT_IN.all.len());
-    for rule in &BUILT_IN.all {
+    assert_eq!(slugs.len(), BUILT_IN.len());
+    for rule in BUILT_IN.iter() {
         assert_eq!(fault(rule), None, "{}", rule.slug);
         assert!(!rule.name.is_empty());
     }
@@ -68,7 +69,7 @@ fn every_rule_has_an_example_that_holds_and_one_that_nearly_does() {
     let mut with_yes = Vec::new();
     let mut with_no = Vec::new();
     for example in &examples.example {
-        assert!(BUILT_IN.all.iter().any(|rule| rule.slug == example.slug), "{} is no rule", example.slug);
+        assert!(BUILT_IN.iter().any(|rule| rule.slug == example.slug), "{} is no rule", example.slug);
         if let Some(files) = &example.yes {
             assert_eq!(answer(files).slug(), example.slug, "{files:?}");
             with_yes.push(&example.slug);
@@ -78,7 +79,7 @@ fn every_rule_has_an_example_that_holds_and_one_that_nearly_does() {
             with_no.push(&example.slug);
         }
     }
-    for rule in &BUILT_IN.all {
+    for rule in BUILT_IN.iter() {
         assert!(with_yes.contains(&&rule.slug), "{} has no example that holds", rule.slug);
         assert!(with_no.contains(&&rule.slug), "{} has no near miss", rule.slug);
     }
@@ -144,7 +145,7 @@ any = [{ dependency = "@house/kit" }]
 #[test]
 fn a_users_rule_comes_beside_those_of_the_program_or_takes_the_place_of_one() {
     let rules = with(&[("a.toml", HOUSE)]);
-    assert_eq!(rules.all.len(), BUILT_IN.all.len() + 1);
+    assert_eq!(rules.all().len(), BUILT_IN.len() + 1);
     let both = json(r#"{"dependencies": {"next": "15", "@house/kit": "1"}}"#);
     let told = answer_by(&rules, &both);
     let first = told.first.as_ref().unwrap();
@@ -153,14 +154,14 @@ fn a_users_rule_comes_beside_those_of_the_program_or_takes_the_place_of_one() {
 
     let other = HOUSE.replace("house-kit", "nextjs").replace("rank = 1", "rank = 900");
     let rules = with(&[("a.toml", &other)]);
-    assert_eq!(rules.all.len(), BUILT_IN.all.len());
+    assert_eq!(rules.all().len(), BUILT_IN.len());
     assert_eq!(answer_by(&rules, &json(r#"{"dependencies": {"next": "15"}}"#)).slug(), "");
 
     // Of two files the later counts, and of two of one rank the user's.
     let rules = with(&[("a.toml", HOUSE), ("b.toml", &HOUSE.replace("@house/kit", "next"))]);
     let told = answer_by(&rules, &json(r#"{"dependencies": {"next": "15"}}"#));
     assert_eq!(told.first.unwrap().rule.origin, "b.toml");
-    let rank = BUILT_IN.all.iter().find(|rule| rule.slug == "nextjs").unwrap().rank;
+    let rank = BUILT_IN.iter().find(|rule| rule.slug == "nextjs").unwrap().rank;
     let same = with(&[("a.toml", &HOUSE.replace("rank = 1", &format!("rank = {rank}")))]);
     assert_eq!(answer_by(&same, &both).slug(), "house-kit");
 }
@@ -172,7 +173,7 @@ fn what_is_wrong_with_a_users_file_is_named_with_its_line_and_costs_no_other_rul
         let words: Vec<String> =
             made.problems().iter().map(|problem| format!("{}: {}", problem.file, problem.words)).collect();
         assert_eq!(words.join("\n"), expected);
-        assert_eq!(made.all.len(), BUILT_IN.all.len() + 1 + rules, "{text}");
+        assert_eq!(made.all().len(), BUILT_IN.len() + 1 + rules, "{text}");
     };
     let rule = |slug: &str, rest: &str| {
         format!("\n[[framework]]\nslug = \"{slug}\"\nname = \"X\"\nrank = 5\n{rest}\n")

@@ -6,8 +6,8 @@ use super::*;
 fn the_data_is_read_whole_and_names_only_groups_that_exist() {
     assert!(TOLD.len() > 800, "{} languages", TOLD.len());
     assert!(TOLD.is_sorted_by_key(|told| told.language));
-    for Told { language, ends, group, .. } in TOLD {
-        for end in *ends {
+    for Told { language, ends, group, .. } in TOLD.iter() {
+        for end in ends {
             assert!(end.starts_with('.'), "{language}: {end}");
         }
         if let Some(group) = group {
