@@ -76,11 +76,24 @@ make_programs() {
         rust+=("--remap-path-prefix=$place")
         c+=("-ffile-prefix-map=$place")
     done
+    # Names of functions that are the same with another compiler, but for what order.py leaves out of them.
+    rust+=("-Csymbol-mangling-version=v0")
     local flags
     flags=$(IFS=$separator; printf '%s' "${rust[*]}")
-    env -u RUSTFLAGS CARGO_ENCODED_RUSTFLAGS="$flags" CFLAGS="${c[*]} ${CFLAGS:-}" CARGO_INCREMENTAL=0 \
-        CARGO_TARGET_DIR="$build" \
-        cargo build --release --locked "${programs[@]/#/--package=}"
+    built_with() {
+        env -u RUSTFLAGS CARGO_ENCODED_RUSTFLAGS="$flags" CFLAGS="${c[*]} ${CFLAGS:-}" CARGO_INCREMENTAL=0 \
+            CARGO_TARGET_DIR="$build" CODITECT_SYNC_ORDER="$1" \
+            cargo build --release --locked "${programs[@]/#/--package=}"
+    }
+    built_with ''
+    # The daemon once more with what it touches side by side, where the linker can do that; see ADR 36.
+    if readelf -p .comment "$built/coditect-syncd" 2>/dev/null | grep -q LLD && command -v python3 nm >/dev/null; then
+        mkdir -p "$work"
+        nm -S "$built/coditect-syncd" | python3 packaging/order.py find packaging/touched.txt >"$work/order"
+        built_with "$work/order"
+    else
+        say 'the functions of the daemon stay in their order: no LLD, readelf, nm or python3'
+    fi
 }
 
 make_sbom() {

@@ -73,7 +73,7 @@ fn read(file: &str) -> Result<String, Box<dyn Error>> {
 /// A language as `language.rs` reads it.
 #[derive(Serialize)]
 struct Language {
-    language: String,
+    name: String,
     ends: Vec<String>,
     names: Vec<String>,
     interpreters: Vec<String>,
@@ -89,7 +89,7 @@ fn languages(text: &str) -> Result<Vec<u8>, Box<dyn Error>> {
         let Told { ends, names, interpreters, aliases, kind, group } = told;
         let ends = ends.iter().map(|end| end.to_lowercase()).collect();
         let words = aliases.iter().chain([&language]).map(|word| word::word_of(word)).collect();
-        Language { language, ends, names, interpreters, words, kind, group }
+        Language { name: language, ends, names, interpreters, words, kind, group }
     });
     Ok(postcard::to_stdvec(&table.collect::<Vec<_>>())?)
 }

@@ -281,7 +281,7 @@ pub(crate) async fn enqueue_unsent(
             Columns::new(&found, row::PROJECT_WIDTH, "mapping", String::new()).take("sent")?;
         let registration = project.registration(machine);
         let is_sent = sent.as_deref() == Some(&registration.payload_hash().0[..]);
-        let wish = (!is_sent).then(|| Wish { registration, asked: Asked::ByDiscovery, force: false });
+        let wish = (!is_sent).then_some(Wish { registration, asked: Asked::ByDiscovery, force: false });
         Ok(Some(Looked { local: project.local, wish }))
     };
     let found = query.map(read).fetch_all(&mut *connection).await?;
