@@ -57,6 +57,31 @@ async fn a_new_project_is_recorded_and_queued_in_one_commit() {
 }
 
 #[tokio::test]
+async fn many_that_stand_alone_are_recorded_in_parts_and_what_moves_in_one() {
+    let (_home, store, scope) = store().await;
+    let new = |range: std::ops::Range<u128>| -> Vec<Change> {
+        range.map(|number| added(number, &format!("/p/{number}"))).collect()
+    };
+    let commits = store.figures().commits;
+    let applied = store.project().apply(scope, MACHINE, new(1..301), NOW).await.unwrap();
+    assert_eq!(applied, Applied { added: 300, enqueued: 300, ..Applied::default() });
+    assert_eq!(store.figures().commits, commits + 3);
+    assert_eq!(store.project().all().await.unwrap().len(), 300);
+    // Two that change places, and many that are new: nobody sees half of it.
+    let moved = |number: u128, from: u128, to: u128| Change {
+        kind: ChangeKind::Moved { from: PathBuf::from(format!("/p/{from}")) },
+        project: project(number, &format!("/p/{to}")),
+    };
+    let changes = new(301..601).into_iter().chain([moved(1, 1, 2), moved(2, 2, 1)]).collect();
+    let commits = store.figures().commits;
+    let applied = store.project().apply(scope, MACHINE, changes, NOW).await.unwrap();
+    assert_eq!((applied.added, applied.moved, applied.missing), (300, 2, 0));
+    assert_eq!(store.figures().commits, commits + 1);
+    assert_eq!(store.project().apply(scope, MACHINE, Vec::new(), NOW).await.unwrap(), Applied::default());
+    assert_eq!(store.figures().commits, commits + 1);
+}
+
+#[tokio::test]
 async fn of_the_projects_on_record_those_are_read_that_a_look_at_a_few_places_concerns() {
     let (_home, store, scope) = store().await;
     let at = |number, root: &str, inode: u64, presence| Project {
