@@ -1,7 +1,8 @@
 //! Watches folders, each by itself, and says which places changed and came to rest.
 //!
-//! One thread receives what the system tells and sorts it into places; everything is decided when the owner asks. A wake carries nothing, and none is given for a place that is waited for already. The
-//! system's limit on watches is part of a report, never an error.
+//! One thread receives what the system tells and sorts it into places; everything is decided when the owner asks. A wake
+//! carries nothing, and none is given for a place that is waited for already. The system's limit on watches is part of a
+//! report, never an error.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};

@@ -24,7 +24,12 @@ impl Eye {
         whole: bool,
         took: Duration,
     ) -> Result<Option<Scanned>, DiscoverError> {
-        let Some(applied) = self.apply(survey).await? else { return Ok(None) };
+        let Some(applied) = self.apply(survey).await? else {
+            // A part of it may have been: what is told by path, and what waits to be sent, is another.
+            self.engine.0.index.projects_changed();
+            self.engine.0.deliver_wake.wake();
+            return Ok(None);
+        };
         if applied.added + applied.moved + applied.returned + applied.missing > 0 {
             self.engine.0.index.projects_changed();
         }
