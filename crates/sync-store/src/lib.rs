@@ -7,6 +7,7 @@
 mod apply;
 mod aside;
 mod ballast;
+mod census;
 mod enqueue;
 mod error;
 mod event;
@@ -39,6 +40,7 @@ use sync_core::Timestamp;
 use uuid::Uuid;
 
 pub use apply::{Applied, Unsent};
+pub use census::Census;
 pub use enqueue::{Enqueued, How, Wish};
 pub use error::Error;
 pub use event::{Event, Events};
@@ -54,6 +56,7 @@ pub use scope::Scopes;
 pub use settle::SettleReport;
 pub use upkeep::{Keep, Step, Upkeep};
 
+use census::Known;
 use writer::{Need, Running, Writer};
 
 /// How much the store takes.
@@ -107,6 +110,7 @@ struct Inner {
     limits: Limits,
     reads: SqlitePool,
     writer: Writer,
+    known: Known,
 }
 
 impl Store {
@@ -134,7 +138,8 @@ impl Store {
     ) -> Result<Opened, Error> {
         let ready = open::open(path, durability, now, fresh_id).await.map_err(|error| error.in_file(path))?;
         let writer = Writer::start(ready.connection, ready.options, path.to_owned(), limits.max_items, now);
-        let inner = Inner { file: path.to_owned(), limits, reads: ready.reads, writer };
+        let inner =
+            Inner { file: path.to_owned(), limits, reads: ready.reads, writer, known: Known::default() };
         Ok(Opened {
             store: Self { inner: Arc::new(inner) },
             set_aside: ready.set_aside,

@@ -45,7 +45,7 @@ crate::sql::statements! {
         order by m.refresh_at
         limit +?3");
     COUNTS = "\
-        select count(*), coalesce(sum(expires_at > ?2), 0)
+        select count(*), coalesce(sum(expires_at > ?2), 0), min(case when expires_at > ?2 then expires_at end)
         from mapping
         where scope = ?1";
     pub(crate) PUT = "\
@@ -95,12 +95,23 @@ impl Mappings<'_> {
 
     /// How many there are.
     pub async fn counts(self, scope: ScopeId, now: Timestamp) -> Result<MappingCounts, Error> {
+        Ok(self.counted(scope, now).await?.0)
+    }
+
+    /// How many there are, and when the next of them expires.
+    pub(crate) async fn counted(
+        self,
+        scope: ScopeId,
+        now: Timestamp,
+    ) -> Result<(MappingCounts, Option<Timestamp>), Error> {
         let rows = self.store.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
-        let Some(found) = rows.first() else { return Ok(MappingCounts::default()) };
+        let Some(found) = rows.first() else { return Ok(Default::default()) };
         let mut columns = Columns::new(found, 0, "mapping", "count".to_owned());
         let entries = columns.count("entries")?;
         let fresh = columns.count("fresh")?;
-        Ok(MappingCounts { entries, fresh, stale: entries.saturating_sub(fresh) })
+        let expires: Option<i64> = columns.take("expires_at")?;
+        let counts = MappingCounts { entries, fresh, stale: entries.saturating_sub(fresh) };
+        Ok((counts, expires.map(Timestamp)))
     }
 
     /// Keeps what the cloud told; another UUID than before is an event.

@@ -127,12 +127,18 @@ crate::sql::statements! {
             select min(due) from outbox where scope = ?1 and standing = 1 and asked = 1
         )";
     COUNTS = "\
+        with delayed (number, due) as (
+            select count(*), min(due) from outbox where scope = ?1 and standing = 0 and asked = 0 and due > ?2
+            union all
+            select count(*), min(due) from outbox where scope = ?1 and standing = 0 and asked = 1 and due > ?2
+        )
         select
             coalesce((select rows from tally where scope = ?1 and standing = 0), 0),
             coalesce((select rows from tally where scope = ?1 and standing = 1), 0),
             coalesce((select rows from tally where scope = ?1 and standing = 2), 0),
-            (select count(*) from outbox where scope = ?1 and standing = 0 and asked = 0 and due > ?2)
-                + (select count(*) from outbox where scope = ?1 and standing = 0 and asked = 1 and due > ?2)";
+            sum(number),
+            min(due)
+        from delayed";
     // Numbers grow with age, so the first that waits is the oldest.
     OLDEST = "\
         select enqueued_at
@@ -323,13 +329,23 @@ impl Outbox<'_> {
 
     /// How many entries wait, and since when.
     pub async fn counts(self, scope: ScopeId, now: Timestamp) -> Result<Counts, Error> {
+        Ok(self.counted(scope, now).await?.0)
+    }
+
+    /// How many entries wait, since when, and when the next of the delayed ones is due.
+    pub(crate) async fn counted(
+        self,
+        scope: ScopeId,
+        now: Timestamp,
+    ) -> Result<(Counts, Option<Timestamp>), Error> {
         let rows = self.store.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
-        let Some(found) = rows.first() else { return Ok(Counts::default()) };
+        let Some(found) = rows.first() else { return Ok(Default::default()) };
         let mut columns = Columns::new(found, 0, "tally", scope.0.to_string());
         let waiting = columns.count("ready")?;
         let parked = columns.count("parked")?;
         let dead = columns.count("dead")?;
         let delayed = columns.count("delayed")?;
+        let due: Option<i64> = columns.take("due")?;
         let oldest_enqueued_at = if waiting + parked == 0 {
             None
         } else {
@@ -338,7 +354,8 @@ impl Outbox<'_> {
                 .map(|found| Columns::new(found, 0, "outbox", "oldest".to_owned()).time("enqueued_at"))
                 .transpose()?
         };
-        Ok(Counts { ready: waiting.saturating_sub(delayed), delayed, parked, dead, oldest_enqueued_at })
+        let ready = waiting.saturating_sub(delayed);
+        Ok((Counts { ready, delayed, parked, dead, oldest_enqueued_at }, due.map(Timestamp)))
     }
 
     /// Entries by number, those after `after`, at most `limit`. Rows that cannot be read are left out.

@@ -20,6 +20,7 @@ use sync_core::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::census::Edition;
 use crate::enqueue::{self, Call, Enqueued, OneAnswer};
 use crate::error::Error;
 use crate::room::{Room, RoomSeen};
@@ -59,6 +60,7 @@ pub(crate) struct Writer {
 pub(crate) struct Counters {
     pub(crate) commits: AtomicU64,
     pub(crate) jobs: AtomicU64,
+    pub(crate) edition: Edition,
     pub(crate) damage_seen: AtomicBool,
     pub(crate) damaged_rows: AtomicU64,
     /// A step failed for want of room, inside a group that may have been committed.
@@ -292,7 +294,10 @@ impl Owner {
         }
         let was_full = self.room.is_full();
         let mut replies = Vec::new();
+        // Whether what failed left something behind need not be known: what was counted is counted anew.
+        self.figures.edition.turn();
         let outcome = self.transaction(steps, &mut replies).await.map_err(|error| error.in_file(&self.file));
+        self.figures.edition.turn();
         let full_seen = self.figures.full_seen.swap(false, Ordering::Relaxed);
         if full_seen || matches!(outcome, Err(Error::Full)) || replies.iter().any(Reply::is_full) {
             self.room.fell_full();

@@ -7,6 +7,7 @@
 //! Not a test: nothing fails for being slow, but with `--against docs/performance.md` the ratios that got worse than those
 //! recorded there are said at the end, with exit code 1. `docs/performance.md` says how each row is taken.
 
+mod bare;
 mod cloud;
 mod depth;
 mod drafts;

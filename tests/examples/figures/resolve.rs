@@ -1,20 +1,28 @@
-//! How long `resolve` takes, as a process beside `true`, and over a kept connection beside an echo.
+//! How long `resolve` takes, as a process beside `true`, and over a kept connection beside an echo and beside a bare
+//! server that has the same answer in hand; and so `status`.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use coditect_devcloud::dev_token;
 use sync_tests::{Daemon, Process, Series, micros, program, timed};
-use sync_wire::{ResolveQuery, Subject};
+use sync_wire::{Call, Client, ResolveQuery, Subject};
 
+use crate::bare;
 use crate::cloud::Other;
 use crate::drafts::{Folders, client, quiet_home, whole};
 use crate::measure::Row;
 
 const PROCESSES: usize = 100;
-const CALLS: usize = 3_000;
+const CALLS: usize = 1_000;
+const WARMING: usize = 4;
+/// So many that the kernel's ticks of 10 ms tell what one costs.
+const SPENDING: usize = 20_000;
+const ECHO: &str = "echo over a Unix socket";
+const BARE: &str = "a bare hyper server that has it in hand";
 
 pub(crate) fn measure(folders: &Folders, rounds: usize) -> Vec<Row> {
     let cloud = Other::null();
@@ -30,36 +38,43 @@ pub(crate) fn measure(folders: &Folders, rounds: usize) -> Vec<Row> {
     let local = registered.local_project_uuid;
 
     let (mut ours, mut nothing) = (Series::default(), Series::default());
-    let (mut answers, mut paths, mut echoes) = (Series::default(), Series::default(), Series::default());
-    let mut echo = echo(&home.path().join("echo"));
+    let (mut answers, mut paths, mut pages) = (Series::default(), Series::default(), Series::default());
+    let (mut bare_answers, mut bare_pages) = (Series::default(), Series::default());
+    let (mut echo, mut echoes) = (echo(&home.path().join("echo")), Series::default());
     let process = Process(daemon.pid());
     let by_uuid = ResolveQuery { subject: Subject::Local(local), refresh: false, wait_ms: None };
     let by_path = ResolveQuery { subject: Subject::Path(folder.join("src")), ..by_uuid.clone() };
-    let mut cpu = std::time::Duration::ZERO;
+    let mut said = |call: &Call| client.send(call).expect("an answer").body;
+    let bare = home.path().join("bare");
+    bare::serve(&bare, "/v1/status", said(&Call::status()), said(&Call::resolve(&by_uuid)));
+    let mut bare = Client::new(bare, Duration::from_secs(5));
+    let mut cpu = Duration::ZERO;
     for _ in 0..rounds {
         for _ in 0..PROCESSES {
             nothing.push(ran(&mut home.command("true")));
             ours.push(ran(home.command(program("coditect-sync")).args(["resolve", &local.to_string()])));
         }
-        let before = process.cpu();
+        // In turns, because where the scheduler puts the two ends of a connection changes all of them.
         for _ in 0..CALLS {
-            answers.push(micros(timed(|| client.resolve(&by_uuid).expect("an answer")).0));
+            asked(&mut answers, || drop(client.resolve(&by_uuid).expect("an answer")));
+            asked(&mut paths, || drop(client.resolve(&by_path).expect("an answer")));
+            asked(&mut pages, || drop(client.status().expect("an answer")));
+            asked(&mut bare_answers, || drop(bare.resolve(&by_uuid).expect("an answer")));
+            asked(&mut bare_pages, || drop(bare.status().expect("an answer")));
+            asked(&mut echoes, || {
+                let mut message = [7; 512];
+                echo.write_all(&message).and_then(|()| echo.read_exact(&mut message)).expect("an echo");
+            });
+        }
+        let before = process.cpu();
+        for _ in 0..SPENDING {
+            client.resolve(&by_uuid).expect("an answer");
         }
         cpu += process.cpu().saturating_sub(before);
-        for _ in 0..CALLS {
-            paths.push(micros(timed(|| client.resolve(&by_path).expect("an answer")).0));
-        }
-        let mut message = [7; 512];
-        for _ in 0..CALLS {
-            let exchange = || echo.write_all(&message).and_then(|()| echo.read_exact(&mut message));
-            let (taken, exchanged) = timed(exchange);
-            exchanged.expect("an echo");
-            echoes.push(micros(taken));
-        }
     }
     daemon.finish();
-    let limit = (echoes.median(), "µs");
-    let each = micros(cpu) / sync_tests::float(CALLS * rounds);
+    let (echo, bare) = ((echoes.median(), "µs"), (bare_answers.median(), "µs"));
+    let each = micros(cpu) / sync_tests::float(SPENDING * rounds);
     vec![
         Row::beside(
             "`coditect-sync resolve`, whole process, p50",
@@ -71,23 +86,28 @@ pub(crate) fn measure(folders: &Folders, rounds: usize) -> Vec<Row> {
             "`coditect-sync resolve` beyond `true`",
             format!("{} ms", sync_tests::short((ours.median() - nothing.median()) / 1e3)),
         ),
+        Row::beside("resolve of a UUID, kept connection, p50", (answers.median(), "µs"), ECHO, echo),
+        Row::beside("resolve of a UUID, kept connection, p50", (answers.median(), "µs"), BARE, bare),
+        Row::beside("resolve of a path, kept connection, p50", (paths.median(), "µs"), BARE, bare),
         Row::beside(
-            "resolve of a UUID, kept connection, p50",
-            (answers.median(), "µs"),
-            "echo over a Unix socket",
-            limit,
-        ),
-        Row::beside(
-            "resolve of a path, kept connection, p50",
-            (paths.median(), "µs"),
-            "echo over a Unix socket",
-            limit,
+            "status, kept connection, p50",
+            (pages.median(), "µs"),
+            BARE,
+            (bare_pages.median(), "µs"),
         ),
         Row::alone(
             "resolve of a UUID: the daemon",
             format!("{} µs of processor each", sync_tests::short(each)),
         ),
     ]
+}
+
+/// Takes the time of the last of a few exchanges: who has waited for others meanwhile has to be woken first.
+fn asked(series: &mut Series, mut exchange: impl FnMut()) {
+    for _ in 0..WARMING {
+        exchange();
+    }
+    series.push(micros(timed(exchange).0));
 }
 
 /// The time a program takes from start to end, in microseconds.

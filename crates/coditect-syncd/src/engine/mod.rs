@@ -343,7 +343,8 @@ impl Engine {
         self.settings().places.socket.clone()
     }
 
-    /// How everything is, in one line for the service manager; `None` when the database does not answer.
+    /// How everything is, in one line for the service manager; `None` when the database does not answer: this is the
+    /// sign of life, so it asks the file and not what is known of it.
     pub(crate) async fn one_line(&self) -> Option<String> {
         let state = self.0.delivery.borrow().state;
         let counts = self.0.store.outbox().counts(self.scope().id, self.now()).await.ok()?;

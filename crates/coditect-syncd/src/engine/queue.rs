@@ -17,15 +17,7 @@ impl Engine {
     pub(crate) async fn queue(&self) -> Result<QueueCounts, Refusal> {
         let counts =
             self.0.store.outbox().counts(self.scope().id, self.now()).await.map_err(store_refusal)?;
-        let in_flight = u64::try_from(self.0.delivery.borrow().in_flight.len()).unwrap_or(u64::MAX);
-        Ok(QueueCounts {
-            ready: counts.ready.saturating_sub(in_flight),
-            delayed: counts.delayed,
-            in_flight,
-            parked: counts.parked,
-            dead: counts.dead,
-            oldest_enqueued_at: counts.oldest_enqueued_at,
-        })
+        Ok(queue_counts(counts, &self.0.delivery.borrow().in_flight))
     }
 
     /// Entries by number.
@@ -145,6 +137,19 @@ impl Engine {
         self.progressed();
         self.0.deliver_wake.wake();
         Ok(count)
+    }
+}
+
+/// How many entries stand where, when these are in the air.
+pub(super) fn queue_counts(counts: sync_store::Counts, in_flight: &[EntryId]) -> QueueCounts {
+    let in_flight = u64::try_from(in_flight.len()).unwrap_or(u64::MAX);
+    QueueCounts {
+        ready: counts.ready.saturating_sub(in_flight),
+        delayed: counts.delayed,
+        in_flight,
+        parked: counts.parked,
+        dead: counts.dead,
+        oldest_enqueued_at: counts.oldest_enqueued_at,
     }
 }
 

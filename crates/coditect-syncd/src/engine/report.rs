@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use sync_core::{Mapping, Presence, Project};
+use sync_store::Census;
 
 use super::api::{Counters, EntryState, EntryView, ProjectState, Refusal, StatusReport};
+use super::queue::queue_counts;
 use super::{Engine, store_refusal};
 
 impl Engine {
@@ -15,9 +17,8 @@ impl Engine {
     pub(crate) async fn status(&self) -> Result<StatusReport, Refusal> {
         self.look_around().await;
         let (now, scope) = (self.now(), self.scope());
-        let queue = self.queue().await?;
-        let cache = self.0.store.mapping().counts(scope.id, now).await.map_err(store_refusal)?;
-        let projects = self.0.store.project().counts(scope.id).await.map_err(store_refusal)?;
+        let Census { outbox, mapping: cache, project: projects } =
+            self.0.store.census(scope.id, now).await.map_err(store_refusal)?;
         let delivery = self.0.delivery.borrow().clone();
         let discovery = self.0.discovery.borrow().clone();
         let settings = self.settings();
@@ -37,7 +38,7 @@ impl Engine {
             last_failure: delivery.last_failure,
             next_attempt_at: delivery.next_attempt_at,
             spared_until: delivery.spared_until,
-            queue,
+            queue: queue_counts(outbox, &delivery.in_flight),
             cache: (cache.entries, cache.fresh, cache.stale),
             projects: (
                 projects.total,

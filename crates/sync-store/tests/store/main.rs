@@ -1,6 +1,8 @@
 //! The store against real files.
 
 #[cfg(test)]
+mod census;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod damage;

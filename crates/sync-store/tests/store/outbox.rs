@@ -4,20 +4,16 @@ use std::time::Duration;
 
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sync_core::{Asked, EntryId, Failure, Fate, Revision, Settled, Standing, Timestamp};
+use sync_core::{Asked, EntryId, Failure, Fate, Revision, Settled, Standing};
 use sync_store::{EntryState, Error, How, Limits, SettleReport, Store};
 
 use crate::support::{
-    Home, LIFE, NOW, cloud, delivered, enqueue, found, kinds, local, picture, registration, run, scope,
-    settled, store, wish,
+    Home, LIFE, NOW, cloud, delivered, enqueue, found, kinds, later, local, picture, registration, run,
+    scope, settled, store, wish,
 };
 
 fn failure(code: &str) -> Failure {
     Failure { code: code.to_owned(), message: format!("the cloud said {code}"), at: NOW }
-}
-
-fn later(seconds: u64) -> Timestamp {
-    NOW.after(Duration::from_secs(seconds))
 }
 
 #[tokio::test]

@@ -9,35 +9,11 @@ use sync_core::{
 use sync_store::{Applied, Error, Filter, How, State, Store, Unsent, Wish};
 use uuid::Uuid;
 
-use crate::support::{Home, LIFE, NOW, delivered, enqueue, found, kinds, local, run, scope, settled, store};
+use crate::support::{
+    Home, LIFE, NOW, added, delivered, enqueue, found, kinds, local, project, run, scope, settled, store,
+};
 
 const MACHINE: MachineId = MachineId(Uuid::from_u128(7));
-
-fn project(number: u128, root: &str) -> Project {
-    Project {
-        local: local(number),
-        root: PathBuf::from(root),
-        place: Some(Place { device: u64::MAX, inode: 3 }),
-        born: i64::try_from(number).ok(),
-        given: Given::from_bits(i64::try_from(number).unwrap_or(0) % 32),
-        vcs_place: None,
-        vcs: Vcs::Git,
-        name: format!("project {number}"),
-        language: "Rust".to_owned(),
-        framework: String::new(),
-        content_hash: "ab".to_owned(),
-        kind: ProjectKind::Standalone,
-        parent: None,
-        presence: Presence::Present,
-        asked: Asked::ByDiscovery,
-        first_seen_at: NOW,
-        seen_at: NOW,
-    }
-}
-
-fn added(number: u128, root: &str) -> Change {
-    Change { kind: ChangeKind::Added, project: project(number, root) }
-}
 
 #[tokio::test]
 async fn a_new_project_is_recorded_and_queued_in_one_commit() {

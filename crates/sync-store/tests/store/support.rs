@@ -1,12 +1,13 @@
 //! A store in a folder of its own, and things to put into it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use sync_core::{
-    Asked, CloudId, CloudProject, Fate, LocalId, MachineId, ProjectKind, Registration, Scope, ScopeId,
-    Settled, Tenant, Timestamp,
+    Asked, Change, ChangeKind, CloudId, CloudProject, Fate, Given, LocalId, MachineId, Place, Presence,
+    Project, ProjectKind, Registration, Scope, ScopeId, Settled, Tenant, Timestamp, Vcs,
 };
 use sync_store::{EntryState, Error, How, Limits, Opened, Store, Wish};
 use tempfile::TempDir;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 /// The moment most tests happen at.
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
-pub(crate) const LIFE: std::time::Duration = std::time::Duration::from_hours(24);
+pub(crate) const LIFE: Duration = Duration::from_hours(24);
 
 pub(crate) struct Home {
     pub(crate) folder: TempDir,
@@ -130,4 +131,34 @@ pub(crate) async fn run(home: &Home, sql: &'static str) {
     let mut connection = SqliteConnectOptions::new().filename(home.file()).connect().await.unwrap();
     sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
+}
+
+pub(crate) fn later(seconds: u64) -> Timestamp {
+    NOW.after(Duration::from_secs(seconds))
+}
+
+pub(crate) fn project(number: u128, root: &str) -> Project {
+    Project {
+        local: local(number),
+        root: PathBuf::from(root),
+        place: Some(Place { device: u64::MAX, inode: 3 }),
+        born: i64::try_from(number).ok(),
+        given: Given::from_bits(i64::try_from(number).unwrap_or(0) % 32),
+        vcs_place: None,
+        vcs: Vcs::Git,
+        name: format!("project {number}"),
+        language: "Rust".to_owned(),
+        framework: String::new(),
+        content_hash: "ab".to_owned(),
+        kind: ProjectKind::Standalone,
+        parent: None,
+        presence: Presence::Present,
+        asked: Asked::ByDiscovery,
+        first_seen_at: NOW,
+        seen_at: NOW,
+    }
+}
+
+pub(crate) fn added(number: u128, root: &str) -> Change {
+    Change { kind: ChangeKind::Added, project: project(number, root) }
 }
