@@ -6,7 +6,8 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sync_tests::{Daemon, Home, timed, until};
+use sync_tests::{Daemon, Home, PATIENCE, timed, until};
+use sync_wire::{Client, ResolveQuery, Subject};
 
 use crate::{effects, world};
 
@@ -243,5 +244,52 @@ fn what_the_systems_limit_refuses_is_polled_and_said() {
     let problems = status["discovery"]["problems"].to_string();
     assert!(problems.contains("cannot be watched") && problems.contains("max_user_watches"), "{problems}");
     assert!(status["discovery"]["watches"].as_u64().unwrap_or(0) <= 7, "{status}");
+    daemon.finish();
+}
+
+/// As many projects as there are go into the table, and not one more.
+const FULL: &str = "
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+database.execute('''create trigger full before insert on project when (select count(*) from project) >= 128
+    begin select raise(abort, 'no more go in'); end''')
+database.commit()
+";
+const OPEN: &str = "
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], timeout=30)
+database.execute('drop trigger full')
+database.commit()
+";
+
+#[test]
+fn what_is_written_down_before_the_rest_cannot_be_is_told_and_sent() {
+    let (mut home, cloud) = world();
+    let python = |home: &Home, words: &str| {
+        let mut python = home.command("python3");
+        python.args(["-c", words]).arg(home.state().join("sync.db"));
+        python.status().map(|status| assert!(status.success(), "{words}"))
+    };
+    // Whatever is sent by then was sent at once.
+    home.set_daemon("drain_interval", "1h");
+    Daemon::start(&home).finish();
+    if python(&home, FULL).is_err() {
+        eprintln!("SKIPPED what_is_written_down_before_the_rest_cannot_be_is_told_and_sent: no python3");
+        return;
+    }
+    let roots: Vec<PathBuf> = (0..200).map(|number| home.project(&format!("project-{number}"))).collect();
+    let daemon = Daemon::start(&home).expecting("cannot be written down");
+    until("what went in is in the cloud", || (cloud.projects().len() == 128).then_some(()));
+    let names: Vec<_> = cloud.projects().iter().map(|project| project["project_name"].clone()).collect();
+    let mut client = Client::new(home.state().join("sync.sock"), PATIENCE);
+    for root in &roots {
+        let name = root.file_name().expect("it has one").to_string_lossy();
+        let subject = Subject::Path(root.join("src"));
+        let told = client.resolve(&ResolveQuery { subject, refresh: false, wait_ms: Some(0) });
+        assert_eq!(told.is_ok(), names.contains(&json!(name)), "{name}: {told:?}");
+    }
+    python(&home, OPEN).expect("it was there before");
+    assert_eq!(home.run(&["scan", "--wait"]).code, 0);
+    until("all are in the cloud", || (cloud.projects().len() == roots.len()).then_some(()));
     daemon.finish();
 }
