@@ -40,8 +40,6 @@ pub(crate) enum DiscoverError {
 }
 
 const MOST_QUIET: Duration = Duration::from_secs(30);
-/// A store that refused what was found is tried again after this.
-const STORE_PAUSE: Duration = Duration::from_secs(10);
 /// A look for which the system gave no thread is begun again after this.
 const THREAD_PAUSE: Duration = Duration::from_secs(2);
 const NO_THREAD: &str = "the system gives no thread to look at folders with; they are looked at later";
@@ -373,12 +371,17 @@ impl Eye {
         }
         self.note(at, &task, &seen);
         let whole = task == Task::Everything;
-        let mut first = None;
+        let (mut first, mut refused) = (None, false);
         for survey in &seen.surveys {
-            if let Some(scanned) = self.record(survey, whole, took).await? {
-                first = first.or(Some(scanned));
-            } else if let Some(station) = self.stations.get_mut(at) {
-                station.agenda.survey_by(self.engine.now().after(STORE_PAUSE));
+            let recorded = self.record(survey, whole, took).await?;
+            refused |= recorded.is_none();
+            first = first.or(recorded);
+        }
+        if let Some(station) = self.stations.get_mut(at) {
+            if refused {
+                station.agenda.refused(self.engine.now());
+            } else if first.is_some() {
+                station.agenda.recorded();
             }
         }
         if !seen.surveys.is_empty() {

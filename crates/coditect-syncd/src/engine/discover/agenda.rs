@@ -12,6 +12,9 @@ const GLANCE: Duration = Duration::from_mins(1);
 /// How long a sweep waits for others to have done with the processors, and how often.
 const POSTPONED: Duration = Duration::from_mins(1);
 const MOST_POSTPONED: u32 = 5;
+/// How soon everything is looked at again when what was seen could not be written down: the first time, and at the latest.
+const REFUSED: Duration = Duration::from_secs(10);
+const LONGEST_REFUSED: Duration = Duration::from_mins(5);
 /// How much longer everything that can wait takes on a battery.
 const ON_BATTERY: u32 = 4;
 
@@ -50,6 +53,8 @@ pub(super) struct Agenda {
     sweeping: bool,
     /// Somebody or something wants everything to be looked at; it is not just time for it again.
     asked: bool,
+    /// So often in a row what was seen could not be written down.
+    refusals: u32,
 }
 
 impl Agenda {
@@ -64,6 +69,7 @@ impl Agenda {
             glances: !is_told,
             sweeping: false,
             asked: true,
+            refusals: 0,
         }
     }
 
@@ -122,6 +128,19 @@ impl Agenda {
     pub(super) fn survey_by(&mut self, at: Timestamp) {
         self.survey = self.survey.min(at);
         self.asked = true;
+    }
+
+    /// What was seen could not be written down: everything is looked at again, later each time. What refuses it may last
+    /// for days, as a full disk does, and a look at everything is work.
+    pub(super) fn refused(&mut self, now: Timestamp) {
+        let pause = REFUSED.saturating_mul(1 << self.refusals.min(16)).min(LONGEST_REFUSED);
+        self.refusals = self.refusals.saturating_add(1);
+        self.survey_by(now.after(pause));
+    }
+
+    /// What was seen was written down.
+    pub(super) fn recorded(&mut self) {
+        self.refusals = 0;
     }
 
     /// Everything was looked at.
@@ -297,7 +316,26 @@ mod tests {
     #[test]
     fn what_could_not_be_written_down_is_looked_at_again() {
         let mut agenda = surveyed(true, CALM, 20);
-        agenda.survey_by(minutes(1));
+        agenda.refused(minutes(0));
         check(&agenda, &[(0, None), (1, Some(Due::Everything))]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_down_for_long_is_looked_at_ever_less_often() {
+        let mut agenda = surveyed(true, CALM, 20);
+        let mut pauses = |times: usize| -> Vec<u64> {
+            let next = |_| {
+                agenda.refused(minutes(0));
+                let pause = agenda.survey.since(minutes(0)).as_secs();
+                agenda.surveyed(minutes(0), INTERVAL, CALM, 20);
+                pause
+            };
+            (0..times).map(next).collect()
+        };
+        assert_eq!(pauses(7), [10, 20, 40, 80, 160, 300, 300]);
+        assert_eq!(pauses(1_000).last(), Some(&300));
+        agenda.recorded();
+        agenda.refused(minutes(0));
+        assert_eq!(agenda.survey, minutes(0).after(Duration::from_secs(10)));
     }
 }
