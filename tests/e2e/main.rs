@@ -15,6 +15,7 @@ mod maltreated;
 mod offline;
 mod overtaken;
 mod regressions;
+mod rest;
 mod service;
 mod stop;
 mod survival;

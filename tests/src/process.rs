@@ -36,6 +36,26 @@ impl Process {
         self.named("smaps_rollup", "Anonymous:")
     }
 
+    /// Anonymous memory of heaps and stacks, in kB: without the data of the program itself, of which a build that is not
+    /// optimised has more.
+    pub fn allocated(&self) -> f64 {
+        let (mut is_program, mut sum) = (false, 0.0);
+        for line in self.read("smaps").lines() {
+            let mut words = line.split_whitespace();
+            match (words.next(), words.next()) {
+                (Some("Anonymous:"), Some(kilobytes)) if !is_program => {
+                    sum += kilobytes.parse().unwrap_or(f64::NAN);
+                }
+                // The head of a mapping: its range, rights, offset, device, inode, and the file if there is one.
+                (Some(range), Some(_)) if !range.ends_with(':') => {
+                    is_program = words.nth(3).is_some_and(|path| path.starts_with('/'));
+                }
+                (_, _) => {}
+            }
+        }
+        sum
+    }
+
     /// Context switches of all its threads, wanted or not.
     pub fn switches(&self) -> f64 {
         let tasks = self.entries("task");
