@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sync_tests::{Daemon, Home, PATIENCE, timed, until};
+use sync_tests::{Daemon, Home, PATIENCE, now, timed, until};
 use sync_wire::{Client, ResolveQuery, Subject};
 
 use crate::{effects, world};
@@ -278,6 +278,9 @@ fn what_is_written_down_before_the_rest_cannot_be_is_told_and_sent() {
         return;
     }
     let roots: Vec<PathBuf> = (0..200).map(|number| home.project(&format!("project-{number}"))).collect();
+    // One look has to find them all: what was made just now is left for the next one.
+    let made = now();
+    until("all have come to rest", || (made.elapsed() > 5 * DEBOUNCE).then_some(()));
     let daemon = Daemon::start(&home).expecting("cannot be written down");
     until("what went in is in the cloud", || (cloud.projects().len() == 128).then_some(()));
     let names: Vec<_> = cloud.projects().iter().map(|project| project["project_name"].clone()).collect();
