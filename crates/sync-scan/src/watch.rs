@@ -115,23 +115,33 @@ impl Watcher {
         let plan = Plan::new(folders, &mut lock(&self.inbox));
         let trees = (self.reach == Reach::Tree).then(|| self.trees(folders, &plan));
         let (old, new) = trees.as_ref().map_or((&plan.old, &plan.new), |(old, new)| (old, new));
-        for folder in old {
+        // Where a folder is asked for again, nothing that happens in it meanwhile is missed: it is let go only when it
+        // is not there any more. A tree has to be begun anew.
+        let again: BTreeSet<_> = match self.reach {
+            Reach::Folder => old.iter().filter(|folder| folders.contains_key(*folder)).cloned().collect(),
+            Reach::Tree => BTreeSet::new(),
+        };
+        for folder in old.iter().filter(|folder| !again.contains(*folder)) {
             self.asked.remove(folder);
-            if let Err(error) = self.system.unwatch(folder) {
-                tracing::trace!(folder = %folder.display(), %error, "was not watched any more");
-            }
+            self.let_go(folder);
         }
         let mut report = WatchReport::default();
         let mut awaited = BTreeSet::new();
         for folder in new {
             if report.limit_hint.is_some() {
                 report.refused.push(folder.to_path_buf());
+                if again.contains(folder) {
+                    self.let_go(folder);
+                }
                 continue;
             }
             let Err(error) = self.system.watch(folder) else {
                 self.note_asked(folder);
                 continue;
             };
+            if again.contains(folder) {
+                self.let_go(folder);
+            }
             match Refusal::of(&error) {
                 Refusal::Absent => {
                     awaited.insert(folder.to_path_buf());
@@ -164,6 +174,12 @@ impl Watcher {
     /// Whether [`Watcher::watch`] has something to do though the folders are the same: a watch went, or could not be had.
     pub(crate) fn is_incomplete(&self) -> bool {
         !self.is_settled || !lock(&self.inbox).lost.is_empty()
+    }
+
+    fn let_go(&mut self, folder: &Path) {
+        if let Err(error) = self.system.unwatch(folder) {
+            tracing::trace!(folder = %folder.display(), %error, "was not watched any more");
+        }
     }
 
     /// Where each folder is asked for by itself, that is what the roles say.
@@ -306,10 +322,10 @@ impl Inbox {
     fn take(&mut self, told: notify::Result<Event>, at: Instant) -> bool {
         let event = match told {
             Ok(event) if !event.need_rescan() => event,
-            Ok(_) => return self.overflows(),
+            Ok(_) => return self.loses(),
             Err(error) => {
                 tracing::debug!(%error, "a notice of change was lost");
-                return self.overflows();
+                return self.loses();
             }
         };
         let mut is_news = false;
@@ -333,6 +349,13 @@ impl Inbox {
         let is_news = !self.waited_for.contains(&place) && !self.touched.contains_key(&place);
         self.touched.entry(place).or_insert((at, at)).1 = at;
         is_news
+    }
+
+    /// Among what was not told may be that a folder is another now, and that its watch ended or went along with the old
+    /// one: all of them are asked for again.
+    fn loses(&mut self) -> bool {
+        self.lost.extend(self.watched.roles.keys().cloned());
+        self.overflows()
     }
 
     fn overflows(&mut self) -> bool {
@@ -434,7 +457,7 @@ fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
     inbox.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the age of an event, a duration, on the library's thread")]
+#[expect(clippy::disallowed_methods, reason = "the age of an event, a duration, on the thread that is told")]
 fn moment() -> Instant {
     Instant::now()
 }
@@ -542,6 +565,32 @@ mod tests {
         folders.remove(root.as_path());
         folders.insert(root.join("other").into(), Role::Frontier);
         assert_eq!(watcher.watch(&folders).watches, 2);
+    }
+
+    /// A queue that overflows swallows the kernel's word that a watch ended.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn after_lost_notices_a_folder_that_is_another_now_is_heard_again() {
+        let home = tempfile::tempdir().unwrap();
+        let project = home.path().canonicalize().unwrap().join("p");
+        std::fs::create_dir(&project).unwrap();
+        let folders = BTreeMap::from([(project.as_path().into(), Role::Project)]);
+        let (send, woken) = std::sync::mpsc::channel();
+        let on_change = Box::new(move || send.send(()).unwrap_or_default());
+        let mut watcher = Watcher::reaching(Reach::Folder, on_change).unwrap();
+        assert_eq!(watcher.watch(&folders).watches, 1);
+        assert!(!watcher.is_incomplete());
+
+        watcher.system.unwatch(&project).unwrap();
+        assert!(lock(&watcher.inbox).take(Err(notify::Error::generic("lost")), moment()));
+        assert!(watcher.dirty(0, 0, 0).overflow && watcher.is_incomplete());
+        watcher.look_begins();
+        assert_eq!(watcher.watch(&folders).watches, 1);
+        assert!(!watcher.is_incomplete());
+        watcher.dirty(0, 0, 0);
+        while woken.try_recv().is_ok() {}
+        std::fs::write(project.join("file"), "text").unwrap();
+        assert!(woken.recv_timeout(Duration::from_mins(1)).is_ok());
     }
 
     #[test]

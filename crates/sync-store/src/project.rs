@@ -182,7 +182,7 @@ impl Projects<'_> {
     }
 
     /// Records what changed, queues what the cloud of `scope` does not have in this form, and tells it all as
-    /// events, in one commit; where nothing moved or went, in several of at most 128, each of which
+    /// events, in one commit; where everything is new or has other content, in several of at most 128, each of which
     /// stands if a later one fails. A project for which the queue has no room is recorded and counted as `refused`;
     /// [`enqueue_unsent`](Self::enqueue_unsent) queues it later.
     pub async fn apply(

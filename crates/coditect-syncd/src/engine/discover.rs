@@ -378,10 +378,11 @@ impl Eye {
             first = first.or(recorded);
         }
         if let Some(station) = self.stations.get_mut(at) {
-            if refused {
-                station.agenda.refused(self.engine.now());
-            } else if first.is_some() {
-                station.agenda.recorded();
+            match (refused, whole) {
+                (true, _) => station.agenda.refused(self.engine.now(), whole),
+                (false, true) => station.agenda.recorded(),
+                // A look at one place may have had nothing to write down.
+                (false, false) => {}
             }
         }
         if !seen.surveys.is_empty() {

@@ -1,7 +1,7 @@
 //! Watches folders by inotify and says what happened at which path (`inotify(7)`).
 //!
 //! Folders are many and at rest nothing else is, so each path is kept once, shared with whoever asked for it. Speaks in
-//! the notify library's events, and as it does: a watch ends when its folder is moved or removed. Decides nothing.
+//! the notify library's events. A watch ends when its folder is removed, or moved out of one that is watched. Decides nothing.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,7 +17,7 @@ use notify::event::{
     CreateKind, DataChange, EventKind, Flag, MetadataKind, ModifyKind, RemoveKind, RenameMode,
 };
 use notify::{Error, Event};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
@@ -224,25 +224,31 @@ fn listen(
             }
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
-                if is_over(kernel, end) {
+                if is_over(kernel, end, None) {
                     return;
                 }
             }
             Err(error) => {
                 receive(Err(Error::io(error.into())));
                 std::thread::sleep(AFTER_FAILURE);
+                if is_over(kernel, end, Some(&Timespec::default())) {
+                    return;
+                }
             }
         }
     }
 }
 
-/// Waits until the kernel has something to tell, or nobody listens any more.
-fn is_over(kernel: &OwnedFd, end: &PipeReader) -> bool {
+/// Waits until the kernel has something to tell, or nobody listens any more, or for this long.
+fn is_over(kernel: &OwnedFd, end: &PipeReader, longest: Option<&Timespec>) -> bool {
     let mut waited = [PollFd::new(kernel, PollFlags::IN), PollFd::new(end, PollFlags::empty())];
-    match poll(&mut waited, None) {
+    match poll(&mut waited, longest) {
         Ok(_) => waited[1].revents().contains(PollFlags::HUP),
-        // Reading says what is wrong.
-        Err(_) => false,
+        Err(Errno::INTR) => false,
+        Err(_) => {
+            std::thread::sleep(AFTER_FAILURE);
+            false
+        }
     }
 }
 

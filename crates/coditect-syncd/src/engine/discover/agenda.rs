@@ -130,15 +130,15 @@ impl Agenda {
         self.asked = true;
     }
 
-    /// What was seen could not be written down: everything is looked at again, later each time. What refuses it may last
-    /// for days, as a full disk does, and a look at everything is work.
-    pub(super) fn refused(&mut self, now: Timestamp) {
+    /// What was seen could not be written down: everything is looked at again, later each time that was a look at
+    /// everything. What refuses it may last for days, as a full disk does, and such a look is work.
+    pub(super) fn refused(&mut self, now: Timestamp, whole: bool) {
         let pause = REFUSED.saturating_mul(1 << self.refusals.min(16)).min(LONGEST_REFUSED);
-        self.refusals = self.refusals.saturating_add(1);
+        self.refusals = self.refusals.saturating_add(u32::from(whole));
         self.survey_by(now.after(pause));
     }
 
-    /// What was seen was written down.
+    /// What a look at everything saw was written down.
     pub(super) fn recorded(&mut self) {
         self.refusals = 0;
     }
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn what_could_not_be_written_down_is_looked_at_again() {
         let mut agenda = surveyed(true, CALM, 20);
-        agenda.refused(minutes(0));
+        agenda.refused(minutes(0), true);
         check(&agenda, &[(0, None), (1, Some(Due::Everything))]);
     }
 
@@ -325,7 +325,7 @@ mod tests {
         let mut agenda = surveyed(true, CALM, 20);
         let mut pauses = |times: usize| -> Vec<u64> {
             let next = |_| {
-                agenda.refused(minutes(0));
+                agenda.refused(minutes(0), true);
                 let pause = agenda.survey.since(minutes(0)).as_secs();
                 agenda.surveyed(minutes(0), INTERVAL, CALM, 20);
                 pause
@@ -335,7 +335,8 @@ mod tests {
         assert_eq!(pauses(7), [10, 20, 40, 80, 160, 300, 300]);
         assert_eq!(pauses(1_000).last(), Some(&300));
         agenda.recorded();
-        agenda.refused(minutes(0));
+        // Looks at single places do not count: there may be many in a moment.
+        (0..9).for_each(|_| agenda.refused(minutes(0), false));
         assert_eq!(agenda.survey, minutes(0).after(Duration::from_secs(10)));
     }
 }

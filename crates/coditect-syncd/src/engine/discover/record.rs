@@ -28,6 +28,7 @@ impl Eye {
             // A part of it may have been: what is told by path, and what waits to be sent, is another.
             self.engine.0.index.projects_changed();
             self.engine.0.deliver_wake.wake();
+            self.engine.progressed();
             return Ok(None);
         };
         if applied.added + applied.moved + applied.returned + applied.missing > 0 {
