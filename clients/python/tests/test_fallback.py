@@ -222,7 +222,9 @@ class Fallback(Scene):
         self.assertTrue(client.register_project(self.whole(content_hash="h2", project_type="monorepo")).queued)
         self.daemon()
         until("the change is in the cloud", lambda: cloud.projects()[0]["content_hash"] == "h2")
+        until("nothing waits", lambda: client.get_queue_status() == {"queue_size": 0, "pending": 0})
         self.assertEqual(cloud.projects()[0]["project_type"], "monorepo")
+        self.assertEqual(len(cloud.ledger()), 2, "and nothing is sent after it")
 
     def test_the_old_clients_own_rows_and_these_are_read_alike(self):
         queue = OfflineQueue(self.old_queue)

@@ -95,7 +95,7 @@ fn recorded(decision: &Decision, record: Option<&Project>, has_root: bool, now: 
         (true, true) => Presence::Present,
         (true, false) => before.presence,
     };
-    let mut project = Project {
+    let project = Project {
         root,
         place: before.place.filter(|_| !moved),
         born: before.born.filter(|_| !moved),
@@ -106,15 +106,15 @@ fn recorded(decision: &Decision, record: Option<&Project>, has_root: bool, now: 
         content_hash,
         kind,
         parent,
-        given: Given::default(),
+        // What was decided is what is queued, and a record that says something else would be sent after it: a newer row
+        // says something else about what was given, an older one only what was lacking.
+        given: before.given,
         presence,
         asked: Asked::ByUser,
         // As old as what it says.
         seen_at: if decision.newer { decision.content_at } else { before.seen_at },
         ..before.clone()
     };
-    // What somebody gave this daemon stands against what the old client found out.
-    project.keep_given(before);
     let kind = match record {
         None => ChangeKind::Added,
         Some(before) if *before == project => return None,
