@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sync_tests::{Daemon, Home, PATIENCE, now, timed, until};
 use sync_wire::{Client, ResolveQuery, Subject};
 
-use crate::{effects, world};
+use crate::{drained, effects, world};
 
 fn hash_in_cloud(projects: &[Value], name: &str) -> Option<String> {
     let project = projects.iter().find(|project| project["project_name"] == name)?;
@@ -283,6 +283,8 @@ fn what_is_written_down_before_the_rest_cannot_be_is_told_and_sent() {
     until("all have come to rest", || (made.elapsed() > 5 * DEBOUNCE).then_some(()));
     let daemon = Daemon::start(&home).expecting("cannot be written down");
     until("what went in is in the cloud", || (cloud.projects().len() == 128).then_some(()));
+    // The cloud has it a moment before it is on record here.
+    drained(&home);
     let names: Vec<_> = cloud.projects().iter().map(|project| project["project_name"].clone()).collect();
     let mut client = Client::new(home.state().join("sync.sock"), PATIENCE);
     for root in &roots {

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -25,6 +26,12 @@ fn a_stopped_daemon_hangs_no_command_and_each_says_how_it_goes_on() {
     let pid = daemon.pid().to_string();
     let path = home.path().display().to_string();
     daemon.signal("STOP");
+    // A thread that waits for the disk stops only afterwards. Where there is no `/proc`, it is taken to have stopped.
+    let stat = Path::new("/proc").join(&pid).join("stat");
+    until("it stands still", || {
+        let state = fs::read_to_string(&stat).ok().and_then(|text| text.rsplit(") ").next()?.chars().next());
+        state.is_none_or(|state| state == 'T').then_some(())
+    });
     for args in [
         &["status"][..],
         &["queue"],
@@ -104,7 +111,7 @@ fn a_second_daemon_that_is_refused_leaves_the_first_as_it_was() {
     // Neither does one that was given another socket: it is the state directory that is taken.
     let other = home.path().join("other.sock").display().to_string();
     assert_eq!(Daemon::run(&home, &["--socket", &other]).code, 75);
-    assert!(!std::path::Path::new(&other).exists());
+    assert!(!Path::new(&other).exists());
     first.finish();
 }
 
