@@ -1,20 +1,19 @@
 //! The old client's databases become ours: each row once, whatever is in it and whenever the process is killed.
 
+mod given;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
-use sync_core::{
-    Asked, Change, ChangeKind, Given, MachineId, Presence, Project, ProjectKind, Scope, ScopeId, Tenant,
-    Timestamp,
-};
+use sync_core::{Asked, MachineId, Presence, Scope, ScopeId, Tenant, Timestamp};
 use sync_store::{Heir, OldQueue, Store, Taken, Trouble};
 use uuid::Uuid;
 
 use crate::support::{
-    Home, LIFE, NOW, cloud, delivered, enqueue, found, kinds, local, project, scope, settled, store,
+    Home, LIFE, NOW, cloud, delivered, enqueue, found, kinds, local, scope, settled, store,
 };
 
 /// The tables as the old client makes them.
@@ -268,26 +267,6 @@ async fn four_fields_of_nine_are_completed_from_the_record() {
     assert_eq!((taken.rows, waiting(&store, scope).await.len(), old.left().await.len()), (1, 0, 0));
 }
 
-/// Otherwise a later look finds the cloud behind the record and sends that.
-#[tokio::test]
-async fn the_record_says_what_is_queued_whatever_was_given_and_when() {
-    for (created_at, name) in [("2023-11-14 21:13:20", "project 1"), ("2023-11-14T23:13:20+00:00", "row")] {
-        let (_home, store, scope) = store().await;
-        let given =
-            Project { given: Given::from_bits(31), kind: ProjectKind::Submodule, ..project(1, "/old/1") };
-        let changes = vec![Change { kind: ChangeKind::Added, project: given.clone() }];
-        store.project().apply(scope, MachineId(Uuid::from_u128(7)), changes, NOW).await.unwrap();
-        let date = format!("update project_sync_queue set created_at = '{created_at}';");
-        let old = Old::new(&(single(1, "row", "") + &date)).await;
-        let later = NOW.after(Duration::from_hours(2));
-        store.legacy().take_queue(&old.file, &acme(scope), later, &|| true).await.unwrap();
-        let record = store.project().get(local(1)).await.unwrap().unwrap();
-        let queued = store.outbox().waiting_for(scope, local(1)).await.unwrap().unwrap();
-        assert_eq!(record.registration(MachineId(Uuid::from_u128(7))), queued.registration, "{created_at}");
-        assert_eq!((&*record.name, record.given), (name, given.given), "{created_at}");
-    }
-}
-
 #[tokio::test]
 async fn two_projects_that_name_one_folder_are_both_kept_and_the_last_has_it() {
     let (_home, store, scope) = store().await;
@@ -307,7 +286,7 @@ async fn two_projects_that_name_one_folder_are_both_kept_and_the_last_has_it() {
 #[tokio::test]
 async fn a_queue_of_many_batches_keeps_the_newest_of_each_project() {
     let (home, store, scope) = store().await;
-    let mut old = Old::new("").await;
+    let old = Old::new("").await;
     old.run(&format!(
         "with recursive n(x) as (select 0 union all select x + 1 from n where x < 1699)
         insert into project_sync_queue (operation, payload)
@@ -318,7 +297,6 @@ async fn a_queue_of_many_batches_keeps_the_newest_of_each_project() {
         Uuid::from_u128(7)
     ))
     .await;
-    old.file = old.file.clone();
     let taken = take(&store, &acme(scope), &old.file).await;
     assert_eq!(taken.rows, 1_700);
     let entries = store.outbox().list(scope, None, None, 10_000, NOW).await.unwrap();

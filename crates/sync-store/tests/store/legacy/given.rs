@@ -1,0 +1,29 @@
+//! What the old queue says about a project of which somebody told the daemon something.
+
+use std::time::Duration;
+
+use sync_core::{Change, ChangeKind, Given, MachineId, Project, ProjectKind};
+use uuid::Uuid;
+
+use super::{Old, acme, single};
+use crate::support::{NOW, local, project, store};
+
+/// Otherwise a later look finds the cloud behind the record and sends that.
+#[tokio::test]
+async fn the_record_says_what_is_queued_whatever_was_given_and_when() {
+    for (created_at, name) in [("2023-11-14 21:13:20", "project 1"), ("2023-11-14T23:13:20+00:00", "row")] {
+        let (_home, store, scope) = store().await;
+        let given =
+            Project { given: Given::from_bits(31), kind: ProjectKind::Submodule, ..project(1, "/old/1") };
+        let changes = vec![Change { kind: ChangeKind::Added, project: given.clone() }];
+        store.project().apply(scope, MachineId(Uuid::from_u128(7)), changes, NOW).await.unwrap();
+        let date = format!("update project_sync_queue set created_at = '{created_at}';");
+        let old = Old::new(&(single(1, "row", "") + &date)).await;
+        let later = NOW.after(Duration::from_hours(2));
+        store.legacy().take_queue(&old.file, &acme(scope), later, &|| true).await.unwrap();
+        let record = store.project().get(local(1)).await.unwrap().unwrap();
+        let queued = store.outbox().waiting_for(scope, local(1)).await.unwrap().unwrap();
+        assert_eq!(record.registration(MachineId(Uuid::from_u128(7))), queued.registration, "{created_at}");
+        assert_eq!((&*record.name, record.given), (name, given.given), "{created_at}");
+    }
+}
