@@ -86,8 +86,8 @@ make_programs() {
             cargo build --release --locked "${programs[@]/#/--package=}"
     }
     built_with ''
-    # The daemon once more with what it touches side by side, where the linker can do that; see ADR 36.
-    if readelf -p .comment "$built/coditect-syncd" 2>/dev/null | grep -q LLD && command -v python3 nm >/dev/null; then
+    # The daemon once more with what it touches side by side, where the linker can do that; see ADR 37.
+    if readelf -p .comment "$built/coditect-syncd" 2>/dev/null | grep LLD >/dev/null && command -v python3 nm >/dev/null; then
         mkdir -p "$work"
         nm -S "$built/coditect-syncd" | python3 packaging/order.py find packaging/touched.txt >"$work/order"
         built_with "$work/order"
@@ -189,7 +189,8 @@ make_deb() {
         "$(sed -n 's/^Maintainer: //p' packaging/deb/control.in)" "$(date --rfc-email --date "@$SOURCE_DATE_EPOCH")" |
         gzip -9n >"$doc/changelog.Debian.gz"
     local needs="libc6 (>= $(oldest_libc))"
-    if readelf --dynamic --wide "$into"/usr/bin/* | grep -q 'NEEDED.*libgcc_s'; then
+    # To its end: one that stops reading ends readelf by a signal now and then, which is no answer.
+    if readelf --dynamic --wide "$into"/usr/bin/* | grep 'NEEDED.*libgcc_s' >/dev/null; then
         needs+=', libgcc-s1'
     fi
     local size
