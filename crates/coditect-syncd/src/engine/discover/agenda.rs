@@ -53,7 +53,7 @@ pub(super) struct Agenda {
     sweeping: bool,
     /// Somebody or something wants everything to be looked at; it is not just time for it again.
     asked: bool,
-    /// So often in a row what was seen could not be written down.
+    /// So many looks at everything in a row saw what could not be written down.
     refusals: u32,
 }
 
