@@ -49,6 +49,7 @@ class Fallback(Scene):
                 "content_hash": "h1",
                 "project_type": "submodule",
                 "parent_project_uuid": PARENT,
+                "given": True,
             },
         )
         kept = [row[name] for name in ("id", "operation", "retry_count", "max_retries", "last_error")]
@@ -225,6 +226,25 @@ class Fallback(Scene):
         until("nothing waits", lambda: client.get_queue_status() == {"queue_size": 0, "pending": 0})
         self.assertEqual(cloud.projects()[0]["project_type"], "monorepo")
         self.assertEqual(len(cloud.ledger()), 2, "and nothing is sent after it")
+
+    def test_what_was_stated_without_a_daemon_stands_against_what_is_found_out(self):
+        cloud = self.cloud()
+        root = self.project("api")
+        client = CloudProjectClient()
+        stated = ProjectRegistration(LOCAL, "", root, primary_language="Forth")
+        self.assertTrue(client.register_project(stated).queued)
+        self.daemon()
+        until("the row was taken over", lambda: not self.rows())
+
+        def found_out():
+            known = client.daemon.project(LOCAL)
+            return known if known["content_hash"] and known["queue_item"] is None else None
+
+        known = until("it was looked at, and nothing waits", found_out)
+        self.assertEqual((known["primary_language"], known["given"]), ("Forth", ["primary_language"]))
+        self.assertEqual((known["project_name"], known["project_type"]), ("api", "standalone"))
+        (told,) = cloud.projects()
+        self.assertEqual((told["primary_language"], told["content_hash"]), ("Forth", known["content_hash"]))
 
     def test_the_old_clients_own_rows_and_these_are_read_alike(self):
         queue = OfflineQueue(self.old_queue)

@@ -62,6 +62,12 @@ impl Given {
         Self { fields: self.fields | field.bit(), ..self }
     }
 
+    /// These and those of another.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { fields: self.fields | other.fields, anew: self.anew || other.anew }
+    }
+
     /// Whether this one is.
     pub fn has(self, field: Field) -> bool {
         self.fields & field.bit() != 0
@@ -103,6 +109,7 @@ mod tests {
         assert_eq!(kept(Given::default()), [Field::Name, Field::Language]);
         assert_eq!(kept(Given::default().with(Field::Name)), [Field::Language]);
         assert_eq!(kept(Given::default().with(Field::Kind).anew()), []);
+        assert_eq!(Given::default().with(Field::Name).and(Given::default().with(Field::Language)), before);
     }
 
     #[test]

@@ -144,7 +144,8 @@ def cloud_uuid_of(answer: Document) -> str:
 def old_payload(fields: Dict[str, Any]) -> Dict[str, Any]:
     """What a row of the old queue says of a registration: all of it, and what is not stated as the old client had it.
 
-    A kind that nobody stated is left out, so that the daemon keeps what it knows.
+    A kind that nobody stated is left out, so that the daemon keeps what it knows. ``given`` says that the caller named
+    what is said here, so that it stands as if the daemon had been told: what looking finds out does not take its place.
     """
     try:
         machine = paths.get_machine_id()
@@ -158,6 +159,7 @@ def old_payload(fields: Dict[str, Any]) -> Dict[str, Any]:
         "primary_language": "",
         "framework": "",
         "content_hash": "",
+        "given": True,
         **fields,
     }
 

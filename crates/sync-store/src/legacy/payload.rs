@@ -1,16 +1,19 @@
 //! What a row of the old client's queue says of a project.
 //!
 //! A registration that was queued by itself has eight or nine fields, one of a failed batch four. The old client had
-//! an empty text where it knew nothing, so an empty text counts as not said.
+//! an empty text where it knew nothing, so an empty text counts as not said. Which of the rest somebody gave and which
+//! it had found out by looking, it did not tell; the Python module says of its rows that all of it was given.
 
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
-use sync_core::{LocalId, MachineId, ProjectKind};
+use sync_core::{Field, Given, LocalId, MachineId, ProjectKind};
 use uuid::Uuid;
 
 /// The only operation the old client ever queued.
 const REGISTER: &str = "register";
+/// The mark of a row in which everything that is said was given by somebody.
+const GIVEN: &str = "given";
 
 /// What is said of a project; `None` where nothing is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -23,6 +26,8 @@ pub(super) struct Fields {
     pub(super) content_hash: Option<String>,
     pub(super) kind: Option<ProjectKind>,
     pub(super) parent: Option<LocalId>,
+    /// Which of these somebody gave.
+    pub(super) given: Given,
 }
 
 /// Reads a row.
@@ -43,7 +48,7 @@ pub(super) fn read(operation: &str, payload: &[u8]) -> Result<(LocalId, Fields),
             ProjectKind::from_word(&word).ok_or_else(|| format!("its `project_type` is `{}`", shown(&word)))
         })
         .transpose()?;
-    let fields = Fields {
+    let mut fields = Fields {
         // Whatever else stands there, the project is on the machine where the queue is.
         machine: uuid(&said, "machine_uuid").ok().flatten().map(MachineId),
         name: text(&said, "project_name")?,
@@ -53,8 +58,28 @@ pub(super) fn read(operation: &str, payload: &[u8]) -> Result<(LocalId, Fields),
         content_hash: text(&said, "content_hash")?,
         kind,
         parent: uuid(&said, "parent_project_uuid")?.map(LocalId),
+        given: Given::default(),
     };
+    if said.get(GIVEN) == Some(&Value::Bool(true)) {
+        fields.given = fields.said();
+    }
     Ok((LocalId(local), fields))
+}
+
+impl Fields {
+    /// Which of the fields that can be given are said.
+    pub(super) fn said(&self) -> Given {
+        Field::ALL
+            .into_iter()
+            .filter(|field| match field {
+                Field::Name => self.name.is_some(),
+                Field::Language => self.language.is_some(),
+                Field::Framework => self.framework.is_some(),
+                Field::Kind => self.kind.is_some(),
+                Field::Parent => self.parent.is_some(),
+            })
+            .collect()
+    }
 }
 
 fn text(said: &Map<String, Value>, key: &str) -> Result<Option<String>, String> {
@@ -110,8 +135,15 @@ mod tests {
             content_hash: Some("ab".to_owned()),
             kind: Some(ProjectKind::Submodule),
             parent: Some(LocalId(Uuid::from_u128(9))),
+            given: Given::default(),
         };
         assert_eq!(fields, expected);
+
+        let marked = |mark: &str| single.replacen('{', &format!(r#"{{"given": {mark}, "#), 1);
+        let given = |mark: &str| read("register", marked(mark).as_bytes()).unwrap().1.given;
+        let said = [Field::Name, Field::Language, Field::Kind, Field::Parent].into_iter().collect();
+        assert_eq!(given("true"), said, "what is empty is not given");
+        assert_eq!((given("false"), given("\"true\"")), (Given::default(), Given::default()));
 
         let of_a_batch =
             format!(r#"{{"local_project_uuid": "{LOCAL}", "machine_uuid": "laptop", "root_path": "/a"}}"#);

@@ -108,7 +108,7 @@ fn recorded(decision: &Decision, record: Option<&Project>, has_root: bool, now: 
         parent,
         // What was decided is what is queued, and a record that says something else would be sent after it: a newer row
         // says something else about what was given, an older one only what was lacking.
-        given: before.given,
+        given: before.given.and(decision.given),
         presence,
         asked: Asked::ByUser,
         // As old as what it says.

@@ -2,9 +2,10 @@
 //!
 //! Later content wins field by field, and what it does not say is filled from earlier content. Among rows the higher
 //! number is the later one, whatever the clock said. Against what is known here the row's time decides; a row without
-//! a time that can be believed counts as earlier, and only fills in what is lacking.
+//! a time that can be believed counts as earlier, and only fills in what is lacking. What a row gives is given from then
+//! on, where its word is the one that stands.
 
-use sync_core::{LocalId, MachineId, ProjectKind, Registration, Timestamp, folder_name};
+use sync_core::{Field, Given, LocalId, MachineId, ProjectKind, Registration, Timestamp, folder_name};
 
 use super::payload::Fields;
 
@@ -34,6 +35,8 @@ pub(super) struct Decision {
     pub(super) registration: Registration,
     /// When that was so.
     pub(super) content_at: Timestamp,
+    /// Which of it the rows gave.
+    pub(super) given: Given,
     /// A row is later than what is known here.
     pub(super) newer: bool,
     /// The cloud is to be told.
@@ -74,18 +77,20 @@ pub(super) fn decide(
         Some(ours) if !newer => ours.at,
         Some(_) | None => latest,
     };
+    let given = merged.given;
     let wish = newer || filled || !ours.is_some_and(|ours| ours.wished);
     let registration = registration(local, merged, machine)?;
-    Ok(Decision { registration, content_at, newer, wish })
+    Ok(Decision { registration, content_at, given, newer, wish })
 }
 
 impl Fields {
     /// This row's content, with what it does not say from before.
     ///
     /// The old client's drain wrote a waiting row anew without its kind and its parent; a row that differs from the
-    /// one before only in that is such a copy and takes nothing back.
+    /// one before only in that is such a copy and takes nothing back. A kind that somebody gave is no copy.
     fn over(self, before: Self) -> Self {
-        let plain = self.kind == Some(ProjectKind::Standalone) && self.parent.is_none();
+        let given = self.given.has(Field::Kind);
+        let plain = self.kind == Some(ProjectKind::Standalone) && self.parent.is_none() && !given;
         let said = |fields: &Self| {
             (
                 fields.name.clone(),
@@ -102,7 +107,10 @@ impl Fields {
 
     /// This content, with what is lacking from another.
     fn filled_from(self, other: Self) -> Self {
+        let said = self.said();
+        let filled = Field::ALL.into_iter().filter(|field| other.given.has(*field) && !said.has(*field));
         Self {
+            given: self.given.and(filled.collect()),
             machine: self.machine.or(other.machine),
             name: self.name.or(other.name),
             root: self.root.or(other.root),
@@ -126,6 +134,7 @@ fn fields_of(registration: &Registration) -> Fields {
         content_hash: text(&registration.content_hash),
         kind: Some(registration.kind),
         parent: registration.parent,
+        given: Given::default(),
     }
 }
 
@@ -231,6 +240,40 @@ mod tests {
         check(Some((4, true, "a Rust h1 submodule 9")), &[copy], "a Rust h1 submodule 9 | newer wish 6");
         // Something else is different too, so it is no copy; that it has no parent it cannot say.
         check(None, &[first, (6, "b Rust h1 standalone -")], "b Rust h1 standalone 9 | newer wish 6");
+    }
+
+    #[test]
+    fn what_a_row_gives_is_given_where_its_word_stands() {
+        let said = |at: i64, words: &str, is_given: bool| {
+            let mut fields = fields(words);
+            fields.given = if is_given { fields.said() } else { Given::default() };
+            Said { made_at: Timestamp(at), fields }
+        };
+        let ours = Ours {
+            content: Some(registration(LOCAL, fields("ours - - standalone -"), HERE).unwrap()),
+            at: Timestamp(10),
+            wished: true,
+        };
+        for (ours, rows, expected) in [
+            (None, vec![said(5, "a Rust - - -", false)], vec![]),
+            (None, vec![said(5, "a Rust h1 - -", true)], vec![Field::Name, Field::Language]),
+            // A later row that says nothing of it takes nothing away; one that does has the word, and gave nothing.
+            (
+                None,
+                vec![said(5, "a Rust - monorepo 9", true), said(6, "b - - - -", false)],
+                vec![Field::Language, Field::Kind, Field::Parent],
+            ),
+            (Some(&ours), vec![said(11, "a Rust - - -", true)], vec![Field::Name, Field::Language]),
+            // An earlier row only fills in what is lacking.
+            (Some(&ours), vec![said(9, "a Rust - monorepo -", true)], vec![Field::Language]),
+        ] {
+            let decision = decide(LOCAL, &rows, ours, HERE).unwrap();
+            assert_eq!(decision.given, expected.into_iter().collect(), "{rows:?}");
+        }
+        // As the old drain's copies look, but somebody said so.
+        let rows = [said(5, "a Rust h1 submodule 9", false), said(6, "a Rust h1 standalone -", true)];
+        let decision = decide(LOCAL, &rows, None, HERE).unwrap();
+        assert_eq!(decision.registration.kind, ProjectKind::Standalone);
     }
 
     #[test]

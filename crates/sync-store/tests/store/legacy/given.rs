@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync_core::{Change, ChangeKind, Given, MachineId, Project, ProjectKind};
+use sync_core::{Change, ChangeKind, Field, Given, MachineId, Project, ProjectKind};
 use uuid::Uuid;
 
 use super::{Old, acme, single};
@@ -26,4 +26,22 @@ async fn the_record_says_what_is_queued_whatever_was_given_and_when() {
         assert_eq!(record.registration(MachineId(Uuid::from_u128(7))), queued.registration, "{created_at}");
         assert_eq!((&*record.name, record.given), (name, given.given), "{created_at}");
     }
+}
+
+/// Otherwise what looking finds out takes its place, and the same call would mean another thing while no daemon runs.
+#[tokio::test]
+async fn what_a_marked_row_says_is_given_on_record_beside_what_was() {
+    let (_home, store, scope) = store().await;
+    let named = Project { given: Given::default().with(Field::Name), ..project(1, "/old/1") };
+    let changes = vec![Change { kind: ChangeKind::Added, project: named }];
+    store.project().apply(scope, MachineId(Uuid::from_u128(7)), changes, NOW).await.unwrap();
+    let mark = "update project_sync_queue set created_at = '2023-11-14T23:13:20+00:00', \
+        payload = json_set(payload, '$.given', json('true'));";
+    let old = Old::new(&(single(1, "", "") + &single(2, "row", "") + mark)).await;
+    let later = NOW.after(Duration::from_hours(2));
+    store.legacy().take_queue(&old.file, &acme(scope), later, &|| true).await.unwrap();
+    let given = async |number| store.project().get(local(number)).await.unwrap().unwrap().given;
+    let said = Given::default().with(Field::Language).with(Field::Framework).with(Field::Kind);
+    assert_eq!(given(1).await, said.with(Field::Name));
+    assert_eq!(given(2).await, said.with(Field::Name));
 }
