@@ -378,12 +378,7 @@ impl Eye {
             first = first.or(recorded);
         }
         if let Some(station) = self.stations.get_mut(at) {
-            match (refused, whole) {
-                (true, _) => station.agenda.refused(self.engine.now(), whole),
-                (false, true) => station.agenda.recorded(),
-                // A look at one place may have had nothing to write down.
-                (false, false) => {}
-            }
+            station.agenda.written_down(!refused, whole, self.engine.now());
         }
         if !seen.surveys.is_empty() {
             self.count().await;
@@ -416,8 +411,10 @@ impl Eye {
         }
         station.agenda.events_at(seen.next_ms.map(moment_of));
         if seen.overflow {
-            tracing::info!("notices of change were lost; looking at everything");
-            station.agenda.survey_by(now);
+            if let Some(pause) = station.agenda.lost(now) {
+                let pause_seconds = pause.as_secs();
+                tracing::info!(pause_seconds, "notices of change were lost; looking at everything");
+            }
         }
         station.see(task, seen);
     }

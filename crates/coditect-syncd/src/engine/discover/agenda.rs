@@ -12,9 +12,11 @@ const GLANCE: Duration = Duration::from_mins(1);
 /// How long a sweep waits for others to have done with the processors, and how often.
 const POSTPONED: Duration = Duration::from_mins(1);
 const MOST_POSTPONED: u32 = 5;
-/// How soon everything is looked at again when what was seen could not be written down: the first time, and at the latest.
-const REFUSED: Duration = Duration::from_secs(10);
-const LONGEST_REFUSED: Duration = Duration::from_mins(5);
+/// How soon everything is looked at again when that did not help: the first time, and at the latest.
+const AGAIN: Duration = Duration::from_secs(10);
+const AGAIN_AT_LATEST: Duration = Duration::from_mins(5);
+/// After so long without a loss the next one is the first.
+const CALM_AGAIN: Duration = Duration::from_mins(10);
 /// How much longer everything that can wait takes on a battery.
 const ON_BATTERY: u32 = 4;
 
@@ -55,6 +57,9 @@ pub(super) struct Agenda {
     asked: bool,
     /// So many looks at everything in a row saw what could not be written down.
     refusals: u32,
+    /// So many looks at everything in a row were wanted because notices were lost, and when the last one was.
+    losses: u32,
+    lost_at: Timestamp,
 }
 
 impl Agenda {
@@ -70,6 +75,8 @@ impl Agenda {
             sweeping: false,
             asked: true,
             refusals: 0,
+            losses: 0,
+            lost_at: Timestamp(i64::MIN),
         }
     }
 
@@ -130,17 +137,34 @@ impl Agenda {
         self.asked = true;
     }
 
-    /// What was seen could not be written down: everything is looked at again, later each time that was a look at
-    /// everything. What refuses it may last for days, as a full disk does, and such a look is work.
-    pub(super) fn refused(&mut self, now: Timestamp, whole: bool) {
-        let pause = REFUSED.saturating_mul(1 << self.refusals.min(16)).min(LONGEST_REFUSED);
-        self.refusals = self.refusals.saturating_add(u32::from(whole));
-        self.survey_by(now.after(pause));
+    /// Whether all that a look saw was written down. If not, everything is looked at again, later each time that was a look
+    /// at everything: what refuses it may last for days, as a full disk does, and such a look is work.
+    pub(super) fn written_down(&mut self, all: bool, whole: bool, now: Timestamp) {
+        if !all {
+            self.survey_by(now.after(pause_after(self.refusals)));
+            self.refusals = self.refusals.saturating_add(u32::from(whole));
+        } else if whole {
+            // A look at one place may have had nothing to write down.
+            self.refusals = 0;
+        }
     }
 
-    /// What a look at everything saw was written down.
-    pub(super) fn recorded(&mut self) {
-        self.refusals = 0;
+    /// Notices of change were lost: everything is looked at, at once, and later each time that happens again before it was
+    /// quiet for a while. Where more changes than can be told, a look at everything does not end that. Says when that look
+    /// is, unless it was planned before.
+    pub(super) fn lost(&mut self, now: Timestamp) -> Option<Duration> {
+        let is_planned = self.losses > 0 && self.asked && self.survey > now;
+        if is_planned {
+            return None;
+        }
+        if now.since(self.lost_at) > CALM_AGAIN {
+            self.losses = 0;
+        }
+        let pause = self.losses.checked_sub(1).map_or(Duration::ZERO, pause_after);
+        self.losses = self.losses.saturating_add(1);
+        self.lost_at = now;
+        self.survey_by(now.after(pause));
+        Some(pause)
     }
 
     /// Everything was looked at.
@@ -203,6 +227,10 @@ impl Agenda {
         self.sweep = now.after(SWEEP * stretch(strain) / 100 * (80 + percent));
         self.glanced(now, strain);
     }
+}
+
+fn pause_after(times: u32) -> Duration {
+    AGAIN.saturating_mul(1 << times.min(16)).min(AGAIN_AT_LATEST)
 }
 
 fn stretch(strain: Strain) -> u32 {
@@ -314,9 +342,32 @@ mod tests {
     }
 
     #[test]
+    fn lost_notices_are_made_up_for_at_once_and_later_each_time_while_more_are_lost() {
+        let mut agenda = surveyed(true, CALM, 20);
+        let mut now = minutes(1);
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let pause = agenda.lost(now).unwrap();
+            pauses.push(pause.as_secs());
+            let planned = now.after(pause);
+            if !pause.is_zero() {
+                let early = planned.before(Duration::from_secs(1));
+                assert_eq!(agenda.lost(early), None, "that look is still to come");
+            }
+            assert_eq!(agenda.due(planned, INTERVAL), Some(Due::Everything));
+            now = planned.after(Duration::from_secs(2));
+            agenda.surveyed(now, INTERVAL, CALM, 20);
+        }
+        assert_eq!(pauses, [0, 10, 20, 40, 80, 160, 300, 300]);
+        let later = now.after(Duration::from_mins(11));
+        assert_eq!(agenda.lost(later), Some(Duration::ZERO));
+        assert_eq!(agenda.due(later, INTERVAL), Some(Due::Everything));
+    }
+
+    #[test]
     fn what_could_not_be_written_down_is_looked_at_again() {
         let mut agenda = surveyed(true, CALM, 20);
-        agenda.refused(minutes(0), true);
+        agenda.written_down(false, true, minutes(0));
         check(&agenda, &[(0, None), (1, Some(Due::Everything))]);
     }
 
@@ -325,7 +376,7 @@ mod tests {
         let mut agenda = surveyed(true, CALM, 20);
         let mut pauses = |times: usize| -> Vec<u64> {
             let next = |_| {
-                agenda.refused(minutes(0), true);
+                agenda.written_down(false, true, minutes(0));
                 let pause = agenda.survey.since(minutes(0)).as_secs();
                 agenda.surveyed(minutes(0), INTERVAL, CALM, 20);
                 pause
@@ -334,9 +385,14 @@ mod tests {
         };
         assert_eq!(pauses(7), [10, 20, 40, 80, 160, 300, 300]);
         assert_eq!(pauses(1_000).last(), Some(&300));
-        agenda.recorded();
+        // A look at one place proves nothing, a look at everything does.
+        agenda.written_down(true, false, minutes(0));
+        agenda.written_down(false, false, minutes(0));
+        assert_eq!(agenda.survey, minutes(0).after(Duration::from_mins(5)));
+        agenda.surveyed(minutes(0), INTERVAL, CALM, 20);
+        agenda.written_down(true, true, minutes(0));
         // Looks at single places do not count: there may be many in a moment.
-        (0..9).for_each(|_| agenda.refused(minutes(0), false));
+        (0..9).for_each(|_| agenda.written_down(false, false, minutes(0)));
         assert_eq!(agenda.survey, minutes(0).after(Duration::from_secs(10)));
     }
 }
