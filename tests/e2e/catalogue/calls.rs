@@ -53,6 +53,8 @@ const AT_START: &[Case<Start>] = &[
     ("pwrite64", "EINTR", EverySecond, Works),
     ("fsync", "ENOSPC", Always, Ends(70)),
     ("fsync", "EIO", Always, Ends(70)),
+    ("fdatasync", "ENOSPC", Always, Ends(70)),
+    ("fdatasync", "EIO", Always, Ends(70)),
     ("ftruncate", "ENOSPC", Always, Ends(70)),
     ("ftruncate", "EROFS", Always, Ends(78)),
     ("fallocate", "ENOSPC", Always, Works),
@@ -151,7 +153,8 @@ const NO_THREAD: &str = "the system gives no thread";
 const WHILE_IT_RUNS: &[Case<Meanwhile>] = &[
     ("pwrite64", "ENOSPC", Always, Answers("the disk is full")),
     ("pwrite64", "EIO", Always, Answers("the disk is full")),
-    ("fsync", "EIO", Always, Answers("the disk is full")),
+    ("fdatasync", "EIO", Always, Answers("the disk is full")),
+    ("fsync", "EIO", Always, Answers("")),
     ("ftruncate", "ENOSPC", Always, Answers("")),
     ("pread64", "EIO", Always, MayEnd),
     ("openat", "EMFILE", Always, Answers("")),
