@@ -50,12 +50,15 @@ pub fn diff(
     let mut found: Vec<Option<Match<'_>>> = seen
         .iter()
         .map(|sighting| {
-            let here = by_root.get(sighting.root.as_path()).filter(|project| same_folders(project, sighting));
+            let here = by_root.get(sighting.root.as_path());
+            let here = here.filter(|project| same_folders(project, sighting) || is_named(project));
             let found = here.map(|project| Match::Known(project)).or_else(|| {
                 let moved = |project: &&Project| {
                     is_same(project, sighting) && left_home(project) && !taken.contains(&project.local)
                 };
-                known.iter().find(moved).map(Match::Moved)
+                // Of two that lay in this folder the missing one was displaced by the other.
+                let is_missing = |project: &&Project| project.presence == Presence::Missing;
+                known.iter().filter(moved).min_by_key(is_missing).map(Match::Moved)
             });
             taken.extend(found.map(|found| found.local()));
             found
@@ -139,6 +142,11 @@ fn same_folders(project: &Project, sighting: &Sighting) -> bool {
     project.place == Some(sighting.place)
         && project.vcs_place == sighting.vcs_place
         && (project.born.is_none() || sighting.born.is_none() || project.born == sighting.born)
+}
+
+/// A tool said that it is there, and nobody looked yet: what is found there is what was named.
+fn is_named(project: &Project) -> bool {
+    project.presence == Presence::Present && project.place.is_none()
 }
 
 /// File systems give the numbers of deleted folders to new ones, so where they do not tell when a folder was made,
@@ -356,6 +364,36 @@ mod tests {
         // The place that was left is taken by another project: its UUID must not be the moved one's.
         look(&mut known, &[sighting("/w/b", 1), sighting("/w/c", 3), sighting("/w/a", 9)]);
         assert_ne!(id_at(&known, "/w/a"), first);
+    }
+
+    /// As it is on record after a tool registered the folder of a discovered project under a UUID of its own.
+    fn registered_over(known: &mut Vec<Project>, place: Option<Place>) -> LocalId {
+        let named = LocalId(Uuid::from_u128(0xFFFF << 112));
+        let displaced = known.pop().unwrap();
+        let given = Project { local: named, place, asked: Asked::ByUser, ..displaced.clone() };
+        known.push(Project { presence: Presence::Missing, ..displaced });
+        known.push(given);
+        named
+    }
+
+    #[test]
+    fn a_folder_that_a_tool_named_is_what_it_was_named() {
+        let mut known = Vec::new();
+        look(&mut known, &[sighting("/w/a", 1)]);
+        let named = registered_over(&mut known, None);
+        assert_eq!(look(&mut known, &[sighting("/w/a", 1)]), ["changed /w/a"]);
+        assert_eq!(id_at(&known, "/w/a"), named);
+        assert_eq!(look(&mut known, &[sighting("/w/a", 1)]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_move_is_that_of_the_project_that_was_there_last() {
+        let mut known = Vec::new();
+        look(&mut known, &[sighting("/w/a", 1)]);
+        let place = known[0].place;
+        let named = registered_over(&mut known, place);
+        assert_eq!(look(&mut known, &[sighting("/w/b", 1)]), ["moved /w/b"]);
+        assert_eq!(id_at(&known, "/w/b"), named);
     }
 
     #[test]

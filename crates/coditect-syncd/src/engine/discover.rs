@@ -347,6 +347,7 @@ impl Eye {
             generation: self.generation,
             station: at,
         };
+        station.agenda.turn_begins();
         if let Err(error) = station.begin(turn, wish, to) {
             // What was due stays so.
             tracing::warn!(%error, pause_seconds = THREAD_PAUSE.as_secs(), "{NO_THREAD}");

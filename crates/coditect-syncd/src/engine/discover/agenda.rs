@@ -174,9 +174,15 @@ impl Agenda {
         self.swept(now, strain, dice);
     }
 
-    /// When to ask for events again without being woken.
+    /// A turn begins; it asks for the events of before.
+    pub(super) fn turn_begins(&mut self) {
+        self.events = None;
+    }
+
+    /// When to ask for events again without being woken, as a turn says that asked. What was told of after it had asked
+    /// stays due.
     pub(super) fn events_at(&mut self, at: Option<Timestamp>) {
-        self.events = at;
+        self.events = [self.events, at].into_iter().flatten().min();
     }
 
     /// Events were told of.
@@ -295,12 +301,26 @@ mod tests {
         agenda.sweeps_on(true, minutes(15), CALM, 20);
         agenda.events_now(minutes(15));
         check(&agenda, &[(15, Some(Due::Events))]);
+        agenda.turn_begins();
         agenda.events_at(Some(minutes(16)));
         assert!(agenda.is_pressing());
         check(&agenda, &[(15, Some(Due::Sweep)), (16, Some(Due::Events))]);
+        agenda.turn_begins();
         agenda.events_at(None);
         agenda.sweeps_on(false, minutes(15), CALM, 20);
         check(&agenda, &[(15, None), (29, None), (30, Some(Due::Sweep))]);
+    }
+
+    #[test]
+    fn what_is_told_while_a_turn_ends_is_not_forgotten() {
+        let mut agenda = surveyed(true, CALM, 20);
+        for asked_last in [None, Some(minutes(9))] {
+            agenda.turn_begins();
+            // After it asked for the last time, and before its end was noticed.
+            agenda.events_now(minutes(1));
+            agenda.events_at(asked_last);
+            check(&agenda, &[(1, Some(Due::Events))]);
+        }
     }
 
     #[test]
