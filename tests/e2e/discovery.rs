@@ -298,3 +298,40 @@ fn what_is_written_down_before_the_rest_cannot_be_is_told_and_sent() {
     until("all are in the cloud", || (cloud.projects().len() == roots.len()).then_some(()));
     daemon.finish();
 }
+
+#[test]
+fn a_project_of_which_nothing_can_be_told_is_not_called_missing() {
+    let (mut home, cloud) = world();
+    let group = home.roots().join("group");
+    repository(&home, "group/project");
+    let away = home.path().join("away");
+    let roots = [home.roots(), home.path().join("disk/projects")];
+    home.set_daemon("discovery", json!({"roots": roots, "debounce": "200ms"}));
+    std::fs::create_dir_all(home.path().join("disk")).unwrap();
+    repository(&home, "../disk/projects/other");
+    let daemon = Daemon::start(&home);
+    until("both are registered", || (cloud.projects().len() == 2).then_some(()));
+    drained(&home);
+    let missing = || {
+        assert_eq!(home.run(&["scan", "--wait"]).code, 0);
+        let status: Value = serde_json::from_str(&home.run(&["status", "--json"]).stdout).unwrap();
+        status["projects"]["missing"].clone()
+    };
+    assert_eq!(missing(), 0);
+    // What lies behind a link to itself is not there and not away.
+    std::fs::rename(&group, &away).unwrap();
+    std::os::unix::fs::symlink(&group, &group).unwrap();
+    // As a disk that was ejected, and took its mount point along.
+    std::fs::rename(home.path().join("disk"), home.path().join("ejected")).unwrap();
+    assert_eq!(missing(), 0);
+    std::fs::remove_file(&group).unwrap();
+    std::fs::create_dir_all(home.path().join("disk/projects")).unwrap();
+    assert_eq!(missing(), 2);
+    std::fs::remove_dir_all(home.path().join("disk")).unwrap();
+    std::fs::rename(home.path().join("ejected"), home.path().join("disk")).unwrap();
+    std::fs::rename(&away, &group).unwrap();
+    assert_eq!(missing(), 0);
+    drained(&home);
+    assert_eq!(cloud.projects().len(), 2, "they are the same projects as before");
+    daemon.finish();
+}

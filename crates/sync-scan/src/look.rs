@@ -19,7 +19,8 @@ use crate::{Options, platform, rulebook, vcs};
 /// Examines the project around each path again, and walks a path that is in none. Blocks like
 /// [`survey`](crate::survey()).
 ///
-/// Paths need not be below a root. One that is not there any more is covered by the result all the same.
+/// Paths need not be below a root. One that is not there any more is covered by the result all the same, unless it lies in
+/// a root that is not there either.
 pub fn look(options: &Options, paths: &[PathBuf], stop: &AtomicBool) -> Survey {
     let rules = rulebook::rules(options.rules.as_deref());
     look_with(options, paths, Attention::full(&rules), stop)
@@ -40,6 +41,9 @@ pub(crate) fn look_with(
             aim.blind.insert(as_far_as_there(path));
         }
     }
+    // What is said of the folder around such a root says nothing of what lies in it.
+    let away = ground.roots.iter().filter(|root| matches!(root.found, Found::Nothing));
+    aim.blind.extend(away.map(|root| root.path.clone()));
     aim.carry_out(options, attention, stop)
 }
 
@@ -77,6 +81,10 @@ impl<'a> Aim<'a> {
             Err(error) if is_absent(&error) => (as_far_as_there(asked), false),
             Err(error) => return Err(error),
         };
+        // A root that is a file is there, and so is what lies at the place of one.
+        if !is_there && self.ground.is_away(&target) {
+            return Ok(());
+        }
         let folder = target.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/")).to_path_buf();
         let roots = self.ground.roots.iter().filter(|root| matches!(root.found, Found::Folder(_)));
         let innermost = roots

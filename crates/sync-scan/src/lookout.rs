@@ -8,9 +8,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use sync_core::Place;
+
 use crate::debounce::Patience;
 use crate::look::look_with;
 use crate::memory::Memory;
+use crate::root::{Found, resolve_all};
 use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
 use crate::survey::{Arrivals, Asked, Attention, Survey, examine_again, survey_with};
@@ -41,6 +44,8 @@ pub struct Lookout {
     written: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     most_inside: usize,
     spare: Spare,
+    /// Where the roots were when everything was looked at last.
+    places: Option<BTreeMap<PathBuf, Option<Place>>>,
 }
 
 /// What a turn is to do.
@@ -102,6 +107,7 @@ impl Lookout {
             written: BTreeMap::new(),
             most_inside: platform::most_watches_inside(),
             spare: Spare::default(),
+            places: None,
         }
     }
 
@@ -177,6 +183,7 @@ impl Lookout {
         // The user may have written other rules since.
         self.rules = rulebook::rules(self.options.rules.as_deref());
         self.shelf = self.looks.clone().map(|folder| on_shelf(folder, &self.options, &self.rules));
+        self.places_changed();
         let attention = Attention { memory: None, ..self.attention(turn, Asked::All) };
         let survey = survey_with(&self.options, attention, stop);
         if let Some(shelf) = self.shelf.as_ref().filter(|_| !stop.load(Ordering::Relaxed)) {
@@ -214,9 +221,27 @@ impl Lookout {
         }
     }
 
+    /// Whether a root is another folder than before: something was mounted over it or taken away, or what it lies in was
+    /// renamed, of which no watch tells. All are watched anew then.
+    fn places_changed(&mut self) -> bool {
+        let (roots, _) = resolve_all(&self.options.roots);
+        let place = |found: &Found| match found {
+            Found::Folder(place) => Some(*place),
+            Found::Nothing | Found::Hidden => None,
+        };
+        let places = roots.into_iter().map(|root| (root.given, place(&root.found))).collect();
+        let changed = self.places.as_ref().is_some_and(|before| *before != places);
+        self.places = Some(places);
+        if changed && let Some(watcher) = &self.watcher {
+            watcher.doubts_all();
+        }
+        changed
+    }
+
     /// The next part of the sweep in progress, or the first of a new one.
     fn sweep(&mut self, seen: &mut Seen, turn: &Turn, stop: &AtomicBool) {
         if self.to_sweep.is_empty() {
+            seen.overflow |= self.places_changed();
             self.to_sweep = self.memory.outermost();
             self.to_sweep.reverse();
         }

@@ -3,8 +3,11 @@
 //! Roots on file systems of this machine are looked after together; each one that lies elsewhere, or does not even say
 //! where it lies, by itself. Those are not watched: changes that others make there are not told.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::platform::{self, Mount};
@@ -23,19 +26,42 @@ pub struct Post {
     pub is_remote: bool,
 }
 
-/// The posts for these roots, the first being this machine's own. Blocks for two seconds at most.
-pub fn posts(roots: &[PathBuf]) -> Vec<Post> {
-    let mounts = platform::mounts();
-    let asked: Vec<_> = roots.iter().map(|root| (root, ask(root))).collect();
-    let mut left = STEPS;
-    let found = asked
-        .into_iter()
-        .map(|(root, answer)| (root.clone(), answer.and_then(|answer| answered(&answer, &mut left))));
-    divide(&mounts, found)
+/// Finds out where roots lie. A root that does not answer is asked once, however often that is wanted: who asks hangs with
+/// it, on a thread that nobody gets back.
+#[derive(Debug, Default)]
+pub struct Scout {
+    unanswered: Mutex<BTreeMap<PathBuf, Answer>>,
+}
+
+type Answer = mpsc::Receiver<PathBuf>;
+
+impl Scout {
+    /// The posts for these roots, the first being this machine's own. Blocks for two seconds at most.
+    ///
+    /// # Errors
+    /// When the system gives no thread to ask with: nothing is known then.
+    pub fn posts(&self, roots: &[PathBuf]) -> io::Result<Vec<Post>> {
+        let mounts = platform::mounts();
+        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        for root in roots {
+            if !unanswered.contains_key(root) {
+                unanswered.insert(root.clone(), ask(root)?);
+            }
+        }
+        let mut left = STEPS;
+        let mut found = BTreeMap::new();
+        unanswered.retain(|root, answer| {
+            let real = answered(answer, &mut left);
+            let is_answered = real.is_some();
+            found.insert(root.clone(), real);
+            !is_answered
+        });
+        Ok(divide(&mounts, roots.iter().map(|root| (root.clone(), found.get(root).cloned().flatten()))))
+    }
 }
 
 /// Waits for an answer for as many steps as are left.
-fn answered(answer: &mpsc::Receiver<PathBuf>, left: &mut u32) -> Option<PathBuf> {
+fn answered(answer: &Answer, left: &mut u32) -> Option<PathBuf> {
     loop {
         let step = if *left > 0 { STEP } else { Duration::ZERO };
         match answer.recv_timeout(step) {
@@ -55,15 +81,15 @@ pub(crate) fn concerned(roots: &[PathBuf], paths: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 /// Asks on a thread of its own, which hangs for as long as the root does.
-fn ask(root: &Path) -> Option<mpsc::Receiver<PathBuf>> {
+fn ask(root: &Path) -> io::Result<Answer> {
     let (send, answer) = mpsc::channel();
     let root = root.to_path_buf();
-    let asking = std::thread::Builder::new().name("root".to_owned()).spawn(move || {
+    std::thread::Builder::new().name("root".to_owned()).spawn(move || {
         let real = crate::root::as_far_as_there(&root);
         // Nobody may wait any more.
         drop(send.send(real));
-    });
-    asking.is_ok().then_some(answer)
+    })?;
+    Ok(answer)
 }
 
 /// Each root comes with where it really is, if it said so.
@@ -141,5 +167,24 @@ mod tests {
         drop(send);
         left = 2;
         assert_eq!((answered(&answer, &mut left), left), (None, 2));
+    }
+
+    #[test]
+    fn a_root_that_does_not_answer_is_asked_once_until_it_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let (send, answer) = mpsc::channel();
+        let scout = Scout::default();
+        scout.unanswered.lock().unwrap().insert(root.clone(), answer);
+        let remote = |posts: io::Result<Vec<Post>>| posts.unwrap().len() == 2;
+        assert!(remote(scout.posts(std::slice::from_ref(&root))));
+        assert!(
+            scout.unanswered.lock().unwrap().contains_key(&root),
+            "who was asked first is still waited for"
+        );
+        send.send(root.clone()).unwrap();
+        assert!(!remote(scout.posts(std::slice::from_ref(&root))));
+        assert!(scout.unanswered.lock().unwrap().is_empty());
+        assert!(!remote(scout.posts(std::slice::from_ref(&root))), "and is asked anew after that");
     }
 }

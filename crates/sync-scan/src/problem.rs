@@ -59,7 +59,7 @@ impl Problem {
 }
 
 /// Whether the error says that there is nothing at the path.
-pub(crate) fn is_absent(error: &io::Error) -> bool {
+pub fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 

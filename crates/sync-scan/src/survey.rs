@@ -146,7 +146,8 @@ pub(crate) fn survey_with(options: &Options, attention: Attention<'_>, stop: &At
     let ground = Ground::new(options);
     let mut walk = ground.walk(options, stop);
     ground.walk_roots(&mut walk);
-    let scopes = ground.roots.iter().filter(|root| !matches!(root.found, Found::Hidden));
+    // Of a root that is not there nothing is said, not even that its projects are gone: it may be a disk that is away.
+    let scopes = ground.roots.iter().filter(|root| matches!(root.found, Found::Folder(_)));
     let scopes = scopes.map(|root| root.path.clone()).collect();
     let mut survey = ground.assemble(walk, scopes, &BTreeSet::new(), attention, stop);
     survey.roots = ground.reports(&survey);
@@ -165,6 +166,9 @@ pub(crate) fn examine_again(
     let mut walk = ground.walk(options, stop);
     let (mut points, mut enclosing) = (BTreeSet::new(), BTreeSet::new());
     for root in roots {
+        if ground.is_away(root) {
+            continue;
+        }
         enclosing.extend(memory.around(root));
         match known_tree(root) {
             Ok(tree) => {
@@ -290,6 +294,11 @@ impl Ground {
                 walk.from(Step { path: root.path.clone(), depth: 0, device: None, enclosed: Enclosed::No });
             }
         }
+    }
+
+    /// Whether it is or lies in a root that is not there.
+    pub(crate) fn is_away(&self, path: &Path) -> bool {
+        self.roots.iter().any(|root| matches!(root.found, Found::Nothing) && path.starts_with(&root.path))
     }
 
     /// Whether no folder between `top` and `path` is one that is never looked into.

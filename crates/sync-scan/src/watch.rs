@@ -176,6 +176,13 @@ impl Watcher {
         !self.is_settled || !lock(&self.inbox).lost.is_empty()
     }
 
+    /// Every folder may be another one by now: all are asked for again the next time.
+    pub(crate) fn doubts_all(&self) {
+        let mut inbox = lock(&self.inbox);
+        let watched: Vec<_> = inbox.watched.roles.keys().cloned().collect();
+        inbox.lost.extend(watched);
+    }
+
     fn let_go(&mut self, folder: &Path) {
         if let Err(error) = self.system.unwatch(folder) {
             tracing::trace!(folder = %folder.display(), %error, "was not watched any more");

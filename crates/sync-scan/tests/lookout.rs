@@ -295,6 +295,25 @@ fn a_project_that_vanished_unseen_is_found_missing_by_a_sweep() {
 }
 
 #[test]
+fn a_root_that_is_another_folder_is_noticed_by_a_sweep_and_watched_anew() {
+    let mut home = Home::new();
+    committed(&home.at("work/projects/old"));
+    home.options.roots = vec![home.at("work/projects")];
+    let mut looking = Looking::at(home);
+    // Above all that is watched, as a disk that is mounted over a root.
+    fs::rename(looking.home.at("work"), looking.home.at("away")).unwrap();
+    fs::create_dir_all(looking.home.at("work/projects")).unwrap();
+    committed(&looking.home.at("work/projects/new"));
+    assert!(looking.turn(Task::Sweep).overflow, "everything is to be looked at");
+    let seen = looking.turn(Task::Everything);
+    assert_eq!(looking.home.names(&seen.surveys[0]), ["work/projects/new"]);
+    looking.settle();
+    assert!(!looking.turn(Task::Sweep).overflow);
+    committed(&looking.home.at("work/projects/newer"));
+    looking.examined(&["work/projects/newer"]);
+}
+
+#[test]
 fn where_nobody_tells_a_glance_finds_what_is_new_and_what_version_control_did() {
     let home = Home::new();
     committed(&home.at("a"));

@@ -188,12 +188,17 @@ fn what_is_gone_is_covered_and_what_was_not_looked_at_is_not() {
 }
 
 #[test]
-fn a_root_that_is_gone_is_covered_and_waited_for() {
+fn of_a_root_that_is_away_nothing_is_said_and_it_is_waited_for() {
     let mut home = Home::new();
     home.options.roots = vec![home.at("later/root"), home.at("a-file")];
     home.file("a-file", "");
     let survey = home.survey();
-    assert!(survey.covered.has(&home.at("later/root/x")));
+    assert!(!survey.covered.has(&home.at("later/root/x")));
+    for asked in ["later", "later/root", "later/root/x/src"] {
+        let looked = look(&home.options, &[home.at(asked)], &AtomicBool::new(false));
+        assert!(!looked.covered.has(&home.at("later/root/x")), "{asked}");
+        assert_eq!(looked.covered.has(&home.at("later/x")), asked == "later");
+    }
     let folders: Vec<_> = survey.folders.keys().map(|folder| folder.to_path_buf()).collect();
     assert_eq!(folders, [home.at("a-file"), home.at("later/root")]);
     assert_eq!(survey.problems.len(), 1, "{:?}", survey.problems);

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sync_core::Timestamp;
-use sync_scan::{Lookout, Post, Seen, Task, Turn, Watcher};
+use sync_scan::{Lookout, Post, Scout, Seen, Task, Turn, Watcher};
 use tokio::sync::oneshot;
 
 use super::api::Scanned;
@@ -97,6 +97,7 @@ struct Eye {
     counted: Option<u64>,
     /// A sweep is over: what is mounted where may have changed since the last one.
     mounts_in_doubt: bool,
+    scout: Arc<Scout>,
 }
 
 /// A look at everything, by all stations.
@@ -122,6 +123,7 @@ impl Eye {
             present: Vec::new(),
             counted: None,
             mounts_in_doubt: false,
+            scout: Arc::default(),
         };
         eye.man_stations().await?;
         Ok(eye)
@@ -145,9 +147,10 @@ impl Eye {
     /// `None` while the system gives no thread to ask with.
     async fn posts(&self) -> Result<Option<Vec<Post>>, DiscoverError> {
         let roots = self.settings.scan().roots;
-        match blocking(move || sync_scan::posts(&roots)).await {
-            Ok(posts) => Ok(Some(posts)),
-            Err(Blocked::NoThread) => {
+        let scout = Arc::clone(&self.scout);
+        match blocking(move || scout.posts(&roots)).await {
+            Ok(Ok(posts)) => Ok(Some(posts)),
+            Ok(Err(_)) | Err(Blocked::NoThread) => {
                 tracing::warn!(pause_seconds = THREAD_PAUSE.as_secs(), "{NO_THREAD}");
                 Ok(None)
             }

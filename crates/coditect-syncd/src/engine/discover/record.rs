@@ -1,12 +1,12 @@
 //! Writes down what a survey says: compares it with what is on record and queues what the cloud does not know.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sync_core::{Asked, Concerned, Presence, Project, diff, is_same};
-use sync_scan::{Survey, is_at};
+use sync_scan::{Survey, is_absent, is_at};
 use sync_store::Applied;
 
 use super::{DiscoverError, Eye};
@@ -126,8 +126,8 @@ impl Eye {
 /// What a survey leaves open of projects on record, as a second look at their folders tells.
 #[derive(Default)]
 struct Doubts {
-    /// Somebody gave these, and they are there. They need not look like projects, and one that was given while the survey
-    /// ran was not seen by it.
+    /// These were not seen where the survey looked, and are not gone. What somebody gave need not look like a project, and
+    /// may have been given while the survey ran; and of what lies in a folder that cannot be read nobody knows.
     standing: BTreeSet<PathBuf>,
     /// What was here was seen elsewhere, by a survey that did not look here: the end of a move is often met before its
     /// beginning. It is here no more.
@@ -136,23 +136,32 @@ struct Doubts {
 
 impl Doubts {
     async fn of(known: &[Project], survey: &Survey) -> Self {
-        let (mut given, mut elsewhere) = (BTreeSet::new(), Vec::new());
+        let seen: BTreeSet<&Path> = survey.sightings.iter().map(|seen| seen.root.as_path()).collect();
+        let (mut unseen, mut elsewhere) = (BTreeMap::new(), Vec::new());
         for project in known.iter().filter(|project| project.presence == Presence::Present) {
             if survey.covered.has(&project.root) {
-                if project.asked == Asked::ByUser {
-                    given.insert(project.root.clone());
+                if !seen.contains(project.root.as_path()) {
+                    unseen.insert(project.root.clone(), project.asked);
                 }
             } else if let Some(seen) = survey.sightings.iter().find(|seen| is_same(project, seen)) {
                 elsewhere.push((project.root.clone(), seen.place));
             }
         }
-        if given.is_empty() && elsewhere.is_empty() {
+        if unseen.is_empty() && elsewhere.is_empty() {
             return Self::default();
         }
         // A look that fails or is cut off by the end of the daemon calls nothing missing.
-        let untold = Self { standing: given.clone(), left: BTreeSet::new() };
+        let untold = Self { standing: unseen.keys().cloned().collect(), left: BTreeSet::new() };
+        let stands = |root: &Path, asked: Asked| match std::fs::metadata(root) {
+            Ok(found) => asked == Asked::ByUser && found.is_dir(),
+            Err(error) => !is_absent(&error),
+        };
         let look = move || Self {
-            standing: given.into_iter().filter(|root| root.is_dir()).collect(),
+            standing: unseen
+                .into_iter()
+                .filter(|(root, asked)| stands(root, *asked))
+                .map(|(root, _)| root)
+                .collect(),
             left: elsewhere
                 .into_iter()
                 .filter(|(root, was)| !is_at(root, *was))
