@@ -82,7 +82,7 @@ impl Table {
             let way = self.ways.iter().find(|(gives, _)| *gives == column).map(|(_, way)| *way);
             let text = if way == Some(Way::Path) { cut_beginning(text, *width) } else { cut(text, *width) };
             line.push_str(&" ".repeat(owed));
-            owed = width + 2 - wide(&text);
+            owed = (width + 2).saturating_sub(wide(&text));
             line.push_str(&tone.map_or_else(|| text.to_string(), |tone| view.paint(tone, &text)));
         }
         line.push('\n');

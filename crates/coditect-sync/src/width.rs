@@ -17,6 +17,10 @@ pub(crate) fn cut(text: &str, width: usize) -> Cow<'_, str> {
     let Some(room) = width.checked_sub(1) else { return Cow::Borrowed("") };
     let mut left = room;
     let mut kept: String = text.chars().take_while(|letter| fits(*letter, &mut left)).collect();
+    // Letters that follow each other may take more together than each by itself, as the parts of many pictures do.
+    while wide(&kept) > room {
+        kept.pop();
+    }
     kept.push('…');
     Cow::Owned(kept)
 }
@@ -28,9 +32,11 @@ pub(crate) fn cut_beginning(text: &str, width: usize) -> Cow<'_, str> {
     }
     let Some(room) = width.checked_sub(1) else { return Cow::Borrowed("") };
     let mut left = room;
-    let mut kept: Vec<char> = text.chars().rev().take_while(|letter| fits(*letter, &mut left)).collect();
-    kept.push('…');
-    Cow::Owned(kept.into_iter().rev().collect())
+    let end = text.char_indices().rev().take_while(|(_, letter)| fits(*letter, &mut left));
+    let begin = end.last().map_or(text.len(), |(at, _)| at);
+    let mut kept = text.get(begin..).unwrap_or_default().chars();
+    while wide(kept.as_str()) > room && kept.next().is_some() {}
+    Cow::Owned(format!("…{}", kept.as_str()))
 }
 
 /// Lines of whole words, none wider than said unless a word is.
@@ -120,6 +126,21 @@ fn fits(letter: char, left: &mut usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_cut_is_never_wider_than_said() {
+        for text in
+            ["/home/ada/⚙️ ☀️ ✈️ notes", "⚙️☀️✈️⚙️☀️✈️", "研究室研究室", "👩‍👩‍👧‍👦👩‍👩‍👧‍👦 x", "e\u{301}e\u{301}e\u{301}"]
+        {
+            for width in 0..=wide(text) {
+                for cut in [cut(text, width), cut_beginning(text, width)] {
+                    assert!(wide(&cut) <= width, "{text} cut to {width} is `{cut}`");
+                }
+            }
+        }
+        assert_eq!(cut("abcdef", 4), "abc…");
+        assert_eq!(cut_beginning("abcdef", 4), "…def");
+    }
 
     #[test]
     fn lines_are_of_whole_words() {

@@ -86,8 +86,8 @@ fn run_under(manager: Option<Manager>, args: Args, environment: Environment) -> 
     })?;
     // Before the first thread: it holds for this one and those that come.
     let sandbox = Sandbox::enter(Wish::of(&loaded.config), &places, args.dev);
-    let (logging, log_files) =
-        logging::start(&loaded.config.sync_daemon.log, &places.logs).map_err(|error| Fatal::place(&error))?;
+    let (logging, log_files) = logging::start(&loaded.config.sync_daemon.log, &places.logs, manager)
+        .map_err(|error| Fatal::place(&error))?;
 
     let stop = Stop::default();
     let reload = Arc::new(Notify::new());
@@ -265,6 +265,9 @@ impl Life {
                         for warning in &loaded.warnings {
                             tracing::warn!("{warning}");
                         }
+                        for key in fixed_at_start(&engine.settings().config, &loaded.config) {
+                            tracing::warn!("`{key}` has changed: start the daemon again");
+                        }
                         logging.follow(&loaded.config.sync_daemon.log);
                         match (sandbox.differs(&loaded.config), manager) {
                             (Some(why), Some(_)) => stop.start_again(why),
@@ -290,6 +293,18 @@ impl Life {
             }
         }
     }
+}
+
+/// What differs between two configurations and is only read at the start.
+fn fixed_at_start(before: &Config, after: &Config) -> Vec<&'static str> {
+    let (before, after) = (&before.sync_daemon, &after.sync_daemon);
+    let keys = [
+        ("sync_daemon.queue_max_items", before.queue_max_items != after.queue_max_items),
+        ("sync_daemon.shutdown_grace", before.shutdown_grace != after.shutdown_grace),
+        ("sync_daemon.log.format", before.log.format != after.log.format),
+        ("sync_daemon.log.keep_days", before.log.keep_days != after.log.keep_days),
+    ];
+    keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }
 
 /// The store, and whether the process that used it last did not end in order.

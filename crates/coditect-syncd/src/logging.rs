@@ -11,6 +11,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+use crate::service::Manager;
+
 /// Lines that may wait for the disk; more than that and they are dropped. The default of 128,000 takes 4 MB.
 const WAITING_LINES: usize = 512;
 
@@ -28,15 +30,20 @@ pub(crate) struct LogError {
     source: io::Error,
 }
 
-/// Starts logging. The files are written as long as the guard lives, so it has to outlive everything that logs.
+/// Starts logging: to files, and to stderr where somebody reads or bounds that. The files are written as long as the guard
+/// lives, so it has to outlive everything that logs.
 ///
 /// # Errors
 /// When the log folder cannot be used, or the system gives no thread to write to it.
-pub(crate) fn start(log: &Log, folder: &Path) -> Result<(Logging, WorkerGuard), LogError> {
-    begin(log, folder).map_err(|source| LogError { folder: folder.display().to_string(), source })
+pub(crate) fn start(
+    log: &Log,
+    folder: &Path,
+    manager: Option<Manager>,
+) -> Result<(Logging, WorkerGuard), LogError> {
+    begin(log, folder, manager).map_err(|source| LogError { folder: folder.display().to_string(), source })
 }
 
-fn begin(log: &Log, folder: &Path) -> Result<(Logging, WorkerGuard), io::Error> {
+fn begin(log: &Log, folder: &Path, manager: Option<Manager>) -> Result<(Logging, WorkerGuard), io::Error> {
     let appender = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("coditect-syncd")
@@ -53,21 +60,21 @@ fn begin(log: &Log, folder: &Path) -> Result<(Logging, WorkerGuard), io::Error> 
         NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).thread_name("log").finish(appender);
     let (filter, handle) = reload::Layer::new(filter(log));
     let ansi = io::IsTerminal::is_terminal(&io::stderr());
-    let layers: [Box<dyn Layer<_> + Send + Sync>; 2] = match log.format {
-        LogFormat::Text => [
-            Box::new(fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(ansi)),
+    let mut layers: Vec<Box<dyn Layer<_> + Send + Sync>> = match log.format {
+        LogFormat::Text => vec![
             Box::new(fmt::layer().with_writer(files).with_ansi(false)),
+            Box::new(fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(ansi)),
         ],
-        LogFormat::Json => [
-            Box::new(fmt::layer().json().with_writer(io::stderr)),
+        LogFormat::Json => vec![
             Box::new(fmt::layer().json().with_writer(files)),
+            Box::new(fmt::layer().json().with_writer(io::stderr)),
         ],
     };
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(Vec::from(layers))
-        .try_init()
-        .map_err(io::Error::other)?;
+    if manager == Some(Manager::Launchd) {
+        // It puts that into a file which nobody makes shorter; what ends a start is written there all the same.
+        layers.truncate(1);
+    }
+    tracing_subscriber::registry().with(filter).with(layers).try_init().map_err(io::Error::other)?;
     Ok((Logging { filter: handle }, guard))
 }
 

@@ -66,7 +66,7 @@ pub(crate) const KEYS: &[Key] = &[
         Ok(())
     }),
     key("cloud_sync.credential_command", |config, given, _| {
-        config.cloud_sync.credential_command = given.optional(command)?;
+        config.cloud_sync.credential_command = given.optional(command).map_err(Refused::hidden)?;
         Ok(())
     }),
     key("cloud_sync.tenant_id", |config, given, _| {

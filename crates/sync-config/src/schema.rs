@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::duration::{self, DurationText};
 use crate::places::Places;
-use crate::secret::Secret;
+use crate::secret::{HIDDEN, Secret};
 
 /// The sections of the shared configuration file that coditect-sync reads; all others are left alone.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
@@ -41,6 +41,7 @@ pub struct CloudSync {
     #[serde(serialize_with = "lossy_option")]
     pub auth_token_file: Option<PathBuf>,
     /// Program and arguments, run without a shell, that print a token, or JSON with `token` and `expires_at` (RFC 3339).
+    #[serde(serialize_with = "program_alone")]
     pub credential_command: Option<Vec<String>>,
     /// Tenant to register with; null takes the token's `tenant_id` claim.
     #[schemars(length(min = 1, max = 200))]
@@ -142,11 +143,11 @@ pub struct SyncDaemon {
     #[schemars(with = "DurationText")]
     #[serde(serialize_with = "duration::serialize")]
     pub drain_interval: Duration,
-    /// How long work in progress may take to end when the daemon stops, from 0s to 10m.
+    /// How long work in progress may take to end when the daemon stops, from 0s to 10m; a change takes effect at the next start.
     #[schemars(with = "DurationText")]
     #[serde(serialize_with = "duration::serialize")]
     pub shutdown_grace: Duration,
-    /// Most entries in the queue.
+    /// Most entries in the queue; a change takes effect at the next start.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub queue_max_items: u32,
     /// Whether the queue and cache of the Python client are taken over.
@@ -269,9 +270,9 @@ impl Default for Discovery {
 pub struct Log {
     /// What is logged at least.
     pub level: LogLevel,
-    /// How a line looks.
+    /// How a line looks; a change takes effect at the next start.
     pub format: LogFormat,
-    /// For how many days log files are kept.
+    /// For how many days log files are kept; a change takes effect at the next start.
     #[schemars(range(min = 1, max = 3_650))]
     pub keep_days: u32,
 }
@@ -334,6 +335,17 @@ fn token_or_empty<S: Serializer>(token: &Option<Secret>, serializer: S) -> Resul
         Some(token) => token.serialize(serializer),
         None => serializer.serialize_str(""),
     }
+}
+
+/// Among the arguments may be a secret.
+#[expect(clippy::ref_option, reason = "the shape that `serialize_with` calls")]
+fn program_alone<S: Serializer>(command: &Option<Vec<String>>, serializer: S) -> Result<S::Ok, S::Error> {
+    let shown = command.as_ref().map(|words| {
+        let program = words.iter().take(1).map(String::as_str);
+        let rest = if words.len() > 1 { Some(HIDDEN) } else { None };
+        program.chain(rest).collect::<Vec<_>>()
+    });
+    shown.serialize(serializer)
 }
 
 #[expect(clippy::ref_option, reason = "the shape that `serialize_with` calls")]

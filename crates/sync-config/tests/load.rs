@@ -260,6 +260,14 @@ fn no_secret_is_shown_with_the_effective_values() {
     let token = rows.iter().find(|row| row.key == "cloud_sync.auth_token").expect("it is a key");
     assert_eq!(token.value, json!("<hidden>"));
     assert!(!format!("{found:?}").contains("s3cr3t"));
+    let found =
+        loaded(&sources(r#"{"cloud_sync": {"credential_command": ["vault-get", "--secret-id", "s3cr3t"]}}"#));
+    let rows = found.rows();
+    let command = rows.iter().find(|row| row.key == "cloud_sync.credential_command").expect("it is a key");
+    assert_eq!(command.value, json!(["vault-get", "<hidden>"]));
+    let wrong = load(&sources(r#"{"cloud_sync": {"credential_command": "vault-get --secret-id s3cr3t"}}"#));
+    let told: Vec<String> = wrong.expect_err("it is no list").iter().map(ToString::to_string).collect();
+    assert!(!told.join(" ").contains("s3cr3t"), "{told:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use sync_wire::{Call, PauseRequest};
 
-use super::{Context, millis};
+use super::{Context, config, millis};
 use crate::args::Pause;
 use crate::clock;
 use crate::human::span;
@@ -35,7 +35,10 @@ pub(super) fn resume(context: &Context) -> Result<Answer, Failure> {
 }
 
 pub(super) fn reload(context: &Context) -> Result<Answer, Failure> {
-    told(context, &Call::reload(), "the configuration is read again")
+    let places = context.places()?;
+    // The daemon refuses the same, and says so in its log only.
+    config::load(&places.config_file, context)?;
+    told(context, &Call::reload(), "the daemon is told to read its configuration again")
 }
 
 pub(super) fn stop(context: &Context) -> Result<Answer, Failure> {

@@ -249,7 +249,7 @@ fn painted(line: Line, canvas: Canvas) -> String {
     let mut text = String::new();
     for (part, tone) in line {
         let part: Cow<'_, str> = cut(&part, left);
-        left -= wide(&part);
+        left = left.saturating_sub(wide(&part));
         match tone {
             Some(tone) => text.push_str(&canvas.view.paint(tone, &part)),
             None => text.push_str(&part),

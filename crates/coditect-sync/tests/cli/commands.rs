@@ -385,6 +385,17 @@ fn the_daemon_is_told_a_word() {
 }
 
 #[test]
+fn a_configuration_that_the_daemon_would_refuse_is_refused_before_it_is_told() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.path().join(".coditect/config")).expect("the folder");
+    let file = home.path().join(".coditect/config/config.json");
+    std::fs::write(file, r#"{"cloud_sync": {"batch_size": 0}}"#).expect("written");
+    let run = home.run(&["reload"]);
+    assert_eq!(run.exit, 78, "{}", run.stderr);
+    assert!(run.stderr.contains("cloud_sync.batch_size"), "{}", run.stderr);
+}
+
+#[test]
 fn something_is_waited_for_until_it_is_so_or_the_time_is_over() {
     let answer =
         |goal: &str, why: &str| ok(format!(r#"{{"for":"{goal}","reached":{},"why":{why}}}"#, why == "null"));

@@ -4,7 +4,6 @@ use super::api::{Diagnosis, ProcessUse, Refusal};
 use super::{Engine, Settings};
 
 /// What stands for words of a command that may be secret.
-const HIDDEN: &str = "(hidden)";
 
 impl Engine {
     /// Everything about the daemon itself, with at most so many of the last events.
@@ -41,17 +40,9 @@ impl Engine {
     }
 }
 
-/// The configuration without its secrets. Tokens cannot be written at all; what a command is given may be one.
+/// The configuration without its secrets, which cannot be written at all.
 fn shown(settings: &Settings) -> serde_json::Value {
-    let mut shown = serde_json::to_value(&settings.config).unwrap_or_default();
-    if let Some(words) =
-        shown.pointer_mut("/cloud_sync/credential_command").and_then(|words| words.as_array_mut())
-        && words.len() > 1
-    {
-        words.truncate(1);
-        words.push(HIDDEN.into());
-    }
-    shown
+    serde_json::to_value(&settings.config).unwrap_or_default()
 }
 
 #[cfg(target_os = "linux")]

@@ -17,8 +17,9 @@ use crate::blocking::{Blocked, blocking};
 
 /// For so long what was seen of the machine counts.
 const FRESH: Duration = Duration::from_secs(30);
-/// A look is waited for no longer than this: the bus tells within half a second, but a battery is free to hang.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A look is waited for no longer than this: the bus tells within half a second, but a battery is free to hang, and who asks
+/// how things stand waits for two seconds.
+const PATIENCE: Duration = Duration::from_millis(700);
 /// While sending is held back the machine is looked at again after this.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_mins(5);
 

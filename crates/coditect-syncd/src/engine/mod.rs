@@ -448,7 +448,9 @@ fn store_refusal(error: sync_store::Error) -> Refusal {
         }
         sync_store::Error::QueueFull { .. } => (
             ProblemCode::QueueFull,
-            Some("restore the way to the cloud, or raise `sync_daemon.queue_max_items`"),
+            Some(
+                "restore the way to the cloud, or raise `sync_daemon.queue_max_items` and start the daemon again",
+            ),
         ),
         sync_store::Error::Closed => (ProblemCode::ShuttingDown, None),
         sync_store::Error::Broken { .. } => {

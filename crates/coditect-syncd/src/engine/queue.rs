@@ -49,11 +49,14 @@ impl Engine {
             Some(EntryState::Parked) => Some(sync_store::EntryState::Parked),
             Some(EntryState::Dead) => Some(sync_store::EntryState::Dead),
         };
-        let entries = outbox.list(scope, filter, page.after, page.limit, now).await.map_err(store_refusal)?;
+        // What is in the air is not on record as that, so it is among these and left out: a page is full all the same.
+        let most = page.limit.saturating_add(u32::try_from(in_flight.len()).unwrap_or(u32::MAX));
+        let entries = outbox.list(scope, filter, page.after, most, now).await.map_err(store_refusal)?;
         Ok(entries
             .into_iter()
             .map(|entry| view(entry, &in_flight, now))
             .filter(|view| page.state.is_none_or(|state| view.state == state))
+            .take(usize::try_from(page.limit).unwrap_or(usize::MAX))
             .collect())
     }
 

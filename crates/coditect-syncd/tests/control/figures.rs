@@ -157,7 +157,7 @@ fn a_report_of_a_fault_has_all_but_the_secrets() {
     assert_eq!(reply.status, 200);
     assert!(!String::from_utf8_lossy(&reply.body).contains(secret));
     let report = reply.json();
-    assert_eq!(report["configuration"]["cloud_sync"]["credential_command"], json!(["/bin/echo", "(hidden)"]));
+    assert_eq!(report["configuration"]["cloud_sync"]["credential_command"], json!(["/bin/echo", "<hidden>"]));
     assert_eq!(report["places"]["socket"], json!(daemon.socket()));
     assert_eq!((&report["dev"], &report["status"]["pid"]), (&json!(false), &json!(daemon.pid())));
     assert!(report["store"]["file_bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{report}");

@@ -20,6 +20,8 @@ use crate::status::{Goal, PauseRequest};
 
 /// A queue of a hundred thousand rows is taken over in less.
 const LONGEST_IMPORT_MS: u64 = 120_000;
+/// The daemon looks at folders for no longer, before it answers.
+const LONGEST_LOOK_MS: u64 = 30_000;
 /// What the daemon waits for the cloud when it is not told.
 const DAEMONS_OWN_WAIT: u64 = 1_500;
 
@@ -45,6 +47,11 @@ impl Call {
     #[must_use]
     pub fn waiting(self, wait: Option<u64>) -> Self {
         Self { wait: Duration::from_millis(wait.unwrap_or(0)), ..self }
+    }
+
+    /// The same of a call for which the daemon may have to look at folders first.
+    fn looking(self, wait: Option<u64>) -> Self {
+        self.waiting(Some(wait.unwrap_or(0).saturating_add(LONGEST_LOOK_MS)))
     }
 
     /// `GET /v1/status`.
@@ -102,12 +109,12 @@ impl Call {
 
     /// `POST /v1/projects`.
     pub fn register(request: &RegisterRequest) -> Self {
-        Self::new("POST", "/v1/projects", Some(request)).waiting(request.wait_ms)
+        Self::new("POST", "/v1/projects", Some(request)).looking(request.wait_ms)
     }
 
     /// `POST /v1/projects/sync`.
     pub fn sync(request: &SyncRequest) -> Self {
-        Self::new("POST", "/v1/projects/sync", Some(request)).waiting(request.wait_ms)
+        Self::new("POST", "/v1/projects/sync", Some(request)).looking(request.wait_ms)
     }
 
     /// `GET /v1/queue`.
@@ -161,11 +168,9 @@ impl Call {
 
     /// `GET /v1/discovery/inspect`.
     pub fn inspect(path: &Path) -> Self {
-        // How long the daemon looks at most.
-        const LONGEST_LOOK: u64 = 30_000;
         let mut target = Target::new("/v1/discovery/inspect");
         target.add_bytes("path", path.as_os_str().as_bytes());
-        Self::plain("GET", &target.text).waiting(Some(LONGEST_LOOK))
+        Self::plain("GET", &target.text).looking(None)
     }
 
     /// `POST /v1/discovery/scan`.

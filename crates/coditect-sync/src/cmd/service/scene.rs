@@ -1,5 +1,6 @@
 //! What there is before anything is done: the manager, its files, what it says, and the daemon's program.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -154,9 +155,11 @@ impl Scene {
 
     /// The folders that have to be there first.
     pub(crate) fn folders(installation: &Installation) -> Vec<Step> {
-        let mut wanted = vec![&installation.state_dir, &installation.data_dir];
-        wanted.dedup();
-        let missing = wanted.into_iter().map(PathBuf::from).filter(|path| !path.exists());
+        // That of the socket too: in the sandbox the daemon can write to it only where it was there before.
+        let of_the_socket = Path::new(&installation.socket).parent();
+        let others = [&installation.state_dir, &installation.data_dir].map(Path::new);
+        let wanted: BTreeSet<&Path> = others.into_iter().chain(of_the_socket).collect();
+        let missing = wanted.into_iter().filter(|path| !path.exists()).map(PathBuf::from);
         missing.map(|path| Step::MakeFolder { path, mode: 0o700 }).collect()
     }
 

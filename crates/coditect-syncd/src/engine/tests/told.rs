@@ -1,6 +1,26 @@
-//! What the status tells of the cloud.
+//! What the status tells of the cloud, and what is told of the queue.
 
 use super::*;
+use crate::engine::api::{EntryPage, EntryState};
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_page_of_what_is_ready_is_full_though_others_are_in_the_air() {
+    let world = World::new().await;
+    world.cloud.faults().add(Rule::new(Fault::Hang)).unwrap();
+    world.register(world.project("in the air"), Duration::ZERO).await;
+    world.until("it is in the air", async || world.engine.queue().await.unwrap().in_flight == 1).await;
+    for number in 0..3 {
+        world.register(world.project(&format!("ready {number}")), Duration::ZERO).await;
+    }
+    let page = async |state, limit| {
+        let page = EntryPage { state: Some(state), after: None, limit };
+        let found = world.engine.queue_items(page).await.unwrap();
+        found.into_iter().map(|view| view.entry.registration.name).collect::<Vec<_>>()
+    };
+    assert_eq!(page(EntryState::InFlight, 2).await, ["in the air"]);
+    assert_eq!(page(EntryState::Ready, 2).await, ["ready 0", "ready 1"]);
+    assert_eq!(page(EntryState::Ready, 9).await.len(), 3);
+}
 
 #[tokio::test(flavor = "current_thread")]
 async fn the_cloud_counts_as_reached_when_something_came_through_and_not_when_it_is_tried_again() {
