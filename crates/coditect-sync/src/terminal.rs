@@ -1,6 +1,6 @@
 //! What the system knows of the terminal: its width, and typing without being seen.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcgetwinsize, tcsetattr};
 
@@ -31,7 +31,7 @@ pub(crate) fn secret_input(prompt: &str, limit: usize) -> io::Result<String> {
     stderr.write_all(prompt.as_bytes())?;
     stderr.flush()?;
     tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
-    let line = typed(stdin.lock(), limit);
+    let line = typed(&mut stdin.lock(), limit);
     tcsetattr(&stdin, OptionalActions::Flush, &shown)?;
     stderr.write_all(b"\n")?;
     line
@@ -41,7 +41,7 @@ pub(crate) fn secret_input(prompt: &str, limit: usize) -> io::Result<String> {
 ///
 /// # Errors
 /// [`io::ErrorKind::Interrupted`] when it was given up, and what reading fails with.
-fn typed(keys: impl Read, limit: usize) -> io::Result<String> {
+fn typed(keys: &mut impl BufRead, limit: usize) -> io::Result<String> {
     const GIVE_UP: [u8; 2] = [0x03, 0x1c];
     const END: [u8; 3] = [b'\n', b'\r', 0x04];
     const ERASE: [u8; 2] = [0x08, 0x7f];
@@ -77,9 +77,9 @@ mod tests {
             ("wrong\u{15}right\n".to_owned(), "right"),
             ("\u{7f}x".to_owned(), "x"),
         ] {
-            assert_eq!(typed(keys.as_bytes(), 65_536).unwrap(), expected);
+            assert_eq!(typed(&mut keys.as_bytes(), 65_536).unwrap(), expected);
         }
-        assert_eq!(typed(long.as_bytes(), 10).unwrap().len(), 11);
-        assert_eq!(typed(&b"tok\x03en\n"[..], 10).unwrap_err().kind(), io::ErrorKind::Interrupted);
+        assert_eq!(typed(&mut long.as_bytes(), 10).unwrap().len(), 11);
+        assert_eq!(typed(&mut &b"tok\x03en\n"[..], 10).unwrap_err().kind(), io::ErrorKind::Interrupted);
     }
 }

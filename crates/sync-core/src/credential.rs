@@ -91,13 +91,19 @@ impl CredentialState {
         if self.ask {
             return Need::Renew;
         }
+        if let Some(until) = self.waits_until(now) {
+            return Need::Required { until };
+        }
         match (self.required_until, self.pass) {
-            // A clock that was set back must not stretch the wait.
-            (Some(until), _) if now < until && until <= now.after(SLOW_PROBE * 2) => Need::Required { until },
             (Some(_), _) | (None, None) => Need::Renew,
             (None, Some(_)) if self.there(now) >= self.renew_at && !self.probing => Need::Renew,
             (None, Some(_)) => Need::Usable,
         }
+    }
+
+    /// Until when nothing is asked for. A clock that was set back does not stretch that.
+    fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.required_until.filter(|until| now < *until && *until <= now.after(SLOW_PROBE * 2))
     }
 
     /// Takes in how asking went.
@@ -115,7 +121,7 @@ impl CredentialState {
                 self.renew_at = renewal(pass, self.there(now));
                 self.probing = known_bad && (probe_is_due || unheard);
                 self.asked_the_time |= self.probing;
-                let waits = self.required_until.filter(|until| now < *until);
+                let waits = self.waits_until(now);
                 self.required_until =
                     (known_bad && !self.probing).then(|| waits.unwrap_or_else(|| slow_probe(now, dice)));
             }
@@ -273,6 +279,17 @@ mod tests {
         assert_eq!(state.need(NOW), Need::Usable);
         state.refused(NOW, 0);
         assert!(matches!(state.need(NOW), Need::Required { .. }), "the second refusal ends it");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_has_a_refused_token_asked_for_once_and_not_for_ever() {
+        let mut state = with(pass(1, None));
+        state.refused(NOW, 0);
+        state.obtained(pass(1, None), NOW, 0);
+        let back = NOW.before(Duration::from_hours(2));
+        assert_eq!(state.need(back), Need::Renew);
+        state.obtained(pass(1, None), back, 0);
+        assert_eq!(state.need(back), Need::Required { until: back.after(SLOW_PROBE) });
     }
 
     #[test]

@@ -18,14 +18,18 @@ crate::sql::statements! {
     FIND = "select id from scope where origin = ?1 and kind = ?2 and tenant = ?3";
     ADD = "insert into scope (origin, kind, tenant) values (?1, ?2, ?3)";
     ALL = "select id, origin, kind, tenant from scope order by id";
-    // What the scope that takes over already has, or waits to send in a newer form, goes.
+    // What the scope that takes over already has, or waits to send in a newer form, goes; but a person who asked for what was
+    // given up there asked for it to be tried again.
     DROP_OLDER = "\
         delete from outbox
         where scope = ?1 and (
             exists (
                 select 1 from outbox n
                 where n.scope = ?2 and n.operation = outbox.operation and n.local = outbox.local
-                    and (n.hash = outbox.hash or n.changed_at > outbox.changed_at)
+                    and (
+                        n.hash = outbox.hash and (n.standing = 0 or outbox.asked = 1)
+                        or n.changed_at > outbox.changed_at
+                    )
             )
             or (
                 not exists (
@@ -60,6 +64,15 @@ crate::sql::statements! {
             where n.scope = ?1 and n.operation = outbox.operation and n.local = outbox.local
         )";
     TAKE_OVER = "update outbox set scope = ?2 where scope = ?1";
+    // What somebody took out of the queue stays out of it.
+    KEEP_DROPPED = "\
+        insert or ignore into dropped (scope, local)
+        select ?2, d.local
+        from dropped d
+        where d.scope = ?1 and not exists (
+            select 1 from outbox n where n.scope = ?2 and n.operation = 0 and n.local = d.local
+        )";
+    FORGET_DROPPED = "delete from dropped where scope = ?1";
 }
 
 impl Scopes<'_> {
@@ -107,6 +120,8 @@ async fn adopt(
     sqlx::query(DROP_REPLACED).bind(from.0).bind(into.0).execute(&mut *connection).await?;
     let moved =
         sqlx::query(TAKE_OVER).bind(from.0).bind(into.0).execute(&mut *connection).await?.rows_affected();
+    sqlx::query(KEEP_DROPPED).bind(from.0).bind(into.0).execute(&mut *connection).await?;
+    sqlx::query(FORGET_DROPPED).bind(from.0).execute(&mut *connection).await?;
     if moved > 0 {
         let message = format!("{moved} waiting registrations now belong to the tenant that became known");
         event::append(connection, &[NewEvent::new("queue.adopted", None, message, now)]).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_core::{CloudId, Freshness, LocalId, Mapping};
+use sync_core::{CloudId, Freshness, LocalId, Mapping, Standing};
 use sync_wire::ProblemCode;
 use tokio::sync::oneshot;
 
@@ -52,7 +52,8 @@ impl Engine {
             return Ok(resolved(mapping, &scope, false, stale));
         }
         let waiting = self.0.store.outbox().waiting_for(scope.id, local).await.map_err(store_refusal)?;
-        if waiting.is_some() && cached.is_none() {
+        let is_on_its_way = waiting.is_some_and(|entry| entry.standing == Standing::Ready);
+        if is_on_its_way && cached.is_none() {
             // The cloud will know it when it has arrived; asking would only say no.
             let arrived = self
                 .wait_for(wait, || async {
@@ -246,9 +247,13 @@ impl Engine {
         let entry = self.0.store.outbox().waiting_for(scope.id, local).await.map_err(store_refusal)?;
         let in_flight = self.0.delivery.borrow().in_flight.clone();
         let (message, hint) = match &entry {
-            Some(_) => (
+            Some(entry) if entry.standing == Standing::Ready => (
                 format!("project {local} is on its way to the cloud and not there yet"),
                 "see `coditect-sync queue`, or `coditect-sync status` for the way to the cloud",
+            ),
+            Some(_) => (
+                format!("project {local} waits for somebody: the cloud did not take it"),
+                "see `coditect-sync queue list`",
             ),
             None => (format!("the cloud does not know project {local}"), "run `coditect-sync register PATH`"),
         };

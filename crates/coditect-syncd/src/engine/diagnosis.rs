@@ -3,8 +3,6 @@
 use super::api::{Diagnosis, ProcessUse, Refusal};
 use super::{Engine, Settings};
 
-/// What stands for words of a command that may be secret.
-
 impl Engine {
     /// Everything about the daemon itself, with at most so many of the last events.
     ///

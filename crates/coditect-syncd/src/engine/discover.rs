@@ -414,11 +414,11 @@ impl Eye {
             Task::Events | Task::Paths(_) => {}
         }
         station.agenda.events_at(seen.next_ms.map(moment_of));
-        if seen.overflow {
-            if let Some(pause) = station.agenda.lost(now) {
-                let pause_seconds = pause.as_secs();
-                tracing::info!(pause_seconds, "notices of change were lost; looking at everything");
-            }
+        if seen.overflow
+            && let Some(pause) = station.agenda.lost(now)
+        {
+            let pause_seconds = pause.as_secs();
+            tracing::info!(pause_seconds, "notices of change were lost; looking at everything");
         }
         station.see(task, seen);
     }

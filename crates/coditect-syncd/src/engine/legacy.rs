@@ -180,7 +180,10 @@ impl Engine {
             }
             let (store, now) = (self.0.store.legacy(), self.now());
             let taken = if name == QUEUE {
-                store.take_queue(&file, &heir, now, &go_on).await?
+                let taken = store.take_queue(&file, &heir, now, &go_on).await;
+                // Whose place is whose may have changed, also where it broke off.
+                self.0.index.projects_changed();
+                taken?
             } else {
                 let (life, dice) = (self.settings().mapping_life(), self.0.dice.throw());
                 store.take_cache(&file, &heir, life, dice, now, &go_on).await?

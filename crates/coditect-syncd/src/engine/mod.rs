@@ -364,7 +364,7 @@ impl Engine {
         self.0.scope.borrow().clone()
     }
 
-    fn settings(&self) -> Arc<Settings> {
+    pub(crate) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.0.settings.borrow())
     }
 

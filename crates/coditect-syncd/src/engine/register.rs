@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sync_core::{
-    Asked, Change, ChangeKind, Failure, LocalId, PayloadHash, Presence, Project, Registration, Sighting,
-    Standing, folder_name, local_id,
+    Asked, Change, ChangeKind, Failure, LocalId, Mapping, PayloadHash, Presence, Project, Registration,
+    Sighting, Standing, folder_name, local_id,
 };
 use sync_store::{Enqueued, How, Wish};
 use sync_wire::ProblemCode;
@@ -161,10 +161,14 @@ impl Engine {
                 Standing::Ready => Ok(None),
                 Standing::Parked | Standing::Dead => Ok(entry.last_failure.map(RegisterOutcome::Failed)),
             },
-            // Replaced or delivered: the mapping tells.
-            Some(_) | None => {
+            // Delivered, or replaced by newer content before or after that: the mapping tells.
+            replaced => {
                 let mapping = self.0.store.mapping().get(scope, local).await.map_err(store_refusal)?;
-                Ok(mapping.filter(|mapping| mapping.sent.is_some()).map(RegisterOutcome::Registered))
+                let is_sent = |mapping: &Mapping| match replaced {
+                    Some(_) => mapping.sent == Some(hash),
+                    None => mapping.sent.is_some(),
+                };
+                Ok(mapping.filter(is_sent).map(RegisterOutcome::Registered))
             }
         }
     }

@@ -8,8 +8,8 @@ use sync_core::{Asked, EntryId, Failure, Fate, Revision, Settled, Standing};
 use sync_store::{EntryState, Error, How, Limits, SettleReport, Store};
 
 use crate::support::{
-    Home, LIFE, NOW, cloud, delivered, enqueue, found, kinds, later, local, picture, registration, run,
-    scope, settled, store, wish,
+    Home, LIFE, NOW, added, cloud, delivered, enqueue, found, kinds, later, local, picture, registration,
+    run, scope, settled, store, wish,
 };
 
 fn failure(code: &str) -> Failure {
@@ -502,6 +502,34 @@ async fn a_tenant_that_becomes_known_takes_over_what_waits() {
     assert_eq!(store.outbox().counts(known, later(2)).await.unwrap().ready, 4);
     assert_eq!(store.outbox().counts(unknown, later(2)).await.unwrap().ready, 0);
     assert_eq!(store.scope().adopt(unknown, known, later(3)).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn who_asks_again_before_the_tenant_is_known_revives_what_was_given_up_and_a_look_does_not() {
+    for (asked, expected) in [(Asked::ByUser, "a r2 Ready 0"), (Asked::ByDiscovery, "a r1 Dead 1")] {
+        let (_home, store, known) = store().await;
+        let unknown = store.scope().ensure(&scope("")).await.unwrap();
+        enqueue(&store, known, found(1, "a"), NOW).await;
+        let flown = settled(&store, known, 1, Fate::Bury(failure("x"))).await;
+        store.outbox().settle(known, vec![flown], LIFE, 0, NOW).await.unwrap();
+        enqueue(&store, unknown, wish(1, "a", asked), later(1)).await;
+        store.scope().adopt(unknown, known, later(2)).await.unwrap();
+        assert_eq!(picture(&store, known, later(2)).await, [expected]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_dropped_before_the_tenant_is_known_stays_dropped() {
+    let (_home, store, known) = store().await;
+    let unknown = store.scope().ensure(&scope("")).await.unwrap();
+    let machine = sync_core::MachineId(uuid::Uuid::from_u128(7));
+    store.project().apply(unknown, machine, vec![added(1, "/a"), added(2, "/b")], NOW).await.unwrap();
+    let entry = store.outbox().waiting_for(unknown, local(1)).await.unwrap().unwrap();
+    store.outbox().drop_entries(&[entry.id]).await.unwrap();
+    store.scope().adopt(unknown, known, later(2)).await.unwrap();
+    store.project().enqueue_unsent(known, machine, None, 100, later(3)).await.unwrap();
+    assert!(store.outbox().waiting_for(known, local(1)).await.unwrap().is_none());
+    assert!(store.outbox().waiting_for(known, local(2)).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -96,9 +96,9 @@ impl Desk {
         let gate = engine.0.scope_gate.write().await;
         let before = self.engine.scope();
         // A credential that cannot be had says nothing of the tenant: the scope of the last one stays, unless the
-        // cloud is another.
+        // cloud is another, or the configuration names another tenant.
         let fresh = self.settings.scope(told.clone());
-        let scope = if told == Tenant::Unknown && fresh.origin == before.scope.origin {
+        let scope = if fresh.tenant == Tenant::Unknown && fresh.origin == before.scope.origin {
             before.scope.clone()
         } else {
             fresh
@@ -108,6 +108,7 @@ impl Desk {
             adopt(&store, &scope, id, now).await?;
             self.lately.clear();
             self.lately_by_cloud.clear();
+            self.given_up.clear();
             self.delivery.enter_scope(now);
             tracing::info!(%scope, "registrations belong here");
         }

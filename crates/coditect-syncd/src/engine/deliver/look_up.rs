@@ -228,31 +228,37 @@ impl Desk {
                     let pause = (since * 2).clamp(SHORTEST_STATUS_PAUSE, LONGEST_STATUS_PAUSE);
                     refresh_at = refresh_at.min(now.after(pause));
                 }
+                let gave_up = progress(&project.status) == Progress::Failed
+                    && before
+                        .as_ref()
+                        .is_some_and(|before| before.sent.is_some() && !is_final(&before.status));
+                let sent = before.as_ref().and_then(|mapping| mapping.sent);
                 let mapping = Mapping {
                     local,
                     cloud: project.cloud,
                     tenant: project.tenant.clone(),
                     status: project.status.clone(),
-                    sent: before.as_ref().and_then(|mapping| mapping.sent),
+                    // What it gave up counts as not sent: whatever comes between this and the next try loses nothing.
+                    sent: sent.filter(|_| !gave_up),
                     revision: before.as_ref().map_or(Revision(0), |mapping| mapping.revision),
                     cached_at: now,
                     expires_at,
                     refresh_at,
                 };
-                let gave_up = progress(&project.status) == Progress::Failed
-                    && before.is_some_and(|before| before.sent.is_some() && !is_final(&before.status));
                 store.mapping().put(scope.id, mapping, now).await?;
                 self.engine.0.index.mappings_changed(scope.id, [local]);
                 self.lately_by_cloud.forget(&project.cloud);
+                self.lately.succeeded(&local);
                 if gave_up {
-                    let lately = self.lately.has_failed(&local, now);
-                    self.lately.remember_failure(local, now);
+                    // That it takes it once more says nothing; a few tries follow each other, the next come with looks.
+                    let lately = self.given_up.has_failed(&local, now);
+                    self.given_up.remember_failure(local, now);
                     tracing::warn!(project = %local, status = project.status, "the cloud gave a registration up");
                     if !lately {
                         self.wish_again(local, &scope, now).await?;
                     }
-                } else {
-                    self.lately.succeeded(&local);
+                } else if is_final(&project.status) {
+                    self.given_up.succeeded(&local);
                 }
                 LookedUpFor::Known(())
             }

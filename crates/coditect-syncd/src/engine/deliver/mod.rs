@@ -174,6 +174,8 @@ struct Desk {
     lately: Lately<LocalId>,
     /// What came of asking by a UUID of the cloud.
     lately_by_cloud: Lately<CloudId>,
+    /// What the cloud took and gave up afterwards.
+    given_up: Lately<LocalId>,
     /// When the loop last looked, to notice a clock that was set back.
     last_round: Timestamp,
     airborne: JoinSet<Landing>,
@@ -221,6 +223,7 @@ impl Desk {
             asked: 0,
             lately: Lately::new(),
             lately_by_cloud: Lately::new(),
+            given_up: Lately::new(),
             last_round: Timestamp::default(),
             airborne: JoinSet::new(),
             errands: HashMap::new(),

@@ -23,6 +23,44 @@ async fn a_page_of_what_is_ready_is_full_though_others_are_in_the_air() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn what_the_cloud_refused_is_not_said_to_be_on_its_way() {
+    let world = World::new().await;
+    world.cloud.faults().add(Rule::new(Fault::status(422))).unwrap();
+    let root = world.project("refused");
+    let local = sync_core::local_id(world.engine.0.machine, &root);
+    world.register(root, Duration::ZERO).await;
+    world.until("it is refused", async || world.engine.queue().await.unwrap().dead == 1).await;
+    world.cloud.faults().clear();
+    let refusal = world.engine.resolve(Which::Local(local), false, PATIENCE).await.unwrap_err();
+    assert!(refusal.message.contains("waits for somebody"), "{refusal:?}");
+    let asked = world.cloud.requests(0).await.unwrap();
+    assert!(
+        asked.iter().any(|request| request.method == "GET"),
+        "the cloud may know it all the same: {asked:#?}"
+    );
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn newer_content_of_a_project_is_not_the_registration_that_was_waited_for() {
+    let world = World::new().await;
+    let root = world.elsewhere("api");
+    let draft = |content: &str| Draft {
+        root: root.clone(),
+        content_hash: Some(content.to_owned()),
+        ..Draft::default()
+    };
+    world.engine.register(vec![draft("first")], false, PATIENCE).await.unwrap();
+    world.cloud.faults().add(Rule::new(Fault::status(503))).unwrap();
+    let waited = world.engine.register(vec![draft("second")], false, Duration::from_secs(2));
+    let replace = async {
+        world.until("it waits", async || world.waiting().await == 1).await;
+        world.engine.register(vec![draft("third")], false, Duration::ZERO).await.unwrap();
+    };
+    let (told, ()) = tokio::join!(waited, replace);
+    assert!(matches!(told.unwrap()[0].outcome, RegisterOutcome::Queued(_)), "only the first was sent");
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn the_cloud_counts_as_reached_when_something_came_through_and_not_when_it_is_tried_again() {
     let world = World::new().await;
     let cloud = async || world.engine.status().await.unwrap().cloud;
