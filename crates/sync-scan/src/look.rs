@@ -41,9 +41,6 @@ pub(crate) fn look_with(
             aim.blind.insert(as_far_as_there(path));
         }
     }
-    // What is said of the folder around such a root says nothing of what lies in it.
-    let away = ground.roots.iter().filter(|root| matches!(root.found, Found::Nothing));
-    aim.blind.extend(away.map(|root| root.path.clone()));
     aim.carry_out(options, attention, stop)
 }
 

@@ -341,8 +341,10 @@ impl Ground {
         blind.extend(gathering.arriving.iter().cloned());
         // What lies in them was not seen.
         blind.extend(gathering.broken.iter().cloned());
-        let awaited = self.roots.iter().filter(|root| matches!(root.found, Found::Nothing));
-        gathering.folders.extend(awaited.map(|root| (root.path.as_path().into(), Role::Frontier)));
+        let away = || self.roots.iter().filter(|root| matches!(root.found, Found::Nothing));
+        gathering.folders.extend(away().map(|root| (root.path.as_path().into(), Role::Frontier)));
+        // What is said of the folder around such a root says nothing of what lies in it.
+        blind.extend(away().map(|root| root.path.clone()));
         gathering.problems.extend(self.problems.iter().cloned().chain(rulebook::problems(attention.rules)));
         let covered = Covered { scopes, points: BTreeSet::new(), blind, stopped };
         gathering.finish(covered, enclosing)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use sync_core::ProjectKind;
-use sync_scan::{Worktree, look, survey};
+use sync_scan::{Options, Worktree, look, survey};
 use walk_support::{Home, committed, git, sighting};
 
 #[test]
@@ -201,6 +201,9 @@ fn of_a_root_that_is_away_nothing_is_said_and_it_is_waited_for() {
     }
     let folders: Vec<_> = survey.folders.keys().map(|folder| folder.to_path_buf()).collect();
     assert_eq!(folders, [home.at("a-file"), home.at("later/root")]);
+    let around = Options { roots: vec![home.at(""), home.at("later/root")], ..home.options.clone() };
+    let around = sync_scan::survey(&around, &AtomicBool::new(false));
+    assert!(around.covered.has(&home.at("later/x")) && !around.covered.has(&home.at("later/root/x")));
     assert_eq!(survey.problems.len(), 1, "{:?}", survey.problems);
     assert!(survey.problems[0].message.contains("not a folder"));
 }
