@@ -179,6 +179,10 @@ crate::sql::statements! {
         update outbox
         set due = ?3 + abs(id * 7919 + ?5) % ?4
         where scope = ?1 and standing = ?2 and asked in (0, 1) and due > ?3 + ?4";
+    SET_BACK = "\
+        update outbox
+        set due = max(?2, due - ?3)
+        where scope = ?1 and standing in (0, 1) and asked in (0, 1) and due > ?2";
     DROP = "delete from outbox where id in (select value from json_each(?1))";
     REMEMBER_DROPPED = "\
         insert or ignore into dropped (scope, local)
@@ -459,6 +463,19 @@ impl Outbox<'_> {
                 Box::pin(async move {
                     let query = sqlx::query(HURRY).bind(scope.0).bind(now.0);
                     Ok(query.execute(connection).await?.rows_affected())
+                })
+            })
+            .await
+    }
+
+    /// The clock was set back by at least `by`: what waits, waits no longer for that.
+    pub async fn set_back(self, scope: ScopeId, by: Duration, now: Timestamp) -> Result<(), Error> {
+        let by = now.0.saturating_sub(now.before(by).0);
+        self.store
+            .write(move |connection| {
+                Box::pin(async move {
+                    sqlx::query(SET_BACK).bind(scope.0).bind(now.0).bind(by).execute(connection).await?;
+                    Ok(())
                 })
             })
             .await

@@ -457,6 +457,23 @@ async fn what_was_unknown_a_moment_ago_is_known_when_it_is_delivered() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn what_waits_when_the_clock_is_set_back_a_little_is_sent_as_soon_as_it_can_be() {
+    let world = World::new().await;
+    world.cloud.faults().add(Rule::new(Fault::status(503))).unwrap();
+    world.register(world.project("one"), Duration::ZERO).await;
+    world.cloud_is(CloudState::Offline).await;
+    world.time.send_modify(|now| now.0 -= 2 * 3_600_000);
+    world.cloud.faults().clear();
+    world.engine.network_changed();
+    let due = async || {
+        let scope = world.engine.scope().id;
+        let entry = world.engine.0.store.outbox().next_due(scope).await.unwrap();
+        entry.is_none_or(|due| due.since(world.engine.now()) <= Duration::from_mins(10))
+    };
+    world.until("it is due within its pause, by the new clock", due).await;
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn a_clock_that_jumps_holds_up_nothing_that_is_registered_afterwards() {
     const DAY: i64 = 86_400_000;
     let world = World::new().await;

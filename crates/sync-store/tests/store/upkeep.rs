@@ -7,7 +7,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use sync_core::{EntryId, Failure, Fate, ScopeId};
 use sync_store::{Keep, Step, Store};
 
-use crate::support::{Home, LIFE, NOW, found, scope, settled, store};
+use crate::support::{Home, LIFE, NOW, enqueue, found, later, scope, settled, store};
 
 const KEEP: Keep = Keep { events: 100, dead: 3 };
 const ENTRIES: u128 = 3_000;
@@ -123,4 +123,16 @@ async fn old_dead_entries_go_in_every_scope() {
     for scope in [acme, other] {
         assert_eq!(store.outbox().counts(scope, NOW).await.unwrap().dead, 3);
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_postpones_nothing() {
+    let (_home, store, scope) = store().await;
+    for (number, at) in [(1, later(7_000)), (2, later(7_300))] {
+        enqueue(&store, scope, found(number, "a"), at).await;
+    }
+    store.outbox().set_back(scope, Duration::from_secs(7_200), NOW).await.unwrap();
+    let entries = store.outbox().list(scope, None, None, 50, NOW).await.unwrap();
+    let due: Vec<_> = entries.iter().map(|entry| entry.due).collect();
+    assert_eq!(due, [NOW, later(100)]);
 }

@@ -260,6 +260,8 @@ impl Desk {
             return Ok(Pause::Drain);
         }
         if now < self.last_round {
+            let by = self.last_round.since(now);
+            self.engine.0.store.outbox().set_back(scope.id, by, now).await?;
             self.pull_in(scope.id, now).await?;
         }
         self.last_round = now;
