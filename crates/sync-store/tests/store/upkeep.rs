@@ -131,7 +131,7 @@ async fn a_clock_that_is_set_back_postpones_nothing() {
     for (number, at) in [(1, later(7_000)), (2, later(7_300))] {
         enqueue(&store, scope, found(number, "a"), at).await;
     }
-    store.outbox().set_back(scope, Duration::from_secs(7_200), NOW).await.unwrap();
+    store.outbox().set_back(scope, Duration::from_hours(2), NOW).await.unwrap();
     let entries = store.outbox().list(scope, None, None, 50, NOW).await.unwrap();
     let due: Vec<_> = entries.iter().map(|entry| entry.due).collect();
     assert_eq!(due, [NOW, later(100)]);
