@@ -44,7 +44,7 @@ pub struct Lookout {
     written: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     most_inside: usize,
     spare: Spare,
-    /// Where the roots were when everything was looked at last.
+    /// Where the roots were when that was asked last.
     places: Option<BTreeMap<PathBuf, Option<Place>>>,
 }
 

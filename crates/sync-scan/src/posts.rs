@@ -51,6 +51,10 @@ impl Scout {
         let mut left = STEPS;
         let mut found = BTreeMap::new();
         unanswered.retain(|root, answer| {
+            // One that is looked after no longer takes nobody's time.
+            if !roots.contains(root) {
+                return true;
+            }
             let real = answered(answer, &mut left);
             let is_answered = real.is_some();
             found.insert(root.clone(), real);

@@ -262,6 +262,8 @@ impl Desk {
         if now < self.last_round {
             let by = self.last_round.since(now);
             self.engine.0.store.outbox().set_back(scope.id, by, now).await?;
+            // Whatever fails from here on, it is not done twice.
+            self.last_round = now;
             self.pull_in(scope.id, now).await?;
         }
         self.last_round = now;
