@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use sync_core::backoff::{Throws, between};
 use sync_core::{
-    Answer, Asked, Cause, CloudId, CloudProject, Delivery, Entry, EntryId, Fate, Flight, Heads, Hints,
+    Answer, Asked, CloudId, CloudProject, Delivery, Entry, EntryId, Fate, Flight, Heads, Hints,
     ItemOutcome, ItemResult, LocalId, MachineId, Obtained, Pass, PayloadHash, Policy, ProjectKind, Refusal,
-    Registration, Revision, ScopeId, Standing, Step, Timestamp, Unreachable, Wants, Why,
+    Registration, Revision, ScopeId, Standing, Step, Timestamp, Unreachable, Wants,
 };
 use uuid::Uuid;
 
@@ -74,21 +74,13 @@ impl Daemon {
             return Heads::default();
         }
         let entries: Vec<Entry> = match self.delivery.wants() {
-            Wants::Heads { limit } => self.due(now, if self.is_shut(now) { 1 } else { limit }),
+            Wants::Heads { limit } => self.due(now, if self.delivery.is_shut(Timestamp(now)) { 1 } else { limit }),
             Wants::These(ids) => {
                 ids.iter().filter_map(|id| self.entry(u32::try_from(id.0 - 1).ok()?)).collect()
             }
         };
         let next_due = if entries.is_empty() { self.next_due() } else { None };
         Heads { entries, next_due: next_due.map(|due| Timestamp(due.max(now + 1))) }
-    }
-
-    /// While the way is closed it matters only that something waits.
-    fn is_shut(&self, now: i64) -> bool {
-        match self.delivery.obstacle(Timestamp(now)) {
-            Some((Why::Scope(Cause::Forbidden), _)) | None => false,
-            Some((_, until)) => now < until.0,
-        }
     }
 
     /// In the outbox's order: by when it is due, then by number.

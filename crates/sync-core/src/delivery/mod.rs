@@ -451,6 +451,16 @@ impl Delivery {
         self.lane.breaker.waiting().map(|(cause, until)| (Why::Scope(cause), until))
     }
 
+    /// Whether the way is closed whoever waits: it matters only whether anything does. Where the cloud only stumbled over
+    /// one entry or refused one, another one tells whether the entry is meant, so the queue has to be seen.
+    pub fn is_shut(&self, now: Timestamp) -> bool {
+        match self.obstacle(now) {
+            None | Some((Why::Scope(Cause::Forbidden), _)) => false,
+            Some((Why::Scope(Cause::Server), _)) if self.lane.tries_newcomers(now) => false,
+            Some((_, until)) => now < until,
+        }
+    }
+
     /// Whether the cloud ever answered well in this scope since the start.
     pub fn was_ever_good(&self) -> bool {
         self.lane.ever_good
@@ -536,9 +546,11 @@ impl Lane {
     /// The way is only closed because the cloud stumbled over one entry, and another has not been tried: it tells
     /// whether the entry or the cloud is at fault.
     fn has_newcomer(&self, entries: &[Entry], now: Timestamp) -> bool {
-        self.lone_stumble
-            && !self.breaker.promised_until(now)
-            && entries.iter().any(|entry| self.notes.is_new(entry))
+        self.tries_newcomers(now) && entries.iter().any(|entry| self.notes.is_new(entry))
+    }
+
+    fn tries_newcomers(&self, now: Timestamp) -> bool {
+        self.lone_stumble && !self.breaker.promised_until(now)
     }
 
     /// A part of a batch that was not taken as a whole.

@@ -118,7 +118,7 @@ impl World {
                 .values()
                 .filter(waiting)
                 .filter(|entry| entry.due <= self.now)
-                .take(limit)
+                .take(if self.delivery.is_shut(self.now) { 1 } else { limit })
                 .cloned()
                 .collect(),
             Wants::These(ids) => {

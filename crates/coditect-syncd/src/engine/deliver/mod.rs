@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sync_cloud::{Cloud, LookUpReply, Reply, Token};
 use sync_core::{
-    Answer, Cause, CloudId, Delivery, Entry, Flight, Heads, Held, Hints, LocalId, LookUp, ScopeId, Standing,
+    Answer, CloudId, Delivery, Entry, Flight, Heads, Held, Hints, LocalId, LookUp, ScopeId, Standing,
     Step, Timestamp, Tokens, Unreachable, Wants, Why,
 };
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -401,7 +401,7 @@ impl Desk {
             // The machine answers only what lands.
             return Ok(Heads::default());
         }
-        if !self.is_shut(now) {
+        if !self.delivery.is_shut(now) {
             self.waits = None;
         } else if let Some(entry) = self.waits.as_ref().filter(|entry| entry.scope == scope.id) {
             // What is queued meanwhile is seen when the way opens.
@@ -411,7 +411,7 @@ impl Desk {
         let outbox = store.outbox();
         let entries = match self.delivery.wants() {
             // While the way is closed it matters only whether anything waits.
-            Wants::Heads { .. } if self.is_shut(now) => {
+            Wants::Heads { .. } if self.delivery.is_shut(now) => {
                 let entries = outbox.heads(scope.id, now, 1, &[]).await?;
                 self.waits = entries.first().cloned();
                 entries
@@ -455,14 +455,6 @@ impl Desk {
     fn is_sending(&self) -> bool {
         let scope = self.engine.scope().id;
         self.errands.values().any(|sent| sent.errand.is_of_an_entry() && sent.scope == scope)
-    }
-
-    fn is_shut(&self, now: Timestamp) -> bool {
-        match self.delivery.obstacle(now) {
-            // A refused tenant is tried with a project that was not tried yet, so the queue has to be seen.
-            Some((Why::Scope(Cause::Forbidden), _)) | None => false,
-            Some((_, until)) => now < until,
-        }
     }
 
     fn send(&mut self, errand: Errand, scope: &CurrentScope) {

@@ -200,8 +200,11 @@ async fn a_folder_that_is_named_is_taken_from_and_one_without_databases_refused(
     std::fs::create_dir(&elsewhere).unwrap();
     assert!(world.engine.import(Some(elsewhere.clone())).await.is_err());
     copy_old(&elsewhere.join(FOLDER));
+    world.until("discovery has looked", async || world.engine.0.discovery.borrow().surveyed).await;
+    let whereabouts = world.engine.0.index.whereabouts();
     let taken = world.engine.import(Some(elsewhere.clone())).await.unwrap();
     assert_eq!(taken.rows, 6);
+    assert_ne!(world.engine.0.index.whereabouts(), whereabouts, "what was kept of paths is kept no longer");
     let again = world.engine.import(Some(elsewhere.join(FOLDER))).await.unwrap();
     assert_eq!(again, Imported::default());
     world.end().await;

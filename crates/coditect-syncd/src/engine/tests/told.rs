@@ -41,6 +41,57 @@ async fn what_the_cloud_refused_is_not_said_to_be_on_its_way() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn a_new_project_is_sent_at_once_though_one_over_which_the_cloud_stumbles_has_its_pause() {
+    let world = World::new().await;
+    world.cloud.faults().add(Rule::new(Fault::status(500)).times(1)).unwrap();
+    world.register(world.elsewhere("stumbled over"), Duration::ZERO).await;
+    world.cloud_is(CloudState::Offline).await;
+    // No time passes here.
+    let outcome = world.register(world.elsewhere("new"), PATIENCE).await;
+    assert!(matches!(outcome, RegisterOutcome::Registered(_)), "{outcome:?}");
+    assert_eq!(world.cloud.projects().await.unwrap()[0].project_name, "new");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_the_cloud_takes_and_gives_up_each_time_is_sent_ever_more_seldom() {
+    let world = World::new().await;
+    let answers = |status: &str| Fault::OtherJson {
+        body: Some(serde_json::json!({
+            "cloud_uuid": "00000000-0000-4000-8000-0000000000c1", "registration_status": status
+        })),
+    };
+    world.cloud.faults().add(Rule::new(answers("pending")).on_method("POST")).unwrap();
+    world.cloud.faults().add(Rule::new(answers("failed")).on_method("GET")).unwrap();
+    world.register(world.elsewhere("api"), Duration::ZERO).await;
+    world
+        .until("an hour has passed", async || {
+            world.pass(Duration::from_secs(20));
+            world.time.borrow().since(START) >= Duration::from_hours(1)
+        })
+        .await;
+    let requests = world.cloud.requests(0).await.unwrap();
+    let sent = requests.iter().filter(|request| request.method == "POST").count();
+    assert!((3..=8).contains(&sent), "{sent} times in an hour");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn another_tenant_in_the_configuration_is_followed_without_a_credential() {
+    let world = World::new().await;
+    let no_token = |settings: &mut Settings| {
+        settings.dev = None;
+        settings.config.cloud_sync.api_url = "https://cloud.invalid".to_owned();
+        settings.config.cloud_sync.tenant_id = Some("one".to_owned());
+    };
+    let world = world.restart_after(false, "acme", no_token).await;
+    let tenant = || world.engine.scope().scope.tenant.name().map(ToString::to_string);
+    world.until("the first is known", async || tenant().as_deref() == Some("one")).await;
+    let mut settings = Settings::clone(&world.engine.settings());
+    settings.config.cloud_sync.tenant_id = Some("other".to_owned());
+    world.engine.follow(settings);
+    world.until("the other is followed", async || tenant().as_deref() == Some("other")).await;
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn newer_content_of_a_project_is_not_the_registration_that_was_waited_for() {
     let world = World::new().await;
     let root = world.elsewhere("api");

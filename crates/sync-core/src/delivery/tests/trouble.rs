@@ -27,6 +27,20 @@ fn a_project_over_which_a_gateway_breaks_does_not_keep_the_others_waiting() {
 }
 
 #[test]
+fn a_new_project_goes_at_once_beside_a_lone_one_over_which_the_cloud_stumbles() {
+    let mut world = World::new(1);
+    let poisoned = |flight: &Flight, _: Timestamp| {
+        if flight.entries.iter().any(|entry| entry.id.0 == 1) { refused(500) } else { taken(flight) }
+    };
+    world.run(Duration::from_hours(2), poisoned);
+    let step = world.step();
+    assert!(matches!(step, Step::Wait { why: Why::Scope(Cause::Server), .. }), "{step:?}");
+    world.queue.insert(EntryId(2), entry(2));
+    world.run(SECOND, poisoned);
+    assert_eq!(world.delivered, [EntryId(2)]);
+}
+
+#[test]
 fn projects_go_one_by_one_without_a_pause_where_there_is_no_batch_endpoint() {
     let mut world = World::new(100);
     world.run(SECOND, |flight, _| if flight.batch { refused(404) } else { taken(flight) });
