@@ -221,6 +221,42 @@ fn a_root_that_hangs_holds_up_nobody_else() {
     daemon.finish();
 }
 
+#[test]
+fn what_hangs_in_a_project_or_beside_it_holds_up_neither_it_nor_the_others() {
+    let (home, cloud) = world();
+    let root = repository(&home, "first");
+    repository(&home, "first/data/inner");
+    let daemon = Daemon::start(&home);
+    let before = until("its project is registered", || hash_in_cloud(&cloud.projects(), "first"));
+    until("and the one inside", || hash_in_cloud(&cloud.projects(), "inner"));
+    let places = [root.join("data"), home.roots().join("mounted")];
+    let mounts = places.each_ref().map(|place| {
+        std::fs::create_dir_all(place).unwrap();
+        Hung::at(place)
+    });
+    if mounts.iter().any(Option::is_none) {
+        eprintln!("skipped: mounting needs root and /dev/fuse");
+        daemon.finish();
+        return;
+    }
+    std::fs::write(root.join("more"), "x").unwrap();
+    until("it is looked at again", || {
+        hash_in_cloud(&cloud.projects(), "first").filter(|hash| *hash != before)
+    });
+    repository(&home, "second");
+    until("events are heard", || hash_in_cloud(&cloud.projects(), "second"));
+    // What happens where they are mounted is of the folder around them.
+    std::fs::write(home.roots().join("go.mod"), "module example.org/m\n").unwrap();
+    std::fs::remove_file(home.roots().join("go.mod")).unwrap();
+    assert_eq!(home.run(&["scan", "--wait"]).code, 0);
+    let told = home.json(&["inspect", &root.display().to_string()]).to_string();
+    assert!(told.contains("what is mounted from elsewhere") && told.contains("data"), "{told}");
+    let missing = home.json(&["projects"]).to_string().matches("\"missing\"").count();
+    assert_eq!(missing, 0, "what lies in it is not taken for gone");
+    drop(mounts);
+    daemon.finish();
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn what_the_systems_limit_refuses_is_polled_and_said() {

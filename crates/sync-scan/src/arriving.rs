@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType};
 
+use crate::apart::Apart;
 use crate::busy::busy;
 use crate::debounce::{AHEAD_MS, Busy, LONGEST_LOCK_MS, Patience};
 use crate::platform;
@@ -59,6 +60,8 @@ pub(crate) fn lately(now_ms: u64, quiet_ms: u64) -> RangeInclusive<u64> {
 
 /// Whether something at `place` changed at such moments, the projects of `known` left out.
 pub(crate) fn arriving(place: &Path, known: &BTreeSet<PathBuf>, lately: RangeInclusive<u64>) -> Busy {
+    // Not even asked about: they may not answer.
+    let apart = Apart::now(Vec::new());
     let mut folders = BinaryHeap::from([(0, place.to_path_buf())]);
     let mut asked = 0;
     while let Some((_, path)) = folders.pop() {
@@ -66,9 +69,15 @@ pub(crate) fn arriving(place: &Path, known: &BTreeSet<PathBuf>, lately: RangeInc
         let Ok(mut entries) = platform::open_folder(&path).and_then(|folder| Ok(Dir::new(folder)?)) else {
             continue;
         };
+        let apart_here: Vec<&[u8]> = apart
+            .points()
+            .iter()
+            .filter(|point| point.parent() == Some(path.as_path()))
+            .filter_map(|point| Some(point.file_name()?.as_bytes()))
+            .collect();
         while let Some(Ok(entry)) = entries.read() {
             let name = entry.file_name();
-            if name == c".." {
+            if name == c".." || apart_here.contains(&name.to_bytes()) {
                 continue;
             }
             asked += 1;

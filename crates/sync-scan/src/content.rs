@@ -26,7 +26,7 @@ use crate::exclude::Exclude;
 use crate::rules::framework::Rules;
 use crate::shelf::{Files as KeptFiles, Shelf, Told};
 use crate::worker::paths;
-use hash::{Found, Surroundings};
+use hash::{Found, Limits, Surroundings};
 use manifests::Files;
 
 pub(crate) use members::Member;
@@ -89,6 +89,8 @@ pub(crate) struct Means<'a> {
     pub(crate) asked: Option<&'a BTreeSet<PathBuf>>,
     /// Whether the packages of a workspace are projects of their own.
     pub(crate) members: bool,
+    /// What is mounted here is not looked into: it may not answer.
+    pub(crate) apart: &'a [PathBuf],
 }
 
 /// Finds out what the project at `root` is.
@@ -103,11 +105,11 @@ fn examine_in(
     stop: &AtomicBool,
     surroundings: Surroundings,
 ) -> Examined {
-    let Means { exclude, shelf, asked, .. } = means;
+    let Means { exclude, shelf, asked, apart, .. } = means;
     let mut kept = shelf.map(|shelf| shelf.open(root));
     let before = kept.as_mut().and_then(|kept| kept.told.take());
     let mut files = KeptFiles::new(kept.as_mut(), wall_clock());
-    let mut found = hash::hash(root, vcs, exclude, stop, surroundings, &mut files);
+    let mut found = hash::hash(root, vcs, Limits { exclude, apart }, stop, surroundings, &mut files);
     let mut evidence = Evidence::default();
     let mut members = Vec::new();
     let told = if let Some(told) = before.as_ref().filter(|told| is_same(told, &found, root, vcs)) {

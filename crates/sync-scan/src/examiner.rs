@@ -58,12 +58,13 @@ impl Errand<'_> {
         let Attention { rules, shelf, written, .. } = self.attention;
         let asked = written.and_then(|written| written.get(root));
         let members = self.ground.workspace_members;
-        let means = Means { exclude: &self.ground.exclude, rules, shelf, asked, members };
+        let Ground { exclude, apart, .. } = self.ground;
+        let means = Means { exclude, rules, shelf, asked, members, apart: apart.points() };
         catch_unwind(AssertUnwindSafe(|| examine(root, vcs, means, self.stop))).map_err(|_panic| Panicked)
     }
 
     fn setup(&self) -> Setup {
-        let Ground { roots, patterns, workspace_members, .. } = self.ground;
+        let Ground { roots, patterns, workspace_members, apart, .. } = self.ground;
         let kept = self.attention.shelf.map(Shelf::parts);
         Setup {
             roots: roots.iter().map(|root| root.path.clone()).collect(),
@@ -71,6 +72,7 @@ impl Errand<'_> {
             rules: self.attention.rules.files().to_vec(),
             shelf: kept.map(|(folder, program)| (folder.as_os_str().to_owned(), program)),
             members: *workspace_members,
+            apart: apart.points().to_vec(),
         }
     }
 }
@@ -88,6 +90,7 @@ impl<'scope, 'env> Examiner<'scope, 'env> {
     /// # Errors
     /// When its examination panicked.
     pub(crate) fn examine(&mut self, root: &Path, vcs: Vcs) -> Result<Examined, Panicked> {
+        let _rests = self.errand.attention.gaze.map(|gaze| gaze.rests_on(root));
         if let Some(worker) = self.worker {
             match self.examine_apart(worker, root, vcs) {
                 Ok(outcome) => return outcome,

@@ -4,6 +4,7 @@
 //! are asked between folders whether to stop. A [`Watcher`] says where something came to rest. Nothing here knows the
 //! database, the cloud, identities or the daemon's clock: a survey is compared with what is known elsewhere.
 
+mod apart;
 mod arriving;
 mod busy;
 mod content;
@@ -14,6 +15,7 @@ mod events;
 mod evidence;
 mod examiner;
 mod exclude;
+mod gaze;
 mod listing;
 mod look;
 mod lookout;
@@ -42,6 +44,7 @@ pub use covered::Covered;
 pub use error::Error;
 pub use events::Role;
 pub use evidence::{Evidence, Proof, Share};
+pub use gaze::Gaze;
 pub use look::look;
 pub use lookout::{Lookout, Seen, Task, Turn};
 pub use platform::{POWER_SUPPLIES, is_at, is_loaded, is_true_folder_at_hand, power, step_back};

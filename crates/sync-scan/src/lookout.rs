@@ -10,7 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use sync_core::Place;
 
+use crate::apart::Apart;
 use crate::debounce::Patience;
+use crate::gaze::Gaze;
 use crate::look::look_with;
 use crate::memory::Memory;
 use crate::root::{Found, resolve_all};
@@ -44,6 +46,7 @@ pub struct Lookout {
     written: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     most_inside: usize,
     spare: Spare,
+    gaze: Gaze,
     /// Where the roots were when that was asked last.
     places: Option<BTreeMap<PathBuf, Option<Place>>>,
 }
@@ -107,8 +110,14 @@ impl Lookout {
             written: BTreeMap::new(),
             most_inside: platform::most_watches_inside(),
             spare: Spare::default(),
+            gaze: Gaze::default(),
             places: None,
         }
+    }
+
+    /// What tells of the project it is examining, also while it takes a turn.
+    pub fn gaze(&self) -> Gaze {
+        self.gaze.clone()
     }
 
     /// Whether the system tells of changes here.
@@ -131,7 +140,7 @@ impl Lookout {
             // Somebody wants to know how it is now.
             Task::Paths(paths) => self.see(&mut seen, turn, |own| {
                 let attention = Attention { arrivals: None, ..own.attention(turn, Asked::All) };
-                look_with(&own.options, paths, attention, stop)
+                look_with(&own.options, &own.within_reach(paths.clone()), attention, stop)
             }),
             Task::Sweep => self.sweep(&mut seen, turn, stop),
         }
@@ -140,10 +149,11 @@ impl Lookout {
             let dirty = watcher.dirty(turn.now_ms, turn.quiet_ms, turn.most_ms);
             seen.next_ms = dirty.next;
             seen.overflow |= dirty.overflow;
-            if dirty.paths.is_empty() || stop.load(Ordering::Relaxed) {
+            let paths = self.within_reach(dirty.paths);
+            if paths.is_empty() || stop.load(Ordering::Relaxed) {
                 break;
             }
-            self.see(&mut seen, turn, |own| own.look(&dirty.paths, turn, stop));
+            self.see(&mut seen, turn, |own| own.look(&paths, turn, stop));
             // Reached only when this was the last look: then there may be more to ask at once.
             seen.next_ms = Some(turn.now_ms);
         }
@@ -196,6 +206,16 @@ impl Lookout {
         survey_with(&self.options, self.attention(turn, Asked::At(&[])), stop)
     }
 
+    /// Those of the paths that do not lie in what is mounted from elsewhere beside or in the roots.
+    fn within_reach(&self, mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+        if !paths.is_empty() {
+            let (roots, _) = resolve_all(&self.options.roots);
+            let apart = Apart::now(roots.into_iter().map(|root| root.path).collect());
+            paths.retain(|path| !apart.has(path));
+        }
+        paths
+    }
+
     /// Looks where something happened and came to rest.
     fn look(&self, paths: &[PathBuf], turn: &Turn, stop: &AtomicBool) -> Survey {
         let mut attention = self.attention(turn, Asked::At(paths));
@@ -218,6 +238,7 @@ impl Lookout {
             written: Some(&self.written),
             arrivals: Some(arrivals),
             spare: Some(&self.spare),
+            gaze: Some(&self.gaze),
         }
     }
 

@@ -119,9 +119,12 @@ impl Memory {
             self.same_until_ms = 0;
         }
         let seen: BTreeSet<_> = survey.sightings.iter().map(|sighting| sighting.root.as_path()).collect();
-        let known = self.projects.len();
-        self.projects.retain(|root, _| seen.contains(root.as_ref()) || !survey.covered.has(root));
-        if self.projects.len() < known {
+        let known = self.projects.len() + self.folders.len();
+        self.folders.retain(|folder, _| !survey.apart.has(folder));
+        self.projects.retain(|root, _| {
+            seen.contains(root.as_ref()) || !(survey.covered.has(root) || survey.apart.has(root))
+        });
+        if self.projects.len() + self.folders.len() < known {
             self.same_until_ms = 0;
         }
         for sighting in &survey.sightings {

@@ -4,7 +4,6 @@
 pub(crate) mod inotify;
 mod power;
 
-use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -98,13 +97,6 @@ fn spelled_on_disk(path: &Path) -> Option<PathBuf> {
     Some(PathBuf::from(std::ffi::OsString::from_vec(spelled.into_bytes())))
 }
 
-/// Where other file systems (and bound folders) are mounted, so that the walk need not touch a dead one to see that.
-///
-/// Empty where the system does not list them; there the walk compares devices alone.
-pub(crate) fn mount_points() -> BTreeSet<PathBuf> {
-    mounts().into_iter().map(|mount| mount.point).collect()
-}
-
 /// A mounted file system.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Mount {
@@ -113,7 +105,8 @@ pub(crate) struct Mount {
     pub(crate) is_remote: bool,
 }
 
-/// The mounts, each after those it lies in; the later of two at one place hides the other.
+/// The mounts of file systems and bound folders, each after those it lies in; the later of two at one place hides the
+/// other. Nothing where the system does not list them.
 pub(crate) fn mounts() -> Vec<Mount> {
     #[cfg(target_os = "linux")]
     {

@@ -10,6 +10,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::apart::is_remote;
 use crate::platform::{self, Mount};
 
 /// How long a root may take to say where it really is: so many steps of this. While the process is stopped, or the
@@ -114,12 +115,6 @@ fn divide(mounts: &[Mount], roots: impl Iterator<Item = (PathBuf, Option<PathBuf
         }
     }
     std::iter::once(own).chain(remote).collect()
-}
-
-fn is_remote(mounts: &[Mount], path: &Path) -> bool {
-    let around = mounts.iter().filter(|mount| path.starts_with(&mount.point));
-    // Of two at one place the later one counts.
-    around.max_by_key(|mount| mount.point.as_os_str().len()).is_some_and(|mount| mount.is_remote)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sync_core::{Place, ProjectKind, Sighting, Vcs, folder_name};
 
+use crate::apart::Apart;
 use crate::arriving::is_being_made;
 use crate::content::{Examined, Member};
 use crate::covered::Covered;
@@ -17,6 +18,7 @@ use crate::events::Role;
 use crate::evidence::{Evidence, Proof};
 use crate::examiner::{Errand, Examiner};
 use crate::exclude::Exclude;
+use crate::gaze::Gaze;
 use crate::memory::{Memory, Noted, Remembered, Stamp};
 use crate::problem::{Problem, ProblemKind, is_absent};
 use crate::root::{Found, Root, resolve_all};
@@ -53,6 +55,8 @@ pub struct Survey {
     pub arriving: Vec<PathBuf>,
     /// Projects whose examination broke off: this survey does not speak for what lies in them.
     pub(crate) broken: Vec<PathBuf>,
+    /// What is mounted from elsewhere: nothing in there is looked after.
+    pub(crate) apart: Apart,
     /// How many projects were examined; the others are told from memory.
     pub examined: usize,
     /// Of the projects that were examined, what is remembered besides; by root.
@@ -84,10 +88,12 @@ impl Survey {
         is_other
     }
 
-    /// Has it speak for exactly these as well, but not for what is at or below a project that is still being made.
+    /// Has it speak for exactly these as well, but not for what is at or below a project that is still being made, or
+    /// mounted from elsewhere.
     pub(crate) fn speaks_for(&mut self, points: impl IntoIterator<Item = PathBuf>) {
         let unseen = || self.arriving.iter().chain(&self.broken);
-        let is_settled = |point: &PathBuf| !unseen().any(|root| point.starts_with(root));
+        let is_settled =
+            |point: &PathBuf| !self.apart.has(point) && !unseen().any(|root| point.starts_with(root));
         self.covered.points = points.into_iter().filter(is_settled).collect();
     }
 }
@@ -166,7 +172,7 @@ pub(crate) fn examine_again(
     let mut walk = ground.walk(options, stop);
     let (mut points, mut enclosing) = (BTreeSet::new(), BTreeSet::new());
     for root in roots {
-        if ground.is_away(root) {
+        if ground.is_away(root) || ground.apart.has(root) {
             continue;
         }
         enclosing.extend(memory.around(root));
@@ -196,6 +202,8 @@ pub(crate) struct Attention<'a> {
     pub(crate) arrivals: Option<Arrivals<'a>>,
     /// Where a worker process stays for the next survey.
     pub(crate) spare: Option<&'a Spare>,
+    /// Who is told what is being examined.
+    pub(crate) gaze: Option<&'a Gaze>,
 }
 
 /// By what new projects that are still being made are told: they are left for later.
@@ -228,6 +236,7 @@ impl<'a> Attention<'a> {
             written: None,
             arrivals: None,
             spare: None,
+            gaze: None,
         }
     }
 
@@ -264,6 +273,7 @@ pub(crate) struct Ground {
     /// The user's, as they were written.
     pub(crate) patterns: Vec<String>,
     pub(crate) worker: Option<Worker>,
+    pub(crate) apart: Apart,
     problems: Vec<Problem>,
 }
 
@@ -277,7 +287,8 @@ impl Ground {
             Problem::new(Path::new("/"), ProblemKind::Unreadable, message)
         }));
         let Options { exclude: patterns, workspace_members, worker, .. } = options.clone();
-        Self { roots, exclude, workspace_members, patterns, worker, problems }
+        let apart = Apart::now(paths);
+        Self { roots, exclude, workspace_members, patterns, worker, apart, problems }
     }
 
     pub(crate) fn walk<'a>(&'a self, options: &Options, stop: &'a AtomicBool) -> Walk<'a> {
@@ -285,7 +296,7 @@ impl Ground {
             Found::Folder(place) => Some(place),
             Found::Nothing | Found::Hidden => None,
         });
-        Walk::new(&self.exclude, options, places.collect(), stop)
+        Walk::new(&self.exclude, options, places.collect(), self.apart.mounts(), stop)
     }
 
     fn walk_roots(&self, walk: &mut Walk<'_>) {
@@ -345,6 +356,8 @@ impl Ground {
         gathering.folders.extend(away().map(|root| (root.path.as_path().into(), Role::Frontier)));
         // What is said of the folder around such a root says nothing of what lies in it.
         blind.extend(away().map(|root| root.path.clone()));
+        // Nor does what is said of a project of what is mounted in it.
+        blind.extend(self.apart.points().iter().filter(|point| !scopes.contains(point)).cloned());
         gathering.problems.extend(self.problems.iter().cloned().chain(rulebook::problems(attention.rules)));
         let covered = Covered { scopes, points: BTreeSet::new(), blind, stopped };
         gathering.finish(covered, enclosing)
@@ -533,7 +546,8 @@ impl Gathering<'_> {
         let reachable = |path: &Path| {
             ground.roots.iter().any(|root| path.starts_with(&root.path) && ground.is_open(&root.path, path))
         };
-        let Some(of) = worktree::keeper(shared, &reachable).filter(|of| *of != tree.root) else {
+        let touchable = |path: &Path| !ground.apart.has(path);
+        let Some(of) = worktree::keeper(shared, &reachable, &touchable).filter(|of| *of != tree.root) else {
             return false;
         };
         match tree_at(&of) {
@@ -551,7 +565,8 @@ impl Gathering<'_> {
             self.problems.push(Problem::new(inner, ProblemKind::TooDeep, message));
             return;
         }
-        if !self.ground.is_open(outer, inner) && !is_submodule {
+        // It is known from before something was mounted over it, perhaps.
+        if self.ground.apart.has(inner) || (!self.ground.is_open(outer, inner) && !is_submodule) {
             return;
         }
         match tree_at(inner) {
@@ -606,6 +621,7 @@ impl Gathering<'_> {
             worktrees: self.worktrees.into_iter().collect(),
             arriving: self.arriving,
             broken: self.broken,
+            apart: self.ground.apart.clone(),
         }
     }
 }

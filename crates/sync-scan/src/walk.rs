@@ -13,7 +13,7 @@ use sync_core::Place;
 
 use crate::exclude::Exclude;
 use crate::listing::Listing;
-use crate::platform;
+use crate::platform::{self, Mount};
 use crate::problem::{Problem, ProblemKind, is_absent};
 use crate::vcs::{self, Control};
 
@@ -66,6 +66,7 @@ pub(crate) struct Walk<'a> {
     follow_symlinks: bool,
     /// Roots are walked on even when they are work trees.
     roots: BTreeSet<Place>,
+    /// So that a dead one need not be touched; where the system lists none, devices are compared.
     mounts: BTreeSet<PathBuf>,
     visited: BTreeMap<Place, PathBuf>,
     too_deep: Vec<PathBuf>,
@@ -83,6 +84,7 @@ impl<'a> Walk<'a> {
         exclude: &'a Exclude,
         options: &crate::Options,
         roots: BTreeSet<Place>,
+        mounts: &[Mount],
         stop: &'a AtomicBool,
     ) -> Self {
         Self {
@@ -91,7 +93,7 @@ impl<'a> Walk<'a> {
             max_depth: options.max_depth,
             follow_symlinks: options.follow_symlinks,
             roots,
-            mounts: platform::mount_points(),
+            mounts: mounts.iter().map(|mount| mount.point.clone()).collect(),
             visited: BTreeMap::new(),
             too_deep: Vec::new(),
             trees: Vec::new(),

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use notify::{ErrorKind, Event};
 
+use crate::apart::Apart;
 use crate::arriving::{arriving, lately};
 use crate::busy::busy;
 use crate::debounce::{Busy, Debounce, Patience};
@@ -253,7 +254,11 @@ impl Watcher {
         known.retain(|root| !inbox.lost.contains(root.as_path()));
         drop(inbox);
         let lately = lately(now_ms, quiet_ms);
+        let apart = Apart::now(Vec::new());
         let goes_on = |place: &Path| {
+            if apart.has(place) {
+                return Busy::No;
+            }
             let at_work = busy(place);
             if at_work == Busy::No && !known.contains(place) {
                 arriving(place, &known, lately.clone())

@@ -8,36 +8,43 @@ use std::path::{Path, PathBuf};
 use crate::vcs::{detect, path_in, setting, small_file};
 
 /// The project among the work trees of the git folder `shared`: the main one where `reachable`, else the first
-/// linked one that is; when none is, the main one or the first all the same.
-pub(crate) fn keeper(shared: &Path, reachable: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
-    let mut candidates: Vec<_> = main_tree(shared).into_iter().collect();
-    candidates.extend(linked_trees(shared));
+/// linked one that is; when none is, the main one or the first all the same. Those that are not `touchable` are passed over.
+pub(crate) fn keeper(
+    shared: &Path,
+    reachable: &dyn Fn(&Path) -> bool,
+    touchable: &dyn Fn(&Path) -> bool,
+) -> Option<PathBuf> {
+    let mut candidates: Vec<_> = main_tree(shared, touchable).into_iter().collect();
+    candidates.extend(linked_trees(shared, touchable));
     let known = candidates.iter().find(|candidate| reachable(candidate)).cloned();
     known.or_else(|| candidates.into_iter().next())
 }
 
 /// The work tree the git folder was made in, if it has one.
-fn main_tree(shared: &Path) -> Option<PathBuf> {
+fn main_tree(shared: &Path, touchable: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
     let beside =
         shared.file_name().filter(|name| *name == ".git").and(shared.parent()).map(Path::to_path_buf);
-    beside.or_else(|| configured_tree(shared)).filter(|root| has_git_folder(root, shared))
+    let configured = || configured_tree(shared, touchable);
+    beside.or_else(configured).filter(|root| touchable(root) && has_git_folder(root, shared))
 }
 
-fn configured_tree(shared: &Path) -> Option<PathBuf> {
+fn configured_tree(shared: &Path, touchable: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
     let bytes = small_file(&shared.join("config")).ok()??;
     let text = String::from_utf8_lossy(&bytes);
-    shared.join(setting(&text, "core", "worktree")?).canonicalize().ok()
+    let tree = shared.join(setting(&text, "core", "worktree")?);
+    touchable(&tree).then(|| tree.canonicalize().ok())?
 }
 
 /// The linked work trees that are there, in the order of their paths.
-fn linked_trees(shared: &Path) -> Vec<PathBuf> {
+fn linked_trees(shared: &Path, touchable: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(shared.join("worktrees")) else { return Vec::new() };
     let mut trees: Vec<_> = entries
         .filter_map(Result::ok)
         .filter_map(|entry| {
             let own = entry.path();
             let bytes = small_file(&own.join("gitdir")).ok()??;
-            let root = path_in(&bytes, &own).parent()?.canonicalize().ok()?;
+            let tree = path_in(&bytes, &own);
+            let root = tree.parent().filter(|root| touchable(root))?.canonicalize().ok()?;
             has_git_folder(&root, &own).then_some(root)
         })
         .collect();

@@ -240,7 +240,7 @@ impl Eye {
         let next = |station: &Station| match &station.running {
             None => station.agenda.next().max(station.rests_until),
             Some(running) if station.post.is_remote && !station.is_stalled => running.since.after(STALLED),
-            Some(_) => Timestamp::NEVER,
+            Some(_) => now.after(station::LONG / 4),
         };
         // A clock set back must not let anything sleep for years.
         let longest = now.after(self.interval());
@@ -302,7 +302,11 @@ impl Eye {
                 stalled.push(at);
             }
         }
-        if !stalled.is_empty() {
+        let mut is_news = !stalled.is_empty();
+        for station in &mut self.stations {
+            is_news |= station.notices_rest();
+        }
+        if is_news {
             self.publish();
         }
         for at in stalled {

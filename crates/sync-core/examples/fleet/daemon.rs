@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use sync_core::backoff::{Throws, between};
 use sync_core::{
-    Answer, Asked, CloudId, CloudProject, Delivery, Entry, EntryId, Fate, Flight, Heads, Hints,
-    ItemOutcome, ItemResult, LocalId, MachineId, Obtained, Pass, PayloadHash, Policy, ProjectKind, Refusal,
-    Registration, Revision, ScopeId, Standing, Step, Timestamp, Unreachable, Wants,
+    Answer, Asked, CloudId, CloudProject, Delivery, Entry, EntryId, Fate, Flight, Heads, Hints, ItemOutcome,
+    ItemResult, LocalId, MachineId, Obtained, Pass, PayloadHash, Policy, ProjectKind, Refusal, Registration,
+    Revision, ScopeId, Standing, Step, Timestamp, Unreachable, Wants,
 };
 use uuid::Uuid;
 
@@ -74,7 +74,9 @@ impl Daemon {
             return Heads::default();
         }
         let entries: Vec<Entry> = match self.delivery.wants() {
-            Wants::Heads { limit } => self.due(now, if self.delivery.is_shut(Timestamp(now)) { 1 } else { limit }),
+            Wants::Heads { limit } => {
+                self.due(now, if self.delivery.is_shut(Timestamp(now)) { 1 } else { limit })
+            }
             Wants::These(ids) => {
                 ids.iter().filter_map(|id| self.entry(u32::try_from(id.0 - 1).ok()?)).collect()
             }

@@ -14,7 +14,8 @@ mod oracle;
 mod patterns;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -67,34 +68,53 @@ pub(super) struct Found {
     /// In words.
     pub(super) warnings: Vec<String>,
     unread: Mentions,
+    apart: Mentions,
     unfiltered: Mentions,
+}
+
+/// What is not looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Limits<'a> {
+    /// What is left out of a folder that git does not answer for.
+    pub(super) exclude: &'a Exclude,
+    /// Mount points, absolute: what is mounted there is not touched.
+    pub(super) apart: &'a [PathBuf],
+}
+
+impl Limits<'_> {
+    /// The mount points below `root`, from there.
+    fn apart_in(&self, root: &Path) -> BTreeSet<Vec<u8>> {
+        let below = self.apart.iter().filter_map(|point| point.strip_prefix(root).ok());
+        below.map(|point| point.as_os_str().as_bytes().to_vec()).filter(|point| !point.is_empty()).collect()
+    }
 }
 
 /// Hashes the project at `root`; `files` is asked before a file is read.
 pub(super) fn hash(
     root: &Path,
     vcs: Vcs,
-    exclude: &Exclude,
+    limits: Limits<'_>,
     stop: &AtomicBool,
     surroundings: Surroundings,
     files: &mut Files,
 ) -> Found {
     let mut found = Found::default();
     let id = match vcs {
-        Vcs::Git => match of_repository(root, stop, surroundings, files, &mut found) {
+        Vcs::Git => match of_repository(root, limits, stop, surroundings, files, &mut found) {
             Ok(id) => id,
             Err(words) => {
                 found.warnings.push(words);
                 // The files can still be told apart, only the id cannot.
-                of_folder(root, exclude, stop, files, &mut found);
+                of_folder(root, limits, stop, files, &mut found);
                 None
             }
         },
-        Vcs::None | Vcs::Hg | Vcs::Jj | Vcs::Svn => of_folder(root, exclude, stop, files, &mut found),
+        Vcs::None | Vcs::Hg | Vcs::Jj | Vcs::Svn => of_folder(root, limits, stop, files, &mut found),
     };
     found.id = id.map_or_else(String::new, |id| id.to_string());
     let mentions = [
         found.unread.warning("partial: what could not be read is as in the index or left out"),
+        found.apart.warning("partial: what is mounted from elsewhere is as in the index or left out"),
         found.unfiltered.warning("filtered: a conversion of the repository was left out"),
     ];
     found.warnings.extend(mentions.into_iter().flatten());
@@ -103,6 +123,7 @@ pub(super) fn hash(
 
 fn of_repository(
     root: &Path,
+    limits: Limits<'_>,
     stop: &AtomicBool,
     surroundings: Surroundings,
     files: &mut Files,
@@ -118,6 +139,7 @@ fn of_repository(
         index: &index,
         repository: Some(&repository),
         exclude: None,
+        apart: limits.apart_in(root),
         stop,
     };
     Ok(walk(&ground, files, found))
@@ -125,14 +147,21 @@ fn of_repository(
 
 fn of_folder(
     root: &Path,
-    exclude: &Exclude,
+    limits: Limits<'_>,
     stop: &AtomicBool,
     files: &mut Files,
     found: &mut Found,
 ) -> Option<ObjectId> {
     let settings = Settings::of_new_repository();
     let index = gix::index::State::new(settings.kind);
-    let ground =
-        Ground { root, settings: &settings, index: &index, repository: None, exclude: Some(exclude), stop };
+    let ground = Ground {
+        root,
+        settings: &settings,
+        index: &index,
+        repository: None,
+        exclude: Some(limits.exclude),
+        apart: limits.apart_in(root),
+        stop,
+    };
     walk(&ground, files, found)
 }

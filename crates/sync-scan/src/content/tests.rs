@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use sync_core::{ProjectKind, Vcs};
 use tempfile::TempDir;
 
+use super::hash::Limits;
 use super::{Examined, Means, Surroundings, examine_in};
 use crate::exclude::Exclude;
 use crate::rules::framework::Rules;
@@ -33,7 +34,8 @@ fn project(files: &[(&str, &str)]) -> Project {
 
 fn examined(root: &Path, vcs: Vcs) -> Examined {
     let (exclude, rules) = (Exclude::new(&[], &[]), Rules::built_in());
-    let means = Means { exclude: &exclude, rules: &rules, shelf: None, asked: None, members: false };
+    let means =
+        Means { exclude: &exclude, rules: &rules, shelf: None, asked: None, members: false, apart: &[] };
     examine_in(root, vcs, means, &AtomicBool::new(false), Surroundings::Bare)
 }
 
@@ -166,7 +168,14 @@ fn a_repository_that_becomes_a_submodule_with_the_same_content_is_told_anew() {
     }
     let (exclude, rules) = (Exclude::new(&[], &[]), Rules::built_in());
     let shelf = Shelf::new(project.root.join("shelf"), 0);
-    let means = Means { exclude: &exclude, rules: &rules, shelf: Some(&shelf), asked: None, members: false };
+    let means = Means {
+        exclude: &exclude,
+        rules: &rules,
+        shelf: Some(&shelf),
+        asked: None,
+        members: false,
+        apart: &[],
+    };
     let kind = || examine_in(&sub, Vcs::Git, means, &AtomicBool::new(false), Surroundings::Bare).kind;
     assert_eq!(kind(), ProjectKind::Standalone);
     assert!(shelf.open(&sub).told.is_some(), "what was told is kept");
@@ -312,7 +321,7 @@ fn cost_beside_git_status() {
         let found = super::hash::hash(
             &project.root,
             Vcs::Git,
-            &Exclude::new(&[], &[]),
+            Limits { exclude: &Exclude::new(&[], &[]), apart: &[] },
             &AtomicBool::new(false),
             Surroundings::Bare,
             &mut Files::new(None, SystemTime::UNIX_EPOCH),

@@ -42,6 +42,9 @@ pub(crate) struct Setup {
     /// The folder of what is kept of examinations, and of which program it is.
     pub(crate) shelf: Option<(OsString, u64)>,
     pub(crate) members: bool,
+    /// Where what is mounted is not looked into.
+    #[serde(with = "paths")]
+    pub(crate) apart: Vec<PathBuf>,
 }
 
 /// What a worker is asked.

@@ -29,6 +29,7 @@ struct Bench {
     rules: Rules,
     shelf: Option<Shelf>,
     members: bool,
+    apart: Vec<PathBuf>,
 }
 
 impl Bench {
@@ -38,6 +39,7 @@ impl Bench {
             rules: Rules::with(&setup.rules),
             shelf: setup.shelf.map(|(folder, program)| Shelf::of(PathBuf::from(folder), program)),
             members: setup.members,
+            apart: setup.apart,
         }
     }
 }
@@ -67,6 +69,7 @@ pub fn serve(mut input: impl Read, mut output: impl Write) -> Result<(), ServeEr
                     shelf: bench.shelf.as_ref(),
                     asked: Some(&asked),
                     members: bench.members,
+                    apart: &bench.apart,
                 };
                 let root = PathBuf::from(root);
                 let examined = catch_unwind(AssertUnwindSafe(|| examine(&root, vcs, means, &stop)));

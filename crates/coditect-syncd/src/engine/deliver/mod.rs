@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use sync_cloud::{Cloud, LookUpReply, Reply, Token};
 use sync_core::{
-    Answer, CloudId, Delivery, Entry, Flight, Heads, Held, Hints, LocalId, LookUp, ScopeId, Standing,
-    Step, Timestamp, Tokens, Unreachable, Wants, Why,
+    Answer, CloudId, Delivery, Entry, Flight, Heads, Held, Hints, LocalId, LookUp, ScopeId, Standing, Step,
+    Timestamp, Tokens, Unreachable, Wants, Why,
 };
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use uuid::Uuid;

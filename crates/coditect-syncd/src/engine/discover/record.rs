@@ -15,6 +15,8 @@ use crate::engine::api::Scanned;
 
 /// What was seen of no more projects is compared with the records that concern it, and with no others.
 const FEW: usize = 64;
+/// The folders of projects that were not seen have so long to say whether they are there.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 impl Eye {
     /// Records what was seen. `None` when it could not be written down.
@@ -47,12 +49,12 @@ impl Eye {
 
     async fn apply(&self, survey: &Survey) -> Result<Option<Applied>, DiscoverError> {
         let store = &self.engine.0.store;
-        // Until it is committed, what is queued belongs to the scope of now.
-        let _gate = self.engine.0.scope_gate.read().await;
-        let (machine, now, scope) = (self.engine.0.machine, self.engine.now(), self.engine.scope().id);
         let result = async {
             let known = self.known(survey).await?;
             let Doubts { standing, left } = Doubts::of(&known, survey).await;
+            // Until it is committed, what is queued belongs to the scope of now.
+            let _gate = self.engine.0.scope_gate.read().await;
+            let (machine, now, scope) = (self.engine.0.machine, self.engine.now(), self.engine.scope().id);
             let covered =
                 |path: &Path| (survey.covered.has(path) && !standing.contains(path)) || left.contains(path);
             let changes = diff(&known, &survey.sightings, &covered, machine, now);
@@ -150,7 +152,7 @@ impl Doubts {
         if unseen.is_empty() && elsewhere.is_empty() {
             return Self::default();
         }
-        // A look that fails or is cut off by the end of the daemon calls nothing missing.
+        // A look that fails, hangs or is cut off by the end of the daemon calls nothing missing.
         let untold = Self { standing: unseen.keys().cloned().collect(), left: BTreeSet::new() };
         let stands = |root: &Path, asked: Asked| match std::fs::metadata(root) {
             Ok(found) => asked == Asked::ByUser && found.is_dir(),
@@ -168,6 +170,7 @@ impl Doubts {
                 .map(|(root, _)| root)
                 .collect(),
         };
-        blocking(look).await.unwrap_or(untold)
+        let looked = tokio::time::timeout(ANSWERS_WITHIN, blocking(look)).await;
+        looked.ok().and_then(Result::ok).unwrap_or(untold)
     }
 }

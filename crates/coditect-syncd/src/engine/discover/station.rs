@@ -3,16 +3,20 @@
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use sync_core::Timestamp;
-use sync_scan::{Lookout, Post, Seen, Task, Turn};
+use sync_scan::{Gaze, Lookout, Post, Seen, Task, Turn};
 
 use super::agenda::Agenda;
 use crate::engine::api::RootState;
 use crate::engine::{Engine, ScanWish, locked};
+
+/// An examination that takes so long is told of.
+pub(super) const LONG: Duration = Duration::from_mins(1);
 
 /// A lookout, and everything about it that its turns do not change.
 #[derive(Debug)]
@@ -34,6 +38,9 @@ pub(super) struct Station {
     pub(super) is_deaf: bool,
     /// Its turn takes so long that it may never end.
     pub(super) is_stalled: bool,
+    gaze: Gaze,
+    /// A project that it has been examining for long, and for how many minutes.
+    pub(super) rests_on: Option<(PathBuf, u64)>,
 }
 
 /// A turn in progress.
@@ -69,7 +76,7 @@ pub(super) type Inbox = Arc<Mutex<Vec<Finished>>>;
 
 impl Station {
     pub(super) fn new(post: Post, lookout: Lookout, now: Timestamp) -> Self {
-        let is_deaf = !lookout.is_told();
+        let (is_deaf, gaze) = (!lookout.is_told(), lookout.gaze());
         let agenda = Agenda::new(now, !is_deaf);
         let roots = post.roots.iter().map(|root| RootFound {
             path: root.clone(),
@@ -91,6 +98,8 @@ impl Station {
             rests_until: now,
             is_deaf,
             is_stalled: false,
+            gaze,
+            rests_on: None,
         }
     }
 
@@ -153,6 +162,24 @@ impl Station {
         self.lookout = Some(lookout);
         self.is_stalled = false;
         self.running.take()
+    }
+
+    /// Sees whether one project takes long. Whether there is something else to tell of it than before.
+    pub(super) fn notices_rest(&mut self) -> bool {
+        let rests_on = self.gaze.has_rested(LONG);
+        let rests_on = rests_on.map(|(root, taken)| (root, taken.as_secs() / 60));
+        if rests_on == self.rests_on {
+            return false;
+        }
+        if let Some((root, _)) = rests_on.as_ref().filter(|(root, _)| !self.is_resting_on(root)) {
+            tracing::warn!(root = %root.display(), "a project takes long to be looked at; the others wait");
+        }
+        self.rests_on = rests_on;
+        true
+    }
+
+    fn is_resting_on(&self, root: &Path) -> bool {
+        self.rests_on.as_ref().is_some_and(|(known, _)| known == root)
     }
 }
 

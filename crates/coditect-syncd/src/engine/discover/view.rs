@@ -53,6 +53,10 @@ impl Station {
                 format!("{}: does not answer; is the other side of the mount there?", root.display())
             }));
         }
+        words.extend(self.rests_on.iter().map(|(root, minutes)| {
+            let root = root.display();
+            format!("{root}: has been looked at for {minutes} min, and the others wait; is it very large, or its disk slow?")
+        }));
         if !self.refused.is_empty() {
             let hint = self.limit_hint.as_deref().unwrap_or("they are looked at every minute");
             words.push(format!("{} folders cannot be watched: {hint}", self.refused.len()));

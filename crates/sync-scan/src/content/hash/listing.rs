@@ -29,6 +29,8 @@ pub(super) enum Listing {
     Absent,
     /// There is one and it cannot be read.
     Unreadable,
+    /// Something is mounted there that may not answer.
+    Apart,
 }
 
 /// The entries of a folder in byte order, their names in one piece: folders are many and most of them small.
@@ -113,7 +115,7 @@ impl Listing {
     pub(super) fn without(self, exclude: &Exclude, path: &Path) -> Self {
         let (listed, folder) = match self {
             Self::Of(listed, folder) => (listed, folder),
-            Self::Absent | Self::Unreadable => return self,
+            Self::Absent | Self::Unreadable | Self::Apart => return self,
         };
         let has = |name: &str| listed.kind_of(name.as_bytes()).is_some();
         let keep = |name: &[u8], kind: Kind| {
@@ -134,7 +136,7 @@ impl Listing {
     pub(super) fn kind_of(&self, name: &[u8]) -> Option<Kind> {
         match self {
             Self::Of(listed, _) => listed.kind_of(name),
-            Self::Absent | Self::Unreadable => None,
+            Self::Absent | Self::Unreadable | Self::Apart => None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! recurses on the program's stack, however deep the folders are.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -44,6 +45,8 @@ pub(super) struct Ground<'a> {
     pub(super) repository: Option<&'a gix::Repository>,
     /// What is left out of a folder that git does not answer for.
     pub(super) exclude: Option<&'a Exclude>,
+    /// Mount points, from the root: what is mounted there may not answer, and is not touched.
+    pub(super) apart: BTreeSet<Vec<u8>>,
     pub(super) stop: &'a AtomicBool,
 }
 
@@ -97,6 +100,8 @@ struct Frame<'g> {
     remembered: Option<&'g Tree>,
     remembered_below: Vec<&'g Tree>,
     unreadable: bool,
+    /// What is tracked here lies on what is mounted over it, and is not to be read.
+    apart: bool,
     /// What is not tracked here is ignored.
     ignored: bool,
     pushed_ignores: bool,
@@ -179,8 +184,9 @@ impl<'g> Walk<'_, 'g> {
         let indexed = index::children(self.ground.index, range, depth);
         let pushed_ignores = !ignored && self.enter_patterns(&listing, &indexed, b".gitignore");
         let pushed_attributes = self.enter_patterns(&listing, &indexed, b".gitattributes");
-        let unreadable = matches!(listing, Listing::Unreadable);
-        if unreadable {
+        let apart = matches!(listing, Listing::Apart);
+        let unreadable = apart || matches!(listing, Listing::Unreadable);
+        if unreadable && !apart {
             self.found.partial(&self.path);
         }
         let mut remembered_below: Vec<&Tree> =
@@ -188,7 +194,7 @@ impl<'g> Walk<'_, 'g> {
         remembered_below.sort_by(|left, right| left.name.cmp(&right.name));
         let folder = match &mut listing {
             Listing::Of(_, folder) => folder.take(),
-            Listing::Absent | Listing::Unreadable => None,
+            Listing::Absent | Listing::Unreadable | Listing::Apart => None,
         };
         self.frames.push(Frame {
             depth,
@@ -200,6 +206,7 @@ impl<'g> Walk<'_, 'g> {
             remembered,
             remembered_below,
             unreadable,
+            apart,
             ignored,
             pushed_ignores,
             pushed_attributes,
@@ -257,13 +264,14 @@ impl<'g> Walk<'_, 'g> {
     fn visit(&mut self, child: Child<'g>) {
         let Child { indexed, on_disk } = child;
         self.path.extend_from_slice(&indexed.name);
-        let unreadable = self.frames.last().is_some_and(|frame| frame.unreadable);
+        let (unreadable, apart) =
+            self.frames.last().map_or((false, false), |frame| (frame.unreadable, frame.apart));
         if unreadable {
             if let Some(at) = indexed.entry {
                 self.keep(at);
             }
             if let Some(range) = indexed.below {
-                self.enter_tracked(Listing::Unreadable, range);
+                self.enter_unseen(if apart { Listing::Apart } else { Listing::Unreadable }, range);
             }
             return;
         }
@@ -291,16 +299,38 @@ impl<'g> Walk<'_, 'g> {
             }
         }
         if let Some(range) = indexed.below {
-            let first = &self.ground.index.entries()[range.start];
-            if index::is_folder(first) {
-                self.add(Mode::Tree, first.id, None);
-            } else {
-                self.enter_tracked(Listing::Absent, range);
-            }
+            self.enter_unseen(Listing::Absent, range);
+        }
+    }
+
+    /// Goes on with what the index has below; a folder that it has as a whole is taken as a whole.
+    fn enter_unseen(&mut self, listing: Listing, range: Range<usize>) {
+        let first = &self.ground.index.entries()[range.start];
+        if index::is_folder(first) {
+            self.add(Mode::Tree, first.id, None);
+        } else {
+            self.enter_tracked(listing, range);
+        }
+    }
+
+    /// What is mounted here may not answer: it is as the index has it.
+    fn visit_mount(&mut self, indexed: Indexed<'g>) {
+        if indexed.entry.is_none() && indexed.below.is_none() && self.is_ignored(true) {
+            return;
+        }
+        self.found.apart.note(&self.path);
+        if let Some(at) = indexed.entry {
+            self.keep(at);
+        }
+        if let Some(range) = indexed.below {
+            self.enter_unseen(Listing::Apart, range);
         }
     }
 
     fn visit_folder(&mut self, indexed: Indexed<'g>) {
+        if self.ground.apart.contains(&self.path) {
+            return self.visit_mount(indexed);
+        }
         if let Some(at) = indexed.entry {
             let entry = &self.ground.index.entries()[at];
             if entry.mode == gix::index::entry::Mode::COMMIT {
@@ -491,6 +521,9 @@ impl<'g> Walk<'_, 'g> {
     /// Adds the file or link at the current path; `at` is where the index has it, if it does.
     fn add_file(&mut self, mode: Mode, id: ObjectId, size: u64, at: Option<usize>) {
         self.add(mode, id, at);
+        if self.frames.last().is_some_and(|frame| frame.apart) {
+            return;
+        }
         let marks = self.patterns.marks(&self.path);
         self.found.entries.push(Entry { path: self.path.clone(), mode, id, size, marks });
     }
@@ -558,7 +591,7 @@ fn mode_of(mode: gix::index::entry::Mode) -> Mode {
 fn merge(listing: Listing, indexed: Vec<Indexed<'_>>) -> Vec<Child<'_>> {
     let listed = match listing {
         Listing::Of(listed, _) => listed,
-        Listing::Absent | Listing::Unreadable => Entries::default(),
+        Listing::Absent | Listing::Unreadable | Listing::Apart => Entries::default(),
     };
     let mut children = Vec::with_capacity(listed.len().max(indexed.len()));
     let mut indexed = indexed.into_iter().peekable();

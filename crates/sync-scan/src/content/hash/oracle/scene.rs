@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use sync_core::Vcs;
 use tempfile::TempDir;
 
-use crate::content::hash::{Found, Surroundings, hash};
+use crate::content::hash::{Found, Limits, Surroundings, hash};
 use crate::exclude::Exclude;
 use crate::shelf::{Files, Kept};
 
@@ -77,11 +77,10 @@ impl Scene {
         fs::write(git_folder.join("info/exclude"), excludes).unwrap();
         self.git(&["--git-dir", at, "--work-tree", ".", "add", "-A"]);
         let theirs = self.git(&["--git-dir", at, "--work-tree", ".", "write-tree"]);
-        let exclude = Exclude::new(&[], &[]);
         let found = hash(
             &self.root,
             Vcs::None,
-            &exclude,
+            Limits { exclude: &Exclude::new(&[], &[]), apart: &[] },
             &AtomicBool::new(false),
             Surroundings::Bare,
             &mut nothing_kept(),
@@ -93,6 +92,14 @@ impl Scene {
         self.hashed(&AtomicBool::new(false))
     }
 
+    /// Ours, where something is mounted at these.
+    pub(super) fn ours_beside(&self, mounted: &[&str]) -> Found {
+        let apart: Vec<PathBuf> = mounted.iter().map(|name| self.root.join(name)).collect();
+        let limits = Limits { exclude: &Exclude::new(&[], &[]), apart: &apart };
+        let stop = AtomicBool::new(false);
+        hash(&self.root, Vcs::Git, limits, &stop, Surroundings::Bare, &mut nothing_kept())
+    }
+
     pub(super) fn ours_stopped(&self) -> Found {
         self.hashed(&AtomicBool::new(true))
     }
@@ -102,10 +109,9 @@ impl Scene {
         let (send, receive) = mpsc::channel();
         let root = self.root.clone();
         std::thread::spawn(move || {
-            let exclude = Exclude::new(&[], &[]);
+            let limits = Limits { exclude: &Exclude::new(&[], &[]), apart: &[] };
             let stop = AtomicBool::new(false);
-            send.send(hash(&root, Vcs::Git, &exclude, &stop, Surroundings::Bare, &mut nothing_kept()))
-                .unwrap();
+            send.send(hash(&root, Vcs::Git, limits, &stop, Surroundings::Bare, &mut nothing_kept())).unwrap();
         });
         receive.recv_timeout(limit).expect("hashing was held up")
     }
@@ -122,7 +128,8 @@ impl Scene {
         // As if it were much later, so that every file that is read is kept.
         let later = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
         let mut files = Files::new(Some(&mut before), later);
-        let found = hash(&self.root, vcs, &Exclude::new(&[], &[]), stop, Surroundings::Bare, &mut files);
+        let limits = Limits { exclude: &Exclude::new(&[], &[]), apart: &[] };
+        let found = hash(&self.root, vcs, limits, stop, Surroundings::Bare, &mut files);
         (found, files.kept(None, None).unwrap_or_default())
     }
 

@@ -1,0 +1,102 @@
+//! What is mounted from elsewhere: looks do not go there, for it may not answer.
+//!
+//! Told by the table of mounts alone. Touches nothing, and knows nothing of what a look is for.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::platform::{self, Mount};
+
+/// The file systems that lie elsewhere, seen from some roots.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Apart {
+    mounts: Vec<Mount>,
+    roots: Vec<PathBuf>,
+    points: Vec<PathBuf>,
+}
+
+impl Apart {
+    /// As it is now. The roots are canonical, and lie where they lie on purpose.
+    pub(crate) fn now(roots: Vec<PathBuf>) -> Self {
+        Self::of(platform::mounts(), roots)
+    }
+
+    fn of(mounts: Vec<Mount>, roots: Vec<PathBuf>) -> Self {
+        // Of two at one place the later one counts.
+        let at: BTreeMap<&Path, bool> =
+            mounts.iter().map(|mount| (mount.point.as_path(), mount.is_remote)).collect();
+        let remote = at.into_iter().filter(|(_, is_remote)| *is_remote);
+        let points = remote.map(|(point, _)| point.to_path_buf()).collect();
+        Self { mounts, roots, points }
+    }
+
+    /// Whether it is or lies in what is mounted from elsewhere, and no root has it looked at there.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        if !self.points.iter().any(|point| path.starts_with(point)) {
+            return false;
+        }
+        let Some(mount) = innermost(&self.mounts, path).filter(|mount| mount.is_remote) else { return false };
+        let is_on_it = |root: &&PathBuf| {
+            path.starts_with(root)
+                && innermost(&self.mounts, root).is_some_and(|around| around.point == mount.point)
+        };
+        !self.roots.iter().any(|root| is_on_it(&root))
+    }
+
+    /// Where they are mounted, by path.
+    pub(crate) fn points(&self) -> &[PathBuf] {
+        &self.points
+    }
+
+    /// Everything that is mounted.
+    pub(crate) fn mounts(&self) -> &[Mount] {
+        &self.mounts
+    }
+}
+
+/// Whether a path is or lies in what is mounted from elsewhere.
+pub(crate) fn is_remote(mounts: &[Mount], path: &Path) -> bool {
+    innermost(mounts, path).is_some_and(|mount| mount.is_remote)
+}
+
+fn innermost<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    let around = mounts.iter().filter(|mount| path.starts_with(&mount.point));
+    // Of two at one place the later one counts.
+    around.max_by_key(|mount| mount.point.as_os_str().len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_mounted_from_elsewhere_is_apart_unless_a_root_is_on_it() {
+        let mount = |point: &str, is_remote| Mount { point: PathBuf::from(point), is_remote };
+        let mounts = vec![
+            mount("/", false),
+            mount("/home/u/p/data", true),
+            mount("/home/u/p/data/disk", false),
+            mount("/net", true),
+            mount("/net/inner", true),
+            mount("/twice", true),
+            mount("/twice", false),
+        ];
+        let roots = ["/home/u", "/net/a", "/net/inner/b"].map(PathBuf::from).to_vec();
+        let apart = Apart::of(mounts, roots);
+        assert_eq!(apart.points(), ["/home/u/p/data", "/net", "/net/inner"].map(PathBuf::from));
+        for (path, expected) in [
+            ("/home/u/p", false),
+            ("/home/u/p/data", true),
+            ("/home/u/p/data/x", true),
+            ("/home/u/p/data2", false),
+            ("/home/u/p/data/disk/x", false),
+            ("/net/a/x", false),
+            ("/net/b", true),
+            ("/net/inner/b", false),
+            ("/net/inner/c", true),
+            ("/twice/x", false),
+        ] {
+            assert_eq!(apart.has(Path::new(path)), expected, "{path}");
+        }
+    }
+}
