@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
+use crate::time::Timestamp;
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -85,6 +87,12 @@ pub struct Revision(pub i64);
 impl Revision {
     /// The revision of an entry that was never replaced.
     pub const FIRST: Self = Self(1);
+
+    /// The revision of an entry that is made at `now` and of which nothing is known from before: greater than any that
+    /// was counted on from such a one earlier, also where everything that was known is lost.
+    pub fn at(now: Timestamp) -> Self {
+        Self((now.0 / 1_000).max(Self::FIRST.0))
+    }
 
     /// The one after this.
     #[must_use]

@@ -106,7 +106,8 @@ crate::sql::statements! {
                     select 1 from scope s
                     left join mapping sm on sm.scope = s.id and sm.local = p.local
                     left join outbox so on so.scope = s.id and so.operation = 0 and so.local = p.local
-                    where s.id <> ?1 and (sm.local is not null or so.id is not null)
+                    left join dropped sd on sd.scope = s.id and sd.local = p.local
+                    where s.id <> ?1 and (sm.local is not null or so.id is not null or sd.local is not null)
                 )
             )
         order by p.local

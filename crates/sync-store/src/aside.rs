@@ -74,7 +74,7 @@ pub(crate) fn clear(building: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives a database, its log and its index names of their own.
+/// Gives a database, its log and its index names of their own, and takes away the id beside it.
 pub(crate) fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf, Error> {
     let kept_at = (1..1_000)
         .map(|time| {
@@ -91,6 +91,13 @@ pub(crate) fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf, Error> 
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(Error::file("set aside the damaged database", &file)(error)),
         }
+    }
+    // It was that one's; the next has none until it is in use.
+    let instance = with_suffix(path, ".instance");
+    match fs::remove_file(&instance).and_then(|()| sync_folder(path)) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(Error::file("remove", &instance)(error)),
     }
     Ok(kept_at)
 }

@@ -33,7 +33,8 @@ impl Ballast {
     pub(crate) fn keep(&self) -> io::Result<()> {
         // A file with holes keeps nothing.
         if fs::metadata(&self.file).is_ok_and(|found| found.len() == SIZE && found.blocks() * 512 >= SIZE) {
-            return Ok(());
+            // One that could not be removed, on a file system that became read-only, is no room.
+            return OpenOptions::new().write(true).open(&self.file).map(drop);
         }
         self.give_up();
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.file)?;

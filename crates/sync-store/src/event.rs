@@ -57,10 +57,10 @@ crate::sql::statements! {
 }
 
 impl Events<'_> {
-    /// The events after number `id`, oldest first, at most `limit`.
+    /// The events after number `id`, oldest first, at most `limit`. A row that cannot be read is left out with a warning.
     pub async fn since(self, id: i64, limit: u32) -> Result<Vec<Event>, Error> {
         let query = sqlx::query(SINCE).bind(id).bind(i64::from(limit));
-        self.store.read_as(query, happened).await?.into_iter().collect()
+        self.store.read_each(query, happened).await
     }
 
     /// The newest event's number, zero when there is none.

@@ -1,5 +1,7 @@
 //! What the clouds told of each project: its UUID there, by scope.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use sqlx::SqliteConnection;
 use sync_core::{CloudId, LocalId, Mapping, ScopeId, TenantId, Timestamp};
@@ -44,6 +46,7 @@ crate::sql::statements! {
         where m.scope = ?1 and m.refresh_at <= ?2
         order by m.refresh_at
         limit +?3");
+    AHEAD = "select 1 from mapping where scope = ?1 and cached_at > ?2 limit 1";
     COUNTS = "\
         select count(*), coalesce(sum(expires_at > ?2), 0), min(case when expires_at > ?2 then expires_at end)
         from mapping
@@ -61,6 +64,12 @@ crate::sql::statements! {
             cloud = excluded.cloud, tenant = excluded.tenant, status = excluded.status, sent = excluded.sent,
             revision = excluded.revision, cached_at = excluded.cached_at, expires_at = excluded.expires_at,
             refresh_at = excluded.refresh_at";
+    // What the present clock could not have written; the refreshes of what is gone stay put off.
+    SET_BACK = "\
+        update mapping
+        set cached_at = ?2, expires_at = min(expires_at, ?3), refresh_at = min(refresh_at, ?2)
+        where scope = ?1 and cached_at > ?2
+        returning local";
     FORGET = "delete from mapping where scope = ?1 and local = ?2";
 }
 
@@ -119,6 +128,29 @@ impl Mappings<'_> {
         self.store
             .write(move |connection| {
                 Box::pin(async move { put_all(connection, scope, &[mapping], now).await })
+            })
+            .await
+    }
+
+    /// Lets no mapping be younger than `now`, as it is after a clock was set back: it is believed for `life` at most, and
+    /// asked for again at once. Answers of which projects.
+    pub async fn set_back(
+        self,
+        scope: ScopeId,
+        life: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<LocalId>, Error> {
+        if self.store.read(sqlx::query(AHEAD).bind(scope.0).bind(now.0)).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.store
+            .write(move |connection| {
+                Box::pin(async move {
+                    let query = sqlx::query(SET_BACK).bind(scope.0).bind(now.0).bind(now.after(life).0);
+                    let rows = query.fetch_all(connection).await?;
+                    let local = |found| Columns::new(found, 0, "mapping", "clock".to_owned()).uuid("local");
+                    Ok(rows.iter().filter_map(|found| row::or_warn(local(found))).map(LocalId).collect())
+                })
             })
             .await
     }

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_born.sql"),
     include_str!("../migrations/0003_given.sql"),
     include_str!("../migrations/0004_places.sql"),
+    include_str!("../migrations/0005_rest.sql"),
 ];
 
 /// The number by which a file is known to be ours (`application_id`): "cosd".

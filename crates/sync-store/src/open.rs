@@ -94,7 +94,7 @@ pub(crate) async fn open(
         Found::Ours { instance, unclean } => (None, unclean, instance),
         Found::Unusable(why) => {
             tracing::warn!(file = %path.display(), why, "the database is damaged");
-            return rebuilt(path, durability, beside, now, fresh_id).await;
+            return rebuilt(path, durability, now, fresh_id).await;
         }
         Found::Foreign(why) => {
             tracing::warn!(file = %path.display(), why, "the database is not this installation's");
@@ -102,11 +102,7 @@ pub(crate) async fn open(
             (Some(kept_at), true, None)
         }
     };
-    let mut opened = start(path, durability, beside, instance.unwrap_or(fresh_id)).await;
-    if matches!(opened, Err(Error::Full)) && Ballast::beside(path).give_up() {
-        opened = start(path, durability, beside, instance.unwrap_or(fresh_id)).await;
-    }
-    match opened {
+    match start(path, durability, beside, instance.unwrap_or(fresh_id)).await {
         Ok((connection, instance)) => {
             let unclean = unclean || set_aside.is_some();
             Ok(ready(path, durability, connection, set_aside, Carried::default(), unclean, instance))
@@ -114,7 +110,7 @@ pub(crate) async fn open(
         // What the look at it did not show.
         Err(Error::Broken { .. }) if set_aside.is_none() => {
             tracing::warn!(file = %path.display(), "the database is damaged where it was not looked at");
-            rebuilt(path, durability, beside, now, fresh_id).await
+            rebuilt(path, durability, now, fresh_id).await
         }
         Err(error) => Err(error),
     }
@@ -124,7 +120,6 @@ pub(crate) async fn open(
 async fn rebuilt(
     path: &Path,
     durability: Durability,
-    beside: Option<Uuid>,
     now: Timestamp,
     fresh_id: Uuid,
 ) -> Result<Ready, Error> {
@@ -142,7 +137,7 @@ async fn rebuilt(
         }
     };
     tracing::warn!(kept_at = %kept_at.display(), ?carried, "the database is a new one");
-    let (connection, instance) = start(path, durability, beside, fresh_id).await?;
+    let (connection, instance) = start(path, durability, None, fresh_id).await?;
     Ok(ready(path, durability, connection, Some(kept_at), carried, true, instance))
 }
 
@@ -170,8 +165,22 @@ async fn rebuild(path: &Path, now: Timestamp) -> Result<Carried, Error> {
     Ok(carried)
 }
 
-/// Opens a database that is as it should be, and writes down that it is in use.
+/// Opens a database that is as it should be, and writes down that it is in use; with the room that is kept for it, where
+/// there is no other.
 async fn start(
+    path: &Path,
+    durability: Durability,
+    beside: Option<Uuid>,
+    instance: Uuid,
+) -> Result<(SqliteConnection, Uuid), Error> {
+    let started = start_once(path, durability, beside, instance).await;
+    if matches!(started, Err(Error::Full)) && Ballast::beside(path).give_up() {
+        return start_once(path, durability, beside, instance).await;
+    }
+    started
+}
+
+async fn start_once(
     path: &Path,
     durability: Durability,
     beside: Option<Uuid>,

@@ -286,24 +286,29 @@ impl Outbox<'_> {
     }
 
     async fn drop_damaged(self, damaged: Vec<EntryId>, now: Timestamp) -> Result<(), Error> {
-        self.store.writer().figures().damaged_rows.fetch_add(damaged.len() as u64, Ordering::Relaxed);
         let ids = ids_json(&damaged)?;
-        let events: Vec<NewEvent> = damaged
-            .iter()
-            .map(|id| {
-                let message =
-                    format!("entry {id} was damaged on disk and is dropped; a scan finds its project");
-                NewEvent::new("queue.damaged", None, message, now)
-            })
-            .collect();
-        self.store
+        let dropped = self
+            .store
             .write(move |connection| {
                 Box::pin(async move {
-                    sqlx::query(DROP).bind(ids).execute(&mut *connection).await?;
-                    event::append(connection, &events).await
+                    // Newer content may have taken the place of what was damaged.
+                    let found = sqlx::query(ENTRIES).bind(ids).fetch_all(&mut *connection).await?;
+                    let (_, damaged) = sort_out(found.iter().map(entry).collect());
+                    sqlx::query(DROP).bind(ids_json(&damaged)?).execute(&mut *connection).await?;
+                    let told = |id: &EntryId| {
+                        let message = format!(
+                            "entry {id} was damaged on disk and is dropped; a scan finds its project"
+                        );
+                        NewEvent::new("queue.damaged", None, message, now)
+                    };
+                    let events: Vec<NewEvent> = damaged.iter().map(told).collect();
+                    event::append(connection, &events).await?;
+                    Ok(damaged.len() as u64)
                 })
             })
-            .await
+            .await?;
+        self.store.writer().figures().damaged_rows.fetch_add(dropped, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The entries with these numbers, in that order; those that are gone are left out.

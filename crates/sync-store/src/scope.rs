@@ -73,6 +73,11 @@ crate::sql::statements! {
             select 1 from outbox n where n.scope = ?2 and n.operation = 0 and n.local = d.local
         )";
     FORGET_DROPPED = "delete from dropped where scope = ?1";
+    // As an entry that is made there would.
+    WAITS_AGAIN = "\
+        delete from dropped
+        where scope = ?1
+            and exists (select 1 from outbox o where o.scope = ?1 and o.operation = 0 and o.local = dropped.local)";
 }
 
 impl Scopes<'_> {
@@ -120,6 +125,9 @@ async fn adopt(
     sqlx::query(DROP_REPLACED).bind(from.0).bind(into.0).execute(&mut *connection).await?;
     let moved =
         sqlx::query(TAKE_OVER).bind(from.0).bind(into.0).execute(&mut *connection).await?.rows_affected();
+    if moved > 0 {
+        sqlx::query(WAITS_AGAIN).bind(into.0).execute(&mut *connection).await?;
+    }
     sqlx::query(KEEP_DROPPED).bind(from.0).bind(into.0).execute(&mut *connection).await?;
     sqlx::query(FORGET_DROPPED).bind(from.0).execute(&mut *connection).await?;
     if moved > 0 {

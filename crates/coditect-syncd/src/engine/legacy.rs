@@ -169,9 +169,28 @@ impl Engine {
             memory.looked.clear();
         }
         let heir = Heir { scope: current.scope, id: current.id, machine: self.0.machine };
+        let mut imported = Imported::default();
+        let outcome = self.take_from(folder, whole, &heir, &mut memory, &mut imported).await;
+        let present = self.scope();
+        if present.id != heir.id {
+            // The tenant became known meanwhile, and what was taken since lies where that was adopted from.
+            super::adopt(&self.0.store, &present.scope, present.id, self.now()).await?;
+        }
+        // Also what was taken before something failed.
+        self.0.deliver_wake.wake();
+        outcome.map(|()| imported)
+    }
+
+    async fn take_from(
+        &self,
+        folder: &Path,
+        whole: bool,
+        heir: &Heir,
+        memory: &mut Memory,
+        imported: &mut Imported,
+    ) -> Result<(), sync_store::Error> {
         let stop = self.0.stop.clone();
         let go_on = || !stop.is_finishing();
-        let mut imported = Imported::default();
         for name in [QUEUE, CACHE] {
             let file = folder.join(name);
             let stamp = Stamp::of(&file);
@@ -180,13 +199,13 @@ impl Engine {
             }
             let (store, now) = (self.0.store.legacy(), self.now());
             let taken = if name == QUEUE {
-                let taken = store.take_queue(&file, &heir, now, &go_on).await;
+                let taken = store.take_queue(&file, heir, now, &go_on).await;
                 // Whose place is whose may have changed, also where it broke off.
                 self.0.index.projects_changed();
                 taken?
             } else {
                 let (life, dice) = (self.settings().mapping_life(), self.0.dice.throw());
-                store.take_cache(&file, &heir, life, dice, now, &go_on).await?
+                store.take_cache(&file, heir, life, dice, now, &go_on).await?
             };
             let later = matches!(taken.trouble, Some(Trouble::Later(_)));
             if taken.is_something() || later {
@@ -195,15 +214,10 @@ impl Engine {
             } else {
                 memory.looked.insert(file.clone(), stamp);
             }
-            self.tell(&mut memory, &file, &taken);
+            self.tell(memory, &file, &taken);
             imported.add(&file, taken);
         }
-        let present = self.scope();
-        if present.id != heir.id {
-            // The tenant became known meanwhile, and what was taken since lies where that was adopted from.
-            super::adopt(&self.0.store, &present.scope, present.id, self.now()).await?;
-        }
-        Ok(imported)
+        Ok(())
     }
 
     fn tell(&self, memory: &mut Memory, file: &Path, taken: &Taken) {

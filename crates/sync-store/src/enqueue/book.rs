@@ -48,7 +48,13 @@ enum Ruling {
 }
 
 /// The rules of the outbox.
-fn rule(wish: &Wish, hash: PayloadHash, row: Option<&Row>, mapping: Option<&Mapping>) -> Ruling {
+fn rule(
+    wish: &Wish,
+    hash: PayloadHash,
+    row: Option<&Row>,
+    mapping: Option<&Mapping>,
+    now: Timestamp,
+) -> Ruling {
     let by_user = wish.asked == Asked::ByUser;
     match row {
         Some(row) if row.hash != hash => Ruling::Replace,
@@ -59,9 +65,10 @@ fn rule(wish: &Wish, hash: PayloadHash, row: Option<&Row>, mapping: Option<&Mapp
         },
         None => match mapping {
             Some(mapping) if mapping.sent == Some(hash) && !wish.force => Ruling::Known,
-            // Invariant: a revision is never given to other content, so an Idempotency-Key is not either.
-            Some(mapping) => Ruling::Add(mapping.revision.next()),
-            None => Ruling::Add(Revision::FIRST),
+            // Invariant: a revision is never given to other content, so an Idempotency-Key is not either. What was sent
+            // and is not known of any more, as after the loss of the database, had one of an earlier moment.
+            Some(mapping) => Ruling::Add(mapping.revision.next().max(Revision::at(now))),
+            None => Ruling::Add(Revision::at(now)),
         },
     }
 }
@@ -135,7 +142,7 @@ impl Book {
         let full = self.rows >= self.limit || self.bytes.saturating_add(bytes) > LARGEST_QUEUE;
         let place = self.places.entry(key).or_default();
         let by_user = wish.asked == Asked::ByUser;
-        let ruling = rule(wish, hash, place.row.as_ref(), place.mapping.as_ref());
+        let ruling = rule(wish, hash, place.row.as_ref(), place.mapping.as_ref(), now);
         let (verb, row) = match (ruling, place.row.take()) {
             (Ruling::Known, row) => {
                 place.row = row;
@@ -213,6 +220,8 @@ mod tests {
     use super::*;
 
     const SAME: PayloadHash = PayloadHash([1; 16]);
+    /// Five seconds after the first.
+    const NOW: Timestamp = Timestamp(5_999);
     const OTHER: PayloadHash = PayloadHash([2; 16]);
 
     /// What the cloud told of the project.
@@ -267,7 +276,7 @@ mod tests {
             expires_at: Timestamp(0),
             refresh_at: Timestamp(0),
         });
-        let ruling = rule(&wish, SAME, row.as_ref(), mapping.as_ref());
+        let ruling = rule(&wish, SAME, row.as_ref(), mapping.as_ref(), NOW);
         assert_eq!(ruling, expected, "{asked:?}, force {force}, {row:?}, {mapping:?}");
     }
 
@@ -278,7 +287,7 @@ mod tests {
         let forced = (Asked::ByDiscovery, true);
         let user = (Asked::ByUser, false);
 
-        check(found, None, &Known::Not, Ruling::Add(Revision(1)));
+        check(found, None, &Known::Not, Ruling::Add(Revision(5)));
         check(found, None, &Known::Sent(SAME), Ruling::Known);
         check(user, None, &Known::Sent(SAME), Ruling::Known);
         check(forced, None, &Known::Sent(SAME), Ruling::Add(Revision(8)));
@@ -291,12 +300,12 @@ mod tests {
         let hurried = Row { asked: Asked::ByUser, ..row(SAME, Ready) };
         let mut wish = wish(user);
         assert_eq!(
-            rule(&wish, SAME, Some(&hurried), None),
+            rule(&wish, SAME, Some(&hurried), None, NOW),
             Ruling::Keep,
             "the same wish once more writes nothing"
         );
         wish.force = true;
-        assert_eq!(rule(&wish, SAME, Some(&hurried), None), Ruling::Keep);
+        assert_eq!(rule(&wish, SAME, Some(&hurried), None, NOW), Ruling::Keep);
         for given_up in [Parked, Dead] {
             check(found, Some((SAME, given_up)), &Known::Not, Ruling::Keep);
             check(forced, Some((SAME, given_up)), &Known::Not, Ruling::Revive);

@@ -433,6 +433,18 @@ async fn a_change_of_databases_that_was_interrupted_is_completed() {
         assert!(!name(".rebuilt").exists() && !name("-wal").exists(), "moved {moved}");
     }
 
+    // Its id cannot be written beside it: it is not taken for another installation's the next time.
+    fs::write(name(".rebuilt"), &rebuilt).unwrap();
+    fs::write(home.file(), &image.database).unwrap();
+    fs::create_dir(name(".instance-new")).unwrap();
+    assert!(home.try_open(5).await.is_err());
+    fs::remove_dir(name(".instance-new")).unwrap();
+    let opened = home.try_open(6).await.unwrap();
+    assert_eq!(opened.set_aside, None);
+    let again = Truth::of(&opened.store).await;
+    assert!(left.entries.keys().all(|key| again.entries.contains_key(key)));
+    opened.store.close().await.unwrap();
+
     // Not complete: begun anew, and what is there is not touched.
     fs::write(name(".rebuilding"), b"half").unwrap();
     let opened = home.try_open(4).await.unwrap();

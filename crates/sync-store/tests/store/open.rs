@@ -53,7 +53,7 @@ async fn the_file_is_set_up_as_it_has_to_be() {
     let home = used().await;
     let mut connection = SqliteConnectOptions::new().filename(home.file()).connect().await.unwrap();
     for (pragma, expected) in
-        [("application_id", 0x636f_7364_i64), ("user_version", 4), ("page_size", 4096), ("auto_vacuum", 2)]
+        [("application_id", 0x636f_7364_i64), ("user_version", 5), ("page_size", 4096), ("auto_vacuum", 2)]
     {
         let sql = format!("pragma {pragma}");
         let found: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_newer_database_is_refused_and_not_touched() {
     run(&home.file(), "pragma user_version = 9").await;
     let before = fs::read(home.file()).unwrap();
     let refused = home.try_open(2).await;
-    assert!(matches!(refused, Err(Error::Newer { found: 9, known: 4 })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Newer { found: 9, known: 5 })), "{refused:?}");
     assert_eq!(fs::read(home.file()).unwrap(), before);
 }
 
@@ -97,7 +97,7 @@ async fn a_newer_database_that_was_killed_is_not_touched_either() {
     fs::write(&db, &killed_db).unwrap();
     fs::write(&wal, &killed_wal).unwrap();
     let refused = home.try_open(2).await;
-    assert!(matches!(refused, Err(Error::Newer { found: 9, known: 4 })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Newer { found: 9, known: 5 })), "{refused:?}");
     assert_eq!((fs::read(&db).unwrap(), fs::read(&wal).unwrap()), (killed_db, killed_wal));
 }
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sync_core::{Asked, EntryId, Failure, Fate, Revision, Settled, Standing};
+use sync_core::{Asked, EntryId, Failure, Fate, Settled, Standing};
 use sync_store::{EntryState, Error, How, Limits, SettleReport, Store};
 
 use crate::support::{
-    Home, LIFE, NOW, added, cloud, delivered, enqueue, found, kinds, later, local, picture, registration,
-    run, scope, settled, store, wish,
+    Home, LIFE, NOW, added, cloud, delivered, enqueue, found, kinds, later, local, nth, picture,
+    registration, run, scope, settled, store, which, wish,
 };
 
 fn failure(code: &str) -> Failure {
@@ -28,7 +28,7 @@ async fn a_registration_comes_back_as_it_went_in() {
     let wish = sync_store::Wish { registration: strange.clone(), asked: Asked::ByUser, force: false };
     let how = enqueue(&store, scope, wish, NOW).await;
     let entry = store.outbox().waiting_for(scope, local(1)).await.unwrap().unwrap();
-    assert_eq!(how, How::Added(entry.id, Revision::FIRST));
+    assert_eq!(how, How::Added(entry.id, nth(1)));
     assert_eq!(entry.hash, strange.payload_hash());
     assert_eq!(entry.registration, strange);
     assert_eq!(
@@ -47,7 +47,7 @@ async fn a_newer_registration_replaces_the_waiting_one() {
     assert_eq!(picture(&store, scope, NOW).await, ["a r1 Delayed 1"]);
 
     let how = enqueue(&store, scope, found(1, "b"), later(1)).await;
-    assert!(matches!(how, How::Replaced(EntryId(1), Revision(2))), "{how:?}");
+    assert_eq!(how, How::Replaced(EntryId(1), nth(2)));
     assert_eq!(picture(&store, scope, later(1)).await, ["b r2 Ready 0"]);
     let entry = store.outbox().get(EntryId(1)).await.unwrap().unwrap();
     assert_eq!((entry.last_failure, entry.enqueued_at), (None, NOW));
@@ -108,9 +108,9 @@ async fn what_the_cloud_has_is_not_sent_again_unless_forced() {
     let forced = sync_store::Wish { force: true, ..found(1, "a") };
     let how = enqueue(&store, scope, forced, NOW).await;
     // One above what was sent, and a number no entry had before.
-    assert_eq!(how, How::Added(EntryId(2), Revision(2)));
+    assert_eq!(how, How::Added(EntryId(2), nth(2)));
     let other = store.scope().ensure(&crate::support::scope("other")).await.unwrap();
-    assert!(matches!(enqueue(&store, other, found(1, "a"), NOW).await, How::Added(_, Revision(1))));
+    assert_eq!(enqueue(&store, other, found(1, "a"), NOW).await, How::Added(EntryId(3), nth(1)));
 }
 
 #[tokio::test]
@@ -121,9 +121,9 @@ async fn one_call_may_name_a_project_twice() {
     let shown: Vec<String> = told
         .iter()
         .map(|one| match &one.how {
-            How::Added(_, revision) => format!("added r{revision}"),
-            How::Replaced(_, revision) => format!("replaced r{revision}"),
-            How::Waiting(_, revision) => format!("waiting r{revision}"),
+            How::Added(_, revision) => format!("added r{}", which(*revision)),
+            How::Replaced(_, revision) => format!("replaced r{}", which(*revision)),
+            How::Waiting(_, revision) => format!("waiting r{}", which(*revision)),
             How::Known(_) => "known".to_owned(),
         })
         .collect();
@@ -295,7 +295,7 @@ async fn a_flight_changes_only_the_revision_that_flew() {
             let sent = Some(registration(1, "a").payload_hash());
             let told = mapping.as_ref().map(|mapping| (mapping.cloud, mapping.revision, mapping.sent));
             let reached = matches!(fate, Fate::Delivered(_));
-            assert_eq!(told, reached.then_some((cloud(51), Revision(1), sent)), "{fate:?}");
+            assert_eq!(told, reached.then_some((cloud(51), nth(1), sent)), "{fate:?}");
             let written: Vec<String> =
                 store.event().since(mark, 10).await.unwrap().into_iter().map(|event| event.kind).collect();
             let expected = if newer && !reached { &[][..] } else { events };
@@ -321,7 +321,7 @@ async fn one_flight_has_many_fates_and_one_commit() {
         flown.push(settled(&store, scope, number, fate).await);
     }
     let (hash, fate) = (registration(9, "x").payload_hash(), Fate::Bury(failure("x")));
-    flown.push(Settled { entry: EntryId(999), local: local(9), revision: Revision(1), hash, fate });
+    flown.push(Settled { entry: EntryId(999), local: local(9), revision: nth(1), hash, fate });
     let commits = store.figures().commits;
     let report = store.outbox().settle(scope, flown, LIFE, 77, NOW).await.unwrap();
     assert_eq!(store.figures().commits, commits + 1);
@@ -395,7 +395,7 @@ async fn another_uuid_in_the_cloud_is_an_event() {
     let replaced = kinds(&store).await.into_iter().filter(|kind| kind == "mapping.replaced").count();
     assert_eq!(replaced, 1);
     let mapping = store.mapping().by_cloud(scope, cloud(52)).await.unwrap().unwrap();
-    assert_eq!((mapping.local, mapping.revision), (local(1), Revision(3)));
+    assert_eq!((mapping.local, mapping.revision), (local(1), nth(3)));
     assert_eq!(store.mapping().by_cloud(scope, cloud(51)).await.unwrap(), None);
 }
 
@@ -497,7 +497,7 @@ async fn a_tenant_that_becomes_known_takes_over_what_waits() {
     assert!(picture(&store, unknown, later(2)).await.is_empty());
     assert_eq!(
         picture(&store, known, later(2)).await,
-        ["a r1 Ready 0", "new r2 Ready 0", "new r1 Ready 0", "after r2 Ready 0"]
+        ["a r1 Ready 0", "new r2 Ready 0", "new r2 Ready 0", "after r2 Ready 0"]
     );
     assert_eq!(store.outbox().counts(known, later(2)).await.unwrap().ready, 4);
     assert_eq!(store.outbox().counts(unknown, later(2)).await.unwrap().ready, 0);
@@ -516,6 +516,53 @@ async fn who_asks_again_before_the_tenant_is_known_revives_what_was_given_up_and
         store.scope().adopt(unknown, known, later(2)).await.unwrap();
         assert_eq!(picture(&store, known, later(2)).await, [expected]);
     }
+}
+
+#[tokio::test]
+async fn what_is_registered_after_the_loss_of_the_database_is_newer_than_what_was_before() {
+    let (_home, before, scope) = store().await;
+    for name in ["a", "b", "c"] {
+        enqueue(&before, scope, found(1, name), NOW).await;
+    }
+    let last = before.outbox().waiting_for(scope, local(1)).await.unwrap().unwrap().revision;
+    let (_home, store, scope) = store().await;
+    let How::Added(_, first) = enqueue(&store, scope, found(1, "d"), later(60)).await else { panic!() };
+    assert!(first > last, "{first} after {last}");
+    // So is what follows an entry that was dropped and may have arrived.
+    let entry = store.outbox().waiting_for(scope, local(1)).await.unwrap().unwrap();
+    store.outbox().drop_entries(&[entry.id]).await.unwrap();
+    let How::Added(_, second) = enqueue(&store, scope, found(1, "e"), later(120)).await else { panic!() };
+    assert!(second > first, "{second} after {first}");
+}
+
+#[tokio::test]
+async fn what_somebody_asks_for_before_the_tenant_is_known_is_dropped_there_no_more() {
+    let (home, store, known) = store().await;
+    let unknown = store.scope().ensure(&scope("")).await.unwrap();
+    enqueue(&store, known, found(1, "a"), NOW).await;
+    let entry = store.outbox().waiting_for(known, local(1)).await.unwrap().unwrap();
+    store.outbox().drop_entries(&[entry.id]).await.unwrap();
+    enqueue(&store, unknown, wish(1, "a", Asked::ByUser), later(1)).await;
+    assert_eq!(store.scope().adopt(unknown, known, later(2)).await.unwrap(), 1);
+    let mut database = SqliteConnectOptions::new().filename(home.file()).connect().await.unwrap();
+    let dropped: i64 =
+        sqlx::query_scalar("select count(*) from dropped").fetch_one(&mut database).await.unwrap();
+    assert_eq!(dropped, 0);
+}
+
+#[tokio::test]
+async fn what_a_person_gave_one_tenant_and_took_back_is_not_told_to_another() {
+    let (_home, store, acme) = store().await;
+    let other = store.scope().ensure(&scope("other")).await.unwrap();
+    let machine = sync_core::MachineId(uuid::Uuid::from_u128(7));
+    let mut given = added(1, "/secret");
+    given.project.asked = Asked::ByUser;
+    store.project().apply(acme, machine, vec![given, added(2, "/found")], NOW).await.unwrap();
+    let entry = store.outbox().waiting_for(acme, local(1)).await.unwrap().unwrap();
+    store.outbox().drop_entries(&[entry.id]).await.unwrap();
+    store.project().enqueue_unsent(other, machine, None, 100, later(1)).await.unwrap();
+    assert_eq!(store.outbox().waiting_for(other, local(1)).await.unwrap(), None);
+    assert!(store.outbox().waiting_for(other, local(2)).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -396,6 +396,26 @@ async fn a_mapping_is_kept_counted_refreshed_and_forgotten() {
     assert_eq!(store.mapping().due_for_refresh(scope, NOW, 10).await.unwrap(), [older]);
     let counts = store.mapping().counts(scope, NOW).await.unwrap();
     assert_eq!((counts.entries, counts.fresh, counts.stale), (2, 1, 1));
+    // Nobody is asked about a project that is gone until it is back.
+    let change = |kind, presence| Change { kind, project: Project { presence, ..project(1, "/p/1") } };
+    let gone = vec![change(ChangeKind::Missing, Presence::Missing)];
+    store.project().apply(scope, MACHINE, gone, NOW).await.unwrap();
+    let far = NOW.after(LIFE * 1_000);
+    let due = async || store.mapping().due_for_refresh(scope, far, 10).await.unwrap();
+    assert_eq!(due().await.iter().map(|mapping| mapping.local).collect::<Vec<_>>(), [local(2)]);
+    let back = vec![change(ChangeKind::Returned, Presence::Present)];
+    store.project().apply(scope, MACHINE, back, NOW).await.unwrap();
+    assert_eq!(due().await.len(), 2);
+
+    // A clock that was a year ahead when they were told is set back.
+    let ago = NOW.before(LIFE * 365);
+    let mut younger = store.mapping().set_back(scope, LIFE, ago).await.unwrap();
+    younger.sort();
+    assert_eq!(younger, [local(1), local(2)]);
+    let mapping = store.mapping().get(scope, local(2)).await.unwrap().unwrap();
+    assert_eq!((mapping.cached_at, mapping.expires_at, mapping.refresh_at), (ago, ago.after(LIFE), ago));
+    assert!(store.mapping().set_back(scope, LIFE, ago).await.unwrap().is_empty());
+
     assert!(store.mapping().forget(scope, local(1)).await.unwrap());
     assert!(!store.mapping().forget(scope, local(1)).await.unwrap());
     assert_eq!(store.mapping().all_in(scope).await.unwrap().len(), 1);

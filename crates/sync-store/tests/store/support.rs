@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use sync_core::{
     Asked, Change, ChangeKind, CloudId, CloudProject, Fate, Given, LocalId, MachineId, Place, Presence,
-    Project, ProjectKind, Registration, Scope, ScopeId, Settled, Tenant, Timestamp, Vcs,
+    Project, ProjectKind, Registration, Revision, Scope, ScopeId, Settled, Tenant, Timestamp, Vcs,
 };
 use sync_store::{EntryState, Error, How, Limits, Opened, Store, Wish};
 use tempfile::TempDir;
@@ -110,6 +110,16 @@ pub(crate) fn delivered(number: u128) -> Fate {
     })
 }
 
+/// The revisions that an entry which was made at [`NOW`] has one after the other, counted from 1.
+pub(crate) fn nth(number: i64) -> Revision {
+    Revision(Revision::at(NOW).0 + number - 1)
+}
+
+/// Which of these a revision is.
+pub(crate) fn which(revision: Revision) -> i64 {
+    revision.0 - nth(0).0
+}
+
 /// Every entry as `name revision state attempts`, by number.
 pub(crate) async fn picture(store: &Store, scope: ScopeId, now: Timestamp) -> Vec<String> {
     let entries = store.outbox().list(scope, None, None, 1_000, now).await.unwrap();
@@ -117,7 +127,8 @@ pub(crate) async fn picture(store: &Store, scope: ScopeId, now: Timestamp) -> Ve
         .iter()
         .map(|entry| {
             let state = EntryState::of(entry, now);
-            format!("{} r{} {state:?} {}", entry.registration.name, entry.revision, entry.attempts)
+            let revision = which(entry.revision);
+            format!("{} r{revision} {state:?} {}", entry.registration.name, entry.attempts)
         })
         .collect()
 }

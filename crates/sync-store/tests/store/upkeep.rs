@@ -7,7 +7,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use sync_core::{EntryId, Failure, Fate, ScopeId};
 use sync_store::{Keep, Step, Store};
 
-use crate::support::{Home, LIFE, NOW, enqueue, found, later, scope, settled, store};
+use crate::support::{Home, LIFE, NOW, enqueue, found, later, run, scope, settled, store};
 
 const KEEP: Keep = Keep { events: 100, dead: 3 };
 const ENTRIES: u128 = 3_000;
@@ -135,4 +135,16 @@ async fn a_clock_that_is_set_back_postpones_nothing() {
     let entries = store.outbox().list(scope, None, None, 50, NOW).await.unwrap();
     let due: Vec<_> = entries.iter().map(|entry| entry.due).collect();
     assert_eq!(due, [NOW, later(100)]);
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_hides_none_that_follows() {
+    let (home, store, _) = store().await;
+    for number in 0..3 {
+        store.event().add("test.tick", None, format!("{number}"), NOW).await.unwrap();
+    }
+    run(&home, "update event set message = cast(x'ff' as text) where message = '1'").await;
+    let events = store.event().since(0, 10).await.unwrap();
+    let told: Vec<_> = events.iter().map(|event| event.message.as_str()).collect();
+    assert_eq!(told, ["0", "2"]);
 }

@@ -141,6 +141,9 @@ impl Desk {
                 tracing::info!(entries = pulled_in, "due times lay too far ahead and were brought back");
             }
         }
+        let life = self.settings.mapping_life();
+        let younger = self.engine.0.store.mapping().set_back(scope, life, now).await?;
+        self.engine.0.index.mappings_changed(scope, younger);
         Ok(())
     }
 }

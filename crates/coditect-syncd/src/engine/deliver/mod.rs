@@ -11,7 +11,7 @@ use std::time::Duration;
 use sync_cloud::{Cloud, LookUpReply, Reply, Token};
 use sync_core::{
     Answer, CloudId, Delivery, Entry, Flight, Heads, Held, Hints, LocalId, LookUp, ScopeId, Standing, Step,
-    Timestamp, Tokens, Unreachable, Wants, Why,
+    Tenant, Timestamp, Tokens, Unreachable, Wants, Why,
 };
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use uuid::Uuid;
@@ -334,6 +334,12 @@ impl Desk {
 
     /// Queues what was never sent, if there may be any. Answers whether there was.
     async fn queue_unsent(&mut self, scope: &CurrentScope, now: Timestamp) -> Result<bool, DeliverError> {
+        let unsent = &self.engine.0.unsent;
+        let is_wanted = unsent.load(Ordering::Relaxed) || self.unsent_after.is_some();
+        if is_wanted && scope.scope.tenant == Tenant::Unknown && self.last_scope(scope).await?.is_some() {
+            // What the tenant has is known when the tenant is; only what changes meanwhile waits here.
+            return Ok(false);
+        }
         let unsent = &self.engine.0.unsent;
         if unsent.swap(false, Ordering::Relaxed) {
             self.unsent_after = Some(LocalId(Uuid::nil()));

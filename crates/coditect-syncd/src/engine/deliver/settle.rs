@@ -135,9 +135,6 @@ impl Desk {
                 "the cloud refused projects"
             );
         }
-        self.keep_lasting(scope.id).await?;
-        self.keep_refusal().await?;
-        self.keep_air(&[]).await?;
         self.landed_view(now, landed.good, landed.trouble.as_ref());
         // A project that is refused has come to the cloud as well.
         let came =
@@ -146,7 +143,10 @@ impl Desk {
             self.engine.0.delivery.send_modify(|view| view.reached = true);
         }
         self.engine.progressed();
-        Ok(())
+        // Whoever waits for what landed is told whether or not this can be written down.
+        self.keep_lasting(scope.id).await?;
+        self.keep_refusal().await?;
+        self.keep_air(&[]).await
     }
 
     /// The cloud's clock, where an answer told it.

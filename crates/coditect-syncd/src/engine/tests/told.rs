@@ -49,7 +49,6 @@ async fn a_new_project_is_sent_at_once_though_one_over_which_the_cloud_stumbles_
     // No time passes here.
     let outcome = world.register(world.elsewhere("new"), PATIENCE).await;
     assert!(matches!(outcome, RegisterOutcome::Registered(_)), "{outcome:?}");
-    assert_eq!(world.cloud.projects().await.unwrap()[0].project_name, "new");
 }
 
 #[tokio::test(flavor = "current_thread")]
