@@ -252,7 +252,7 @@ impl Scene {
         let mut stream = TcpStream::connect(address).expect("the dev cloud");
         write!(
             stream,
-            "PUT /_faults HTTP/1.1\r\nHost: cloud\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{rules}",
+            "PUT /_faults HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{rules}",
             rules.len()
         )
         .expect("a request");

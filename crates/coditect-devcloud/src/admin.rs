@@ -1,5 +1,9 @@
 //! The dev cloud's own routes under `/_…`: faults, ledger and projects. Without tokens and without faults.
 
+use std::net::IpAddr;
+
+use hyper::header::{HOST, ORIGIN};
+use hyper::http::uri::Authority;
 use hyper::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::json;
@@ -15,6 +19,12 @@ const ROUTES: &str =
 
 /// Answers a request to one of them.
 pub(crate) async fn answer(desk: &Desk, arrived: &Arrived) -> Result<Answer, Error> {
+    if !is_from_a_program(arrived, desk.is_local) {
+        return Ok(Answer::json(
+            StatusCode::FORBIDDEN,
+            &json!({"detail": "the dev cloud's own routes are for programs, not for web pages"}),
+        ));
+    }
     let since = match arrived.parameter("since").map(|since| since.parse()) {
         None => 0,
         Some(Ok(since)) => since,
@@ -55,6 +65,16 @@ pub(crate) async fn answer(desk: &Desk, arrived: &Arrived) -> Result<Answer, Err
             &json!({"detail": "no such route of the dev cloud", "routes": ROUTES}),
         )),
     }
+}
+
+/// Whether a program asks, and not a web page: under its own name, or one that was made to lead to this machine.
+fn is_from_a_program(arrived: &Arrived, is_local: bool) -> bool {
+    let host = arrived.headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    let is_of_here = |host: Authority| match host.host().trim_matches(['[', ']']) {
+        "localhost" => true,
+        address => address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
+    };
+    !arrived.headers.contains_key(ORIGIN) && (!is_local || host.is_none_or(is_of_here))
 }
 
 fn listed<T: Serialize>(entries: &[T]) -> Result<Answer, Error> {

@@ -33,6 +33,8 @@ pub(crate) struct Desk {
     pub(crate) book: Book,
     pub(crate) faults: Faults,
     pub(crate) opaque_tenant: Option<String>,
+    /// Only programs of this machine reach it.
+    pub(crate) is_local: bool,
     /// The number of the last request.
     pub(crate) last_request: AtomicI64,
 }

@@ -123,6 +123,7 @@ impl DevCloud {
             faults: faults.clone(),
             opaque_tenant: options.opaque_tenant,
             last_request: AtomicI64::new(last_request),
+            is_local: address.ip().is_loopback(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(bookkeeper.run());

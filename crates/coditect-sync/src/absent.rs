@@ -50,7 +50,7 @@ pub(crate) fn explain(error: ClientError, places: &Places) -> Failure {
         }
         error @ ClientError::Cut { .. } => absent(format!("cannot {error}"))
             .with_hint("the daemon is stopping, or it serves another user"),
-        error @ ClientError::Denied { .. } => absent(format!("cannot {error}"))
+        error @ (ClientError::Denied { .. } | ClientError::Strange { .. }) => absent(format!("cannot {error}"))
             .with_hint("a daemon serves only the user who started it; use your own `--state-dir` or `--socket`"),
         error @ ClientError::NotASocket { .. } => {
             absent(format!("cannot {error}")).with_hint("check `--socket` and CODITECT_SYNC_SOCKET")

@@ -4,8 +4,10 @@ use std::future::Future;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use signal_hook::consts::SIGHUP;
 use sync_config::{Config, Environment, Loaded, Origin, Places, read_environment};
 use sync_store::{Limits, Opened, Store};
 use sync_wire::LockInfo;
@@ -44,32 +46,48 @@ pub fn run(args: Args) -> Result<(), Fatal> {
             .map_err(|error| Fatal::Failed(format!("failed to print: {error}")));
     }
     let environment = read_environment();
-    if environment.variable(process::DUMPABLE).is_none() {
-        process::keep_private();
-    }
+    let is_open = environment.variable(process::DUMPABLE).is_some();
+    let is_private = if is_open { Ok(()) } else { process::keep_private() };
     let manager = Manager::of(&environment);
-    run_under(manager, args, environment).map_err(|fatal| fatal.under(manager))
+    let handed = control::handed_over(&environment).map_err(|line| Fatal::Config(vec![line]))?;
+    let knocking = handed.as_ref().and_then(|socket| socket.try_clone().ok());
+    let ended = run_under(manager, args, environment, handed, is_private);
+    if let (Err(fatal), Some(knocking)) = (&ended, knocking)
+        && let Some(words) = fatal.lasting()
+    {
+        control::turn_away(&knocking, &words);
+    }
+    ended.map_err(|fatal| fatal.under(manager))
 }
 
-fn run_under(manager: Option<Manager>, args: Args, environment: Environment) -> Result<(), Fatal> {
+fn run_under(
+    manager: Option<Manager>,
+    args: Args,
+    environment: Environment,
+    handed: Option<UnixListener>,
+    is_private: std::io::Result<()>,
+) -> Result<(), Fatal> {
+    // Until there is somebody who reads the configuration again; it would end the daemon.
+    let hung_up = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, Arc::clone(&hung_up))
+        .map_err(|error| Fatal::Fault(format!("failed to listen to signals: {error}")))?;
     // Everything that is made from here on is for this user alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let places = environment.places(&args.place_flags()).map_err(|problem| Fatal::from(vec![problem]))?;
     let loaded = environment.load(&places.config_file, args.values()).map_err(|problems| {
         // A file that could not be read for want of something has nothing wrong in it.
-        match std::fs::read(&places.config_file) {
-            Err(error) if passes_by_itself(error.kind()) => Fatal::Fault(format!(
+        match refusal(&places.config_file).filter(|error| passes_by_itself(error.kind())) {
+            Some(error) => Fatal::Fault(format!(
                 "failed to read the configuration `{}`: {error}",
                 places.config_file.display()
             )),
-            Ok(_) | Err(_) => Fatal::from(problems),
+            None => Fatal::from(problems),
         }
     })?;
     if let Some(Command::Inspect { paths, .. }) = &args.command {
         return inspect::run(&loaded.config, paths);
     }
     places::prepare(&places).map_err(|error| Fatal::place(&error))?;
-    let handed = control::handed_over(&environment).map_err(|line| Fatal::Config(vec![line]))?;
 
     let clock = Clock::System;
     let dice = Dice::System;
@@ -89,11 +107,18 @@ fn run_under(manager: Option<Manager>, args: Args, environment: Environment) -> 
     let (logging, log_files) = logging::start(&loaded.config.sync_daemon.log, &places.logs, manager)
         .map_err(|error| Fatal::place(&error))?;
 
+    if let Err(error) = is_private {
+        tracing::warn!(%error, "core files of the daemon cannot be prevented");
+    }
+
     let stop = Stop::default();
     let reload = Arc::new(Notify::new());
     let wish = Arc::clone(&reload);
     let signals = signals::listen(stop.clone(), move || wish.notify_one())
         .map_err(|error| Fatal::Fault(format!("failed to listen to signals: {error}")))?;
+    if hung_up.load(Ordering::Relaxed) {
+        reload.notify_one();
+    }
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
@@ -253,6 +278,7 @@ impl Life {
         dev: Option<crate::engine::DevSettings>,
     ) -> impl Future<Output = Result<(), String>> + Send {
         let Self { args, environment, places, stop, reload, logging, sandbox, manager, .. } = self;
+        let mut had_file = places.config_file.exists();
         async move {
             loop {
                 tokio::select! {
@@ -260,6 +286,14 @@ impl Life {
                     () = reload.notified() => {}
                     () = engine.reload_wanted() => {}
                 }
+                if had_file && !places.config_file.exists() {
+                    tracing::error!(
+                        file = %places.config_file.display(),
+                        "the configuration was not changed: its file is gone; start the daemon again to do without"
+                    );
+                    continue;
+                }
+                had_file = places.config_file.exists();
                 match environment.load(&places.config_file, args.values()) {
                     Ok(loaded) => {
                         for warning in &loaded.warnings {
@@ -292,6 +326,15 @@ impl Life {
                 }
             }
         }
+    }
+}
+
+/// Why the system does not let the file be opened; a pipe is not waited for.
+fn refusal(file: &Path) -> Option<std::io::Error> {
+    match std::fs::metadata(file) {
+        Ok(found) if found.is_file() => std::fs::File::open(file).err(),
+        Ok(_) => None,
+        Err(error) => Some(error),
     }
 }
 

@@ -56,6 +56,15 @@ impl Fatal {
         }
     }
 
+    /// What keeps every start from succeeding until somebody mends it, in words.
+    pub(crate) fn lasting(&self) -> Option<String> {
+        match self {
+            Self::Config(lines) | Self::Settled(lines) => Some(lines.join("; ")),
+            Self::Locked(line) => Some(line.clone()),
+            Self::Fault(_) | Self::Failed(_) | Self::Again(_) => None,
+        }
+    }
+
     pub(crate) fn config(error: &dyn Error) -> Self {
         Self::Config(vec![format!("failed to {}", crate::chain(error))])
     }

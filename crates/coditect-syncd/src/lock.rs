@@ -14,6 +14,8 @@ use sync_wire::LockInfo;
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: File,
+    /// The folder, which nobody takes for a leftover and deletes.
+    _folder: Option<File>,
 }
 
 /// Why the lock was not had.
@@ -60,15 +62,31 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
+        let folder = path.parent().map(lock_folder).transpose()?.flatten();
         file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
         file.write_all(info.to_line().as_bytes()).map_err(failed)?;
-        Ok(Self { file })
+        Ok(Self { file, _folder: folder })
     }
 
     /// Gives the lock back, as the very last thing.
     pub(crate) fn release(self) {
+        // The folder's ends with this.
         if let Err(error) = self.file.unlock() {
             tracing::warn!(%error, "the lock was not given back; it ends with the process");
+        }
+    }
+}
+
+/// Locks the folder as well: the file may be another one than the daemon that runs has locked. `None` where the file
+/// system locks no folders.
+fn lock_folder(folder: &Path) -> Result<Option<File>, LockError> {
+    let Ok(opened) = File::open(folder) else { return Ok(None) };
+    match opened.try_lock() {
+        Ok(()) => Ok(Some(opened)),
+        Err(TryLockError::WouldBlock) => Err(LockError::Held { holder: None }),
+        Err(TryLockError::Error(error)) => {
+            tracing::debug!(%error, "the state directory cannot be locked; its lock file is");
+            Ok(None)
         }
     }
 }
@@ -93,6 +111,9 @@ mod tests {
             refused.to_string(),
             "another daemon is running: process 7, since 2026-01-02T03:04:05Z, on /s"
         );
+        // Somebody takes it for a leftover.
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(Lock::take(&path, &info), Err(LockError::Held { holder: None })));
         first.release();
         Lock::take(&path, &info).unwrap();
     }

@@ -30,6 +30,13 @@ pub(crate) struct LogError {
     source: io::Error,
 }
 
+/// While it lives, lines are written; at its end those that wait are, for a second at most.
+#[derive(Debug)]
+pub(crate) struct Written {
+    _files: WorkerGuard,
+    _stderr: WorkerGuard,
+}
+
 /// Starts logging: to files, and to stderr where somebody reads or bounds that. The files are written as long as the guard
 /// lives, so it has to outlive everything that logs.
 ///
@@ -39,35 +46,31 @@ pub(crate) fn start(
     log: &Log,
     folder: &Path,
     manager: Option<Manager>,
-) -> Result<(Logging, WorkerGuard), LogError> {
+) -> Result<(Logging, Written), LogError> {
     begin(log, folder, manager).map_err(|source| LogError { folder: folder.display().to_string(), source })
 }
 
-fn begin(log: &Log, folder: &Path, manager: Option<Manager>) -> Result<(Logging, WorkerGuard), io::Error> {
-    let appender = RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix("coditect-syncd")
-        .filename_suffix("log")
-        .max_log_files(usize::try_from(log.keep_days.max(1)).unwrap_or(usize::MAX))
-        .build(folder)
-        .map_err(|error| kept(&error))?;
+fn begin(log: &Log, folder: &Path, manager: Option<Manager>) -> Result<(Logging, Written), io::Error> {
+    let appender = appender(log, folder)?;
     // The library panics where it gets no thread; so whether there is one is asked first.
     let thread = std::thread::Builder::new().name("log".to_owned()).spawn(|| ())?;
     if thread.join().is_err() {
         return Err(io::Error::other("a thread ended badly"));
     }
-    let (files, guard) =
-        NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).thread_name("log").finish(appender);
+    let lines = || NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);
+    let (files, files_guard) = lines().thread_name("log").finish(appender);
+    // Of its own, and nobody waits for it: who reads it may have stopped, and must not stop the daemon.
+    let (stderr, stderr_guard) = lines().thread_name("log-stderr").finish(io::stderr());
     let (filter, handle) = reload::Layer::new(filter(log));
     let ansi = io::IsTerminal::is_terminal(&io::stderr());
     let mut layers: Vec<Box<dyn Layer<_> + Send + Sync>> = match log.format {
         LogFormat::Text => vec![
             Box::new(fmt::layer().with_writer(files).with_ansi(false)),
-            Box::new(fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(ansi)),
+            Box::new(fmt::layer().with_writer(stderr).with_target(false).with_ansi(ansi)),
         ],
         LogFormat::Json => vec![
             Box::new(fmt::layer().json().with_writer(files)),
-            Box::new(fmt::layer().json().with_writer(io::stderr)),
+            Box::new(fmt::layer().json().with_writer(stderr)),
         ],
     };
     if manager == Some(Manager::Launchd) {
@@ -75,7 +78,21 @@ fn begin(log: &Log, folder: &Path, manager: Option<Manager>) -> Result<(Logging,
         layers.truncate(1);
     }
     tracing_subscriber::registry().with(filter).with(layers).try_init().map_err(io::Error::other)?;
-    Ok((Logging { filter: handle }, guard))
+    Ok((Logging { filter: handle }, Written { _files: files_guard, _stderr: stderr_guard }))
+}
+
+/// The daily files: today's and as many before it as are to be kept. The library makes room for another file when it begins,
+/// also where today's is there already.
+fn appender(log: &Log, folder: &Path) -> io::Result<RollingFileAppender> {
+    RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("coditect-syncd")
+        .filename_suffix("log")
+        .max_log_files(
+            usize::try_from(log.keep_days.max(1)).map_or(usize::MAX, |days| days.saturating_add(1)),
+        )
+        .build(folder)
+        .map_err(|error| kept(&error))
 }
 
 /// What the system said, below the library's own words for it.
@@ -109,4 +126,23 @@ fn filter(log: &Log) -> EnvFilter {
     let ours = ["coditect_syncd", "sync_core", "sync_store", "sync_cloud", "sync_scan", "coditect_devcloud"];
     let directives = ours.map(|name| format!("{name}={level}")).join(",");
     EnvFilter::new(format!("{others},{directives}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn what_was_logged_today_is_there_after_another_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log { keep_days: 1, ..sync_config::Config::default().sync_daemon.log };
+        for line in ["first\n", "second\n"] {
+            appender(&log, folder.path()).unwrap().write_all(line.as_bytes()).unwrap();
+        }
+        let mut files = std::fs::read_dir(folder.path()).unwrap();
+        let text = std::fs::read_to_string(files.next().unwrap().unwrap().path()).unwrap();
+        assert_eq!(text, "first\nsecond\n");
+    }
 }

@@ -51,17 +51,31 @@ fn read(content: &[u8]) -> Option<MachineId> {
 /// Written beside and linked into place, so that two tools that begin together agree on one identity.
 fn make(path: &Path, fresh: Uuid) -> io::Result<MachineId> {
     let beside = path.with_extension(format!("json.{fresh}"));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.write_all(format!("{{\"machine_uuid\": \"{fresh}\"}}\n").as_bytes())?;
-    file.sync_all()?;
-    let linked = fs::hard_link(&beside, path);
-    fs::remove_file(&beside)?;
+    let linked = write(&beside, fresh).and_then(|()| match fs::hard_link(&beside, path) {
+        // A file system without links.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) =>
+        {
+            write(path, fresh)
+        }
+        linked => linked,
+    });
+    match fs::remove_file(&beside) {
+        Err(error) if linked.is_ok() && error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
     match linked {
         Ok(()) => Ok(MachineId(fresh)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(&fs::read(path)?)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "another tool wrote it badly")),
         Err(error) => Err(error),
     }
+}
+
+fn write(path: &Path, id: Uuid) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(format!("{{\"machine_uuid\": \"{id}\"}}\n").as_bytes())?;
+    file.sync_all()
 }
 
 #[cfg(test)]

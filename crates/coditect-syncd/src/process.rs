@@ -6,13 +6,13 @@
 pub(crate) const DUMPABLE: &str = "CODITECT_SYNC_DUMPABLE";
 
 /// Keeps what is in memory, tokens among it: no core file is written of this process, and only root may look into it.
+///
+/// # Errors
+/// When the system refuses, which it does not for this; the daemon would still be of use.
 #[cfg(target_os = "linux")]
-pub(crate) fn keep_private() {
+pub(crate) fn keep_private() -> std::io::Result<()> {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    // It cannot fail for this value; if it did, the daemon would still be of use.
-    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::warn!(%error, "core files of the daemon cannot be prevented");
-    }
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 /// Ends this process when the thread that started it ends.
@@ -44,4 +44,6 @@ pub(crate) fn call(_name: &str) {}
 
 /// The system writes core files only where somebody asked for them, and lets only root look into a process.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn keep_private() {}
+pub(crate) fn keep_private() -> std::io::Result<()> {
+    Ok(())
+}

@@ -160,12 +160,16 @@ fn folders(places: &Places) -> Vec<PathBuf> {
     folders
 }
 
-/// Where links in the state directory lead: somebody keeps the database or the logs on another disk.
+/// Where links in the state directory lead: somebody keeps the database or the logs on another disk. Beside the database
+/// SQLite writes; what else is a link to a file is only read.
 fn linked_out(state: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = std::fs::read_dir(state).into_iter().flatten().flatten();
     let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
-    let ends = links.filter_map(|entry| entry.path().canonicalize().ok());
-    ends.filter_map(|end| if end.is_dir() { Some(end) } else { end.parent().map(Path::to_path_buf) })
+    links.filter_map(|entry| {
+        let end = entry.path().canonicalize().ok()?;
+        let is_database = entry.file_name().as_encoded_bytes().starts_with(b"sync.db");
+        if end.is_dir() { Some(end) } else { end.parent().filter(|_| is_database).map(Path::to_path_buf) }
+    })
 }
 
 #[cfg(target_os = "linux")]

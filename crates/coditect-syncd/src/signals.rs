@@ -42,12 +42,12 @@ pub(crate) fn listen(stop: Stop, reload: impl Fn() + Send + 'static) -> io::Resu
             }
             let name = if signal == SIGTERM { "SIGTERM" } else { "SIGINT" };
             if count.fetch_add(1, Ordering::Relaxed) == 0 {
-                tracing::info!(signal = name, "stopping: what is in progress ends first");
                 stop.finish();
+                tracing::info!(signal = name, "stopping: what is in progress ends first");
             } else {
-                tracing::warn!(signal = name, "stopping at once");
                 wedged.store(true, Ordering::Relaxed);
                 stop.drop_everything();
+                tracing::warn!(signal = name, "stopping at once");
             }
         }
     })?;

@@ -26,7 +26,9 @@ pub fn work() -> Option<ExitCode> {
     }
     let folder = arguments.next().map(PathBuf::from);
     if read_environment().variable(process::DUMPABLE).is_none() {
-        process::keep_private();
+        if let Err(error) = process::keep_private() {
+            tracing::debug!(%error, "core files of a worker cannot be prevented");
+        }
     }
     process::call("syncd-worker");
     process::end_with_parent();

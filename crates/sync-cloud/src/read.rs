@@ -58,11 +58,20 @@ pub(crate) fn look_up(exchange: &Exchange, asked: Asked) -> LookUp {
     }
 }
 
-/// All that an answer which found a project says.
+/// All that an answer which found a project says; nothing of one that says too much.
 pub(crate) fn told(exchange: &Exchange) -> Option<Told> {
-    let fields = object(exchange).ok()?;
+    if exchange.body.len() > LONGEST_TOLD {
+        return None;
+    }
+    let fields = object(exchange, 1).ok()?;
     Some(Told { local: uuid(&fields, "local_project_uuid").map(LocalId), fields })
 }
+
+/// So many names and values may be told of each project, and of so many projects more than was asked.
+const MOST_PARTS: usize = 64;
+const MARGIN: usize = 15;
+/// More than this is not passed on to somebody who asks what the cloud says.
+const LONGEST_TOLD: usize = 64 << 10;
 
 const PAGE: &str = "the answer is an HTML page";
 
@@ -99,9 +108,15 @@ fn says_unknown(exchange: &Exchange) -> bool {
     }
 }
 
-fn object(exchange: &Exchange) -> Result<Map<String, Value>, String> {
+/// The answer about so many projects. In memory a part of one takes a hundred times its bytes, so an answer of far more
+/// parts than it can have is not read.
+fn object(exchange: &Exchange, projects: usize) -> Result<Map<String, Value>, String> {
     if exchange.is_page() {
         return Err(PAGE.to_owned());
+    }
+    let parts = exchange.body.iter().filter(|byte| matches!(byte, b'{' | b'[' | b',')).count();
+    if parts > MOST_PARTS.saturating_mul(projects.saturating_add(MARGIN)) {
+        return Err("the answer says far more than was asked".to_owned());
     }
     if exchange.body.trim_ascii().is_empty() {
         return Err("the answer is empty".to_owned());
@@ -114,7 +129,7 @@ fn object(exchange: &Exchange) -> Result<Map<String, Value>, String> {
 }
 
 fn registered(exchange: &Exchange, asked: LocalId) -> Result<Answer, String> {
-    let fields = object(exchange)?;
+    let fields = object(exchange, 1)?;
     same_local(&fields, asked)?;
     let cloud = uuid(&fields, "cloud_uuid").map(CloudId);
     let echoed = uuid(&fields, "local_project_uuid").is_some();
@@ -131,7 +146,7 @@ const NO_UUID: &str = "the answer has no cloud_uuid that is a UUID";
 /// The project that a look-up found, where it is the one that was asked for. An error in it is told of the
 /// registration, not of the look-up.
 fn project(exchange: &Exchange, asked: Asked) -> Result<CloudProject, String> {
-    let fields = object(exchange)?;
+    let fields = object(exchange, 1)?;
     let cloud = uuid(&fields, "cloud_uuid").map(CloudId).ok_or(NO_UUID)?;
     match asked {
         Asked::Local(local) => same_local(&fields, local)?,
@@ -146,7 +161,7 @@ fn accepted(exchange: &Exchange, asked: LocalId) -> Result<Answer, String> {
     if exchange.body.trim_ascii().is_empty() && !exchange.is_page() {
         return Ok(Answer::Accepted(None));
     }
-    let fields = object(exchange)?;
+    let fields = object(exchange, 1)?;
     same_local(&fields, asked)?;
     let cloud = uuid(&fields, "cloud_uuid").map(CloudId);
     let about_it = cloud.is_some() || uuid(&fields, "local_project_uuid").is_some();
@@ -180,7 +195,7 @@ fn same_local(fields: &Map<String, Value>, asked: LocalId) -> Result<(), String>
 }
 
 fn results(exchange: &Exchange, asked: &[LocalId]) -> Result<Vec<ItemResult>, String> {
-    let fields = object(exchange)?;
+    let fields = object(exchange, asked.len())?;
     let Some(Value::Array(items)) = fields.get("results") else {
         return Err("the answer has no list of results".to_owned());
     };
@@ -249,14 +264,15 @@ fn named(said: String) -> String {
     if said.is_empty() { "the cloud says error and no more".to_owned() } else { said }
 }
 
-/// `"error": ""` and its like are how serializers write that there is none.
+/// `"error": ""`, `0`, `{"code": null}` and their like are how serializers write that there is none.
 fn says_something(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
-        Value::Bool(true) | Value::Number(_) => true,
+        Value::Bool(true) => true,
+        Value::Number(number) => number.as_f64() != Some(0.0),
         Value::String(text) => !text.trim().is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
+        Value::Array(items) => items.iter().any(says_something),
+        Value::Object(fields) => fields.values().any(says_something),
     }
 }
 

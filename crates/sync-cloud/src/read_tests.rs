@@ -140,6 +140,8 @@ fn each_item_of_a_batch_is_read_by_itself() {
         (json!({"cloud_uuid": id, "error": ""}), done("")),
         (json!({"cloud_uuid": id, "error": null, "errors": []}), done("")),
         (json!({"cloud_uuid": id, "error": false, "status": 201}), done("")),
+        (json!({"cloud_uuid": id, "error": 0, "errors": {"name": [], "code": null}}), done("")),
+        (json!({"cloud_uuid": id, "errors": {"name": [], "code": 7}}), failed("name: ; code: 7")),
         (json!({"cloud_uuid": id, "error": "no"}), failed("no")),
         (json!({"cloud_uuid": id, "status": "Error", "detail": "why"}), failed("why")),
         (json!({"status": "error"}), failed("the cloud says error and no more")),
@@ -285,6 +287,23 @@ fn a_look_up_finds_only_what_it_asked_for() {
     ] {
         assert_eq!(look_up(&answered(200, &body(local).to_string()), asked), *expected, "{asked:?}");
     }
+}
+
+#[test]
+fn an_answer_of_many_more_parts_than_were_asked_for_is_not_read() {
+    let of = |parts: usize| {
+        let many: Vec<Value> = vec![json!({}); parts];
+        json!({"cloud_uuid": CLOUD.to_string(), "results": [], "of_tomorrow": many}).to_string()
+    };
+    let too_much = suspect("the answer says far more than was asked".to_owned());
+    assert!(matches!(single(&answered(200, &of(400)), A), Answer::Registered(_)));
+    assert_eq!(single(&answered(200, &of(600)), A), too_much);
+    assert_eq!(batch(&answered(200, &of(100_000)), &[A; 100]), too_much);
+    assert_eq!(look_up(&answered(200, &of(600)), Asked::Local(A)), LookUp::Failed(too_much));
+    // Long words are no parts; but nobody is told them.
+    let long = json!({"cloud_uuid": CLOUD.to_string(), "of_tomorrow": "x".repeat(100_000)}).to_string();
+    assert!(matches!(look_up(&answered(200, &long), Asked::Local(A)), LookUp::Found(_)));
+    assert!(told(&answered(200, &long)).is_none());
 }
 
 #[test]

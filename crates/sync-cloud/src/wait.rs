@@ -44,8 +44,15 @@ pub(crate) fn hints(headers: &HeaderMap) -> Hints {
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = text(headers, RETRY_AFTER.as_str())?;
-    seconds(value).or_else(|| Some(http_date(value)?.since(date(headers)?)))
+    // An origin and its gateways may each have said one; whoever obeys the longest obeys them all.
+    let said = headers.get_all(RETRY_AFTER).iter().filter_map(|value| Some(value.to_str().ok()?.trim()));
+    said.filter_map(|value| list(value).or_else(|| Some(http_date(value)?.since(date(headers)?)))).max()
+}
+
+/// The longest of several numbers of seconds, as a proxy joins them.
+fn list(value: &str) -> Option<Duration> {
+    let each: Option<Vec<Duration>> = value.split(',').map(|part| seconds(part.trim())).collect();
+    each?.into_iter().max()
 }
 
 fn reset(headers: &HeaderMap) -> Option<Duration> {
@@ -126,11 +133,13 @@ mod tests {
         check(429, &[("retry-after", "5"), ("ratelimit-reset", "17")], Some(5));
         check(429, &[("retry-after", "soon"), ("ratelimit-reset", "17")], Some(17));
         check(503, &[("ratelimit-reset", "17")], None);
+        check(503, &[("retry-after", "120, 5")], Some(120));
+        check(503, &[("retry-after", "1"), ("retry-after", "soon"), ("retry-after", "120")], Some(120));
     }
 
     #[test]
     fn a_wait_that_is_no_wait_is_ignored() {
-        for value in ["", "-1", "+5", "soon", "1e3", "0x10", "1.", ".5", "1,2", "12 s", "\u{b2}"] {
+        for value in ["", "-1", "+5", "soon", "1e3", "0x10", "1.", ".5", "1,x", "1,", "12 s", "\u{b2}"] {
             check(429, &[NOW, ("retry-after", value)], None);
             check(429, &[NOW, ("ratelimit-reset", value)], None);
         }

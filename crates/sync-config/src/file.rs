@@ -37,7 +37,8 @@ impl FileText {
     /// Reads a file; a missing one is no problem and gives `None`.
     ///
     /// # Errors
-    /// When it is there and cannot be read: a folder, no permission, not UTF-8, larger than 4 MiB.
+    /// When it is there and cannot be read: a folder, no permission, not UTF-8, larger than 4 MiB, a link that leads
+    /// nowhere.
     pub fn read(path: &Path) -> Result<Option<Self>, Problem> {
         use std::os::unix::fs::PermissionsExt;
 
@@ -45,6 +46,10 @@ impl FileText {
             |why: String| Problem::new(format!("cannot read the configuration {}: {why}", path.display()));
         let metadata = match std::fs::metadata(path) {
             Ok(metadata) => metadata,
+            // What a link leads to may be on its way, or on a disk that is away; the defaults are not what was written.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.is_symlink() => {
+                return Err(problem("it is a link to a file that does not exist".to_owned()));
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(problem(error.to_string())),
         };
@@ -92,6 +97,18 @@ pub(crate) fn contents(file: &FileText) -> Contents {
     walk.out
 }
 
+/// What a value is; not which, for there may be secrets in it.
+fn kind(value: &ast::Value<'_>) -> &'static str {
+    match value {
+        ast::Value::StringLit(_) => "a string",
+        ast::Value::NumberLit(_) => "a number",
+        ast::Value::BooleanLit(_) => "true or false",
+        ast::Value::Array(_) => "an array",
+        ast::Value::Object(_) => "an object",
+        ast::Value::NullKeyword(_) => "null",
+    }
+}
+
 struct Walk<'a> {
     path: &'a Path,
     text: &'a str,
@@ -134,7 +151,7 @@ impl Walk<'_> {
                 }
             }
             Some(other) => {
-                let problem = Problem::new(format!("must be a JSON object, not {}", json(&other).shown()));
+                let problem = Problem::new(format!("must be a JSON object, not {}", kind(&other)));
                 self.out.problems.push(problem.in_file(self.path.to_owned(), self.place(other.start())));
             }
         }
@@ -154,7 +171,7 @@ impl Walk<'_> {
             | ast::Value::NumberLit(_)
             | ast::Value::BooleanLit(_)
             | ast::Value::Array(_) => {
-                let problem = Problem::of(path, "must be an object").value(json(&property.value).shown());
+                let problem = Problem::of(path, format!("must be an object, not {}", kind(&property.value)));
                 let place = self.place(property.value.start());
                 self.out.problems.push(problem.in_file(self.path.to_owned(), place));
             }

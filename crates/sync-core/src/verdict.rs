@@ -197,6 +197,11 @@ fn judge_refusal(batch: bool, refusal: &Refusal) -> Verdict {
             PaceVerdict::Same,
             EntriesVerdict::Return,
         ),
+        // Whoever asks for patience gets it, also with what is else tried again at once or given up.
+        408 | 413 | 421 | 425 if refusal.wait.is_some() => {
+            let pace = if refusal.status == 413 { PaceVerdict::TooLarge } else { PaceVerdict::Same };
+            (wait(Cause::Server), pace, EntriesVerdict::Return)
+        }
         408 | 421 | 425 => (ScopeVerdict::OnceMore, PaceVerdict::Same, EntriesVerdict::Return),
         409 => split(Fault::Conflict(said.clone())),
         413 => {
@@ -370,9 +375,9 @@ mod tests {
             (&[402, 403], "closed: split forbidden", None),
             (&[404, 405, 410, 426, 501], "singles: return", Some("wait protocol: return")),
             (&[407], "wait proxy: return", None),
-            (&[408, 421, 425], "once more: return", None),
+            (&[408, 421, 425], "wait server told: return", None),
             (&[409], "closed: split conflict", None),
-            (&[413], "closed: split too large, too large", None),
+            (&[413], "wait server told: return, too large", None),
             (&[429], "wait rate told: return, halve", None),
             (&[500], "wait server told: split stumbled", None),
             (&[503], "wait server told: return, halve", None),
@@ -386,6 +391,18 @@ mod tests {
                     "single {status}"
                 );
             }
+        }
+        // Nobody is told to wait.
+        for (status, expected) in [
+            (408, "once more: return"),
+            (421, "once more: return"),
+            (425, "once more: return"),
+            (413, "closed: split too large, too large"),
+        ] {
+            let Answer::Refused(refusal) = refused(status) else { panic!() };
+            let answer = Answer::Refused(Refusal { wait: None, ..refusal });
+            assert_eq!(outline(&[A, B], true, &answer), expected, "{status}");
+            assert_eq!(outline(&[A], false, &answer), expected, "{status}");
         }
     }
 

@@ -119,6 +119,24 @@ async fn faults_are_switched_over_http() {
 }
 
 #[tokio::test]
+async fn web_pages_are_told_nothing() {
+    let cloud = cloud().await;
+    for (name, value) in [("origin", "http://localhost:1"), ("host", "evil.example"), ("host", "10.0.0.1:80")]
+    {
+        assert_eq!(
+            ask("GET", "/_projects").header(name, value).of(&cloud).await.status,
+            403,
+            "{name}: {value}"
+        );
+    }
+    for host in ["127.0.0.1:8080", "[::1]:8080", "localhost"] {
+        assert_eq!(ask("GET", "/_projects").header("host", host).of(&cloud).await.status, 200, "{host}");
+    }
+    // The contract's own routes ask for a token.
+    assert_eq!(register(&project("alpha")).header("host", "cloud.example").of(&cloud).await.status, 201);
+}
+
+#[tokio::test]
 async fn a_file_keeps_all_of_it_across_a_restart() {
     let home = tempfile::tempdir().expect("a scratch folder");
     let file = home.path().join("cloud.db");

@@ -94,7 +94,7 @@ pub(crate) fn ask(method: &str, path: &str) -> Ask {
     let headers = [
         ("authorization", format!("Bearer {}", dev_token("north", None))),
         ("x-machine-uuid", MACHINE.to_owned()),
-        ("host", "dev.cloud".to_owned()),
+        ("host", "localhost:1".to_owned()),
     ];
     Ask {
         method: method.to_owned(),

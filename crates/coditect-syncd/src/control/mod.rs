@@ -31,6 +31,6 @@ mod table;
 #[cfg(test)]
 mod yaml;
 
-pub(crate) use handed::socket as handed_over;
+pub(crate) use handed::{socket as handed_over, turn_away};
 pub(crate) use listen::{bind, take};
 pub(crate) use serve::serve;

@@ -191,7 +191,7 @@ async fn wish_all(
     let wish = |decided: &Decided| Wish {
         registration: decided.decision.registration.clone(),
         asked: Asked::ByUser,
-        force: false,
+        force: decided.decision.force,
     };
     let (wanted, mut kept): (Vec<Decided>, Vec<Decided>) =
         decided.into_iter().partition(|decided| decided.decision.wish);

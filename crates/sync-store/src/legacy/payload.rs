@@ -14,6 +14,8 @@ use uuid::Uuid;
 const REGISTER: &str = "register";
 /// The mark of a row in which everything that is said was given by somebody.
 const GIVEN: &str = "given";
+/// The mark of a row that is to be sent whatever the cloud has.
+const FORCE: &str = "force";
 
 /// What is said of a project; `None` where nothing is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -28,6 +30,8 @@ pub(super) struct Fields {
     pub(super) parent: Option<LocalId>,
     /// Which of these somebody gave.
     pub(super) given: Given,
+    /// It is to be sent even if the cloud has it as it is.
+    pub(super) force: bool,
 }
 
 /// Reads a row.
@@ -59,6 +63,7 @@ pub(super) fn read(operation: &str, payload: &[u8]) -> Result<(LocalId, Fields),
         kind,
         parent: uuid(&said, "parent_project_uuid")?.map(LocalId),
         given: Given::default(),
+        force: said.get(FORCE) == Some(&Value::Bool(true)),
     };
     if said.get(GIVEN) == Some(&Value::Bool(true)) {
         fields.given = fields.said();
@@ -136,6 +141,7 @@ mod tests {
             kind: Some(ProjectKind::Submodule),
             parent: Some(LocalId(Uuid::from_u128(9))),
             given: Given::default(),
+            force: false,
         };
         assert_eq!(fields, expected);
 
@@ -144,6 +150,9 @@ mod tests {
         let said = [Field::Name, Field::Language, Field::Kind, Field::Parent].into_iter().collect();
         assert_eq!(given("true"), said, "what is empty is not given");
         assert_eq!((given("false"), given("\"true\"")), (Given::default(), Given::default()));
+        let force = |mark: &str| single.replacen('{', &format!(r#"{{"force": {mark}, "#), 1);
+        let force = |mark: &str| read("register", force(mark).as_bytes()).unwrap().1.force;
+        assert!(force("true") && !force("false") && !force("1"));
 
         let of_a_batch =
             format!(r#"{{"local_project_uuid": "{LOCAL}", "machine_uuid": "laptop", "root_path": "/a"}}"#);

@@ -41,6 +41,8 @@ pub(super) struct Decision {
     pub(super) newer: bool,
     /// The cloud is to be told.
     pub(super) wish: bool,
+    /// Even if it has it as it is.
+    pub(super) force: bool,
 }
 
 /// Decides over the rows of one project, in the order of their numbers.
@@ -77,10 +79,10 @@ pub(super) fn decide(
         Some(ours) if !newer => ours.at,
         Some(_) | None => latest,
     };
-    let given = merged.given;
+    let (given, force) = (merged.given, merged.force);
     let wish = newer || filled || !ours.is_some_and(|ours| ours.wished);
     let registration = registration(local, merged, machine)?;
-    Ok(Decision { registration, content_at, given, newer, wish })
+    Ok(Decision { registration, content_at, given, newer, wish, force })
 }
 
 impl Fields {
@@ -111,6 +113,7 @@ impl Fields {
         let filled = Field::ALL.into_iter().filter(|field| other.given.has(*field) && !said.has(*field));
         Self {
             given: self.given.and(filled.collect()),
+            force: self.force || other.force,
             machine: self.machine.or(other.machine),
             name: self.name.or(other.name),
             root: self.root.or(other.root),
@@ -135,6 +138,7 @@ fn fields_of(registration: &Registration) -> Fields {
         kind: Some(registration.kind),
         parent: registration.parent,
         given: Given::default(),
+        force: false,
     }
 }
 

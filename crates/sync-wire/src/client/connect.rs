@@ -40,7 +40,23 @@ pub(super) fn connect(socket: &Path, deadline: Instant) -> Result<UnixStream, Cl
         }
     }
     stream.set_nonblocking(false).map_err(failed)?;
+    if !is_ours(&stream, &socket).map_err(failed)? {
+        return Err(ClientError::Strange { socket });
+    }
     Ok(stream)
+}
+
+/// Whether who listens is this user: what is registered is not told to others.
+#[cfg(target_os = "linux")]
+fn is_ours(stream: &UnixStream, _socket: &Path) -> io::Result<bool> {
+    Ok(rustix::net::sockopt::socket_peercred(stream)?.uid == rustix::process::geteuid())
+}
+
+/// Told by whose the socket's file is, where the system does not tell who listens.
+#[cfg(not(target_os = "linux"))]
+fn is_ours(_stream: &UnixStream, socket: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(fs::metadata(socket)?.uid() == rustix::process::geteuid().as_raw())
 }
 
 fn meaning(errno: Errno, socket: &Path) -> ClientError {

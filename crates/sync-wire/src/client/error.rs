@@ -34,6 +34,12 @@ pub enum ClientError {
         /// Where it was looked for.
         socket: PathBuf,
     },
+    /// Another user listens there.
+    #[error("reach the daemon: who listens on the socket `{}` is another user", socket.display())]
+    Strange {
+        /// Where it was looked for.
+        socket: PathBuf,
+    },
     /// Something else is there.
     #[error("reach the daemon: `{}` is not the socket of a daemon", socket.display())]
     NotASocket {
@@ -100,6 +106,7 @@ impl ClientError {
             | Self::NobodyListens { .. }
             | Self::Busy { .. }
             | Self::Denied { .. }
+            | Self::Strange { .. }
             | Self::NotASocket { .. }
             | Self::TooLong(_)
             | Self::Silent { .. }
