@@ -10,13 +10,15 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from . import oldfiles, paths
 from .daemon import Daemon, Document
-from .errors import BadAnswer, Invalid, NoDaemon, Refused, SyncError
+from .errors import BadAnswer, Invalid, NoDaemon, OldQueueError, Refused, SyncError
 from .model import on_the_wire, registration_of, stated
 
 logger = logging.getLogger(__name__)
 
 #: The only operation there is.
 REGISTER = "register"
+#: Where an entry of the daemon's can stand.
+_STATES = ("ready", "in_flight", "delayed", "parked", "dead")
 
 
 class OfflineQueue:
@@ -80,19 +82,36 @@ class OfflineQueue:
         return self.sizes()["queue_size"]
 
     def sizes(self) -> Dict[str, int]:
-        """How much there is, and how much of it is to be sent as soon as possible."""
-        size = pending = oldfiles.count(self.db_path)
-        if self._daemon is not None:
-            try:
-                counts = self._daemon.queue()
-            except SyncError as error:
-                level = logging.DEBUG if isinstance(error, NoDaemon) else logging.WARNING
-                logger.log(level, "only the old queue file is counted: %s", error)
-                counts = {}
-            states = {state: _number(counts, state) for state in ("ready", "in_flight", "delayed", "parked", "dead")}
-            size += sum(states.values())
-            pending += states["ready"] + states["in_flight"]
+        """How much there is, and how much of it is to be sent as soon as possible.
+
+        A file that cannot be read hides nothing of the daemon's; ``OldQueueError`` where there is nothing else to count.
+        """
+        unreadable: Optional[OldQueueError] = None
+        size = pending = 0
+        try:
+            size = pending = oldfiles.count(self.db_path)
+        except OldQueueError as error:
+            unreadable = error
+        counts = self._counts()
+        if unreadable is not None:
+            if counts is None:
+                raise unreadable
+            logger.warning("only the daemon's queue is counted: %s", unreadable)
+        states = {state: _number(counts or {}, state) for state in _STATES}
+        size += sum(states.values())
+        pending += states["ready"] + states["in_flight"]
         return {"queue_size": size, "pending": pending}
+
+    def _counts(self) -> Optional[Document]:
+        """The daemon's counts; ``None`` where it is not asked or does not answer."""
+        if self._daemon is None:
+            return None
+        try:
+            return self._daemon.queue()
+        except SyncError as error:
+            level = logging.DEBUG if isinstance(error, NoDaemon) else logging.WARNING
+            logger.log(level, "the daemon's queue is not counted: %s", error)
+            return None
 
 
 class UUIDCache:
