@@ -11,7 +11,7 @@ from unittest import mock
 
 from coditect_sync_client import CloudProjectClient, OfflineQueue, ProjectRegistration
 
-from .support import Scene, until
+from .support import Scene, Stranger, answering, until
 
 LOCAL = "00000000-0000-4000-8000-000000000001"
 PARENT = "00000000-0000-4000-8000-000000000009"
@@ -65,6 +65,17 @@ class Fallback(Scene):
         )
         self.assertEqual(indexes, ["idx_next_retry"])
         self.assertEqual(client.get_queue_status(), {"queue_size": 1, "pending": 1})
+
+    def test_a_row_says_that_it_is_to_be_sent_whatever_the_cloud_has_only_where_that_was_asked(self):
+        client = CloudProjectClient()
+        for force in (True, False, True):
+            self.assertTrue(client.register_project(self.whole(), force=force).queued)
+        marks = [row["payload"].get("force", "absent") for row in self.rows()]
+        self.assertEqual(marks, ["absent", True], "the newest is the last, and says nothing twice")
+        Stranger(self, self.state / "sync.sock", answering(200, b'{"cloud": {"state": "online"}, "results": {}}'))
+        other = self.whole(PARENT, parent_project_uuid=None)
+        self.assertIn("what became of it", client.register_project(other, force=True).error)
+        self.assertIs(self.rows()[-1]["payload"]["force"], True, "also of what a daemon did not account for")
 
     def test_a_batch_keeps_all_fields_too_and_what_is_not_stated_stays_unsaid(self):
         bare = ProjectRegistration(PARENT, "", self.folder("bare"))

@@ -7,7 +7,6 @@ from unittest import mock
 
 from coditect_sync_client import (
     CloudProjectClient,
-    Daemon,
     Invalid,
     OfflineQueue,
     OldQueueError,

@@ -166,7 +166,7 @@ class CloudProjectClient:
             return {project["local_project_uuid"]: SyncResult.failed(other) for project in projects}
         except SyncError as error:
             left = [project for project in projects if project["local_project_uuid"] not in results]
-            results.update(self._keep(left, error))
+            results.update(self._keep(left, force, error))
         return results
 
     def _send(self, projects: List[Dict[str, Any]], force: bool, wait: float) -> Dict[str, SyncResult]:
@@ -194,10 +194,10 @@ class CloudProjectClient:
             else:
                 lost.append(project)
         if lost:
-            results.update(self._keep(lost, BadAnswer("the daemon's answer does not say what became of it")))
+            results.update(self._keep(lost, force, BadAnswer("the daemon's answer does not say what became of it")))
         return results
 
-    def _keep(self, projects: List[Dict[str, Any]], why: SyncError) -> Dict[str, SyncResult]:
+    def _keep(self, projects: List[Dict[str, Any]], force: bool, why: SyncError) -> Dict[str, SyncResult]:
         """Puts registrations into the old queue file, from which the next daemon takes them."""
         results = {}
         fit = []
@@ -210,7 +210,8 @@ class CloudProjectClient:
         try:
             self._check_fallback()
             if fit:
-                oldfiles.append(self.queue.db_path, REGISTER, [old_payload(project) for project in fit])
+                rows = [old_payload(project, force) for project in fit]
+                oldfiles.append(self.queue.db_path, REGISTER, rows)
         except SyncError as error:
             text = "%s; and it cannot be kept for later: %s" % (why, error)
             return {project["local_project_uuid"]: SyncResult.failed(text) for project in projects}

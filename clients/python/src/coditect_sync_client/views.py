@@ -160,11 +160,12 @@ def cloud_uuid_of(answer: Document) -> str:
     return found
 
 
-def old_payload(fields: Dict[str, Any]) -> Dict[str, Any]:
+def old_payload(fields: Dict[str, Any], force: bool = False) -> Dict[str, Any]:
     """What a row of the old queue says of a registration: all of it, and what is not stated as the old client had it.
 
     A kind that nobody stated is left out, so that the daemon keeps what it knows. ``given`` says that the caller named
     what is said here, so that it stands as if the daemon had been told: what looking finds out does not take its place.
+    ``force`` stands there only where it was asked for: the cloud is to be told even what it has just so.
     """
     try:
         machine = paths.get_machine_id()
@@ -179,6 +180,7 @@ def old_payload(fields: Dict[str, Any]) -> Dict[str, Any]:
         "framework": "",
         "content_hash": "",
         "given": True,
+        **({"force": True} if force else {}),
         **fields,
     }
 
