@@ -12,8 +12,17 @@ import time
 import uuid
 from unittest import mock
 
-from coditect_sync_client import wire
-from coditect_sync_client import BadAnswer, CloudProjectClient, Daemon, NoAnswer, NoDaemon, ProjectRegistration, Refused
+from coditect_sync_client import (
+    BadAnswer,
+    CloudProjectClient,
+    Daemon,
+    Invalid,
+    NoAnswer,
+    NoDaemon,
+    ProjectRegistration,
+    Refused,
+    wire,
+)
 
 from .support import Scene, Stranger, answering, until
 
@@ -122,6 +131,19 @@ class Limits(Scene):
             self.kept(client, os.strerror(errno.EMFILE))
             with self.assertRaises(NoDaemon):
                 client.daemon.status()
+
+    def test_what_can_be_no_path_is_no_projects_and_raises_nothing(self):
+        asked = []
+        Stranger(self, self.socket, lambda connection: asked.append(connection.recv(64 * 1024)))
+        client = CloudProjectClient()
+        for path in ("a\0b", "\ud800", "/" + "a" * 5000, b"\0", None, 5.5, ["a"]):
+            for use_cache in (True, False):
+                self.assertIsNone(client.resolve_path(path, use_cache))
+            with self.assertRaises(Invalid):
+                client.daemon.resolve(path=path)
+        self.assertEqual(asked, [])
+        with mock.patch.object(os, "getcwd", side_effect=FileNotFoundError("the folder went away")):
+            self.assertIsNone(client.resolve_path("relative"))
 
     def test_strange_answers_lose_nothing(self):
         def nothing(connection):

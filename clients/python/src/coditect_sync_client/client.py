@@ -67,6 +67,7 @@ class CloudProjectClient:
         self.daemon = Daemon(socket, timeout=timeout)
         self.queue = OfflineQueue(daemon=self.daemon)
         self.cache = UUIDCache(daemon=self.daemon)
+        self._machine_uuid: Optional[str] = None
         self._wait = wait
         self._warned = False
         if not self.api_url or not self.auth_token:
@@ -78,8 +79,15 @@ class CloudProjectClient:
 
     @property
     def machine_uuid(self) -> str:
-        """This machine's UUID."""
-        return paths.get_machine_id()
+        """This machine's UUID.
+
+        What is assigned is given back and changes nothing else: projects are registered on the machine they are on.
+        """
+        return self._machine_uuid or paths.get_machine_id()
+
+    @machine_uuid.setter
+    def machine_uuid(self, machine_uuid: str) -> None:
+        self._machine_uuid = machine_uuid
 
     def register_project(self, project: ProjectRegistration, force: bool = False) -> SyncResult:
         """Registers a project with the cloud.

@@ -11,8 +11,8 @@ from typing import Any, Dict, List, NoReturn, Optional
 from urllib.parse import quote
 
 from . import paths
-from .errors import BadAnswer, NoAnswer, NoDaemon, PlaceError, Refused
-from .model import uuid_text
+from .errors import BadAnswer, Invalid, NoAnswer, NoDaemon, PlaceError, Refused
+from .model import real_path, uuid_text
 from .wire import Answer, Patience, exchange
 
 #: How long connecting and the first byte of an answer may take, in seconds.
@@ -72,9 +72,9 @@ class Daemon:
         if local_uuid is not None:
             subject = "local_uuid=" + uuid_text(local_uuid, "local_uuid")
         elif path is not None:
-            subject = "path=" + _encoded(os.fsencode(os.path.realpath(path)))
+            subject = "path=" + _encoded(real_path(path))
         else:
-            raise ValueError("give local_uuid or path")
+            raise Invalid("give local_uuid or path")
         target = "/v1/resolve?" + subject + ("&refresh=true" if refresh else "")
         if wait is not None:
             target += "&wait_ms=%d" % _milliseconds(wait)
