@@ -270,3 +270,19 @@ class Fallback(Scene):
         found = queue.get_pending()
         self.assertEqual([(one[0], one[2]["root_path"]) for one in found], [(number, "/a"), (number - 1, "/b")])
         self.assertEqual(queue.queue_size(), 3)
+
+    def test_broken_rows_take_nobodys_place(self):
+        queue = OfflineQueue(self.old_queue)
+        first = queue.enqueue("register", {"local_project_uuid": LOCAL, "root_path": "/a"})
+        queue.mark_success(first)
+        with contextlib.closing(sqlite3.connect(str(self.old_queue))) as connection, connection:
+            insert = "INSERT INTO project_sync_queue (operation, payload) VALUES ('register', %s)"
+            for broken in ("'{'", "'[1]'", "x'ff'", "CAST(x'ff' AS TEXT)", "5"):
+                connection.execute(insert % broken)
+        for name in ("b", "c", "d"):
+            queue.enqueue("register", {"local_project_uuid": LOCAL, "root_path": "/" + name})
+        for limit, expected in ((-1, []), (0, []), (1, ["/b"]), (2, ["/b", "/c"]), (10, ["/b", "/c", "/d"])):
+            found = queue.get_pending(limit)
+            self.assertEqual([one[2]["root_path"] for one in found], expected, limit)
+            self.assertTrue(all(one[1] == "register" for one in found))
+        self.assertEqual(queue.queue_size(), 8, "what is broken stays for the daemon to set aside")

@@ -7,6 +7,7 @@ from unittest import mock
 
 from coditect_sync_client import (
     CloudProjectClient,
+    Daemon,
     Invalid,
     OfflineQueue,
     OldQueueError,
@@ -98,6 +99,36 @@ class Queue(Scene):
                 for queue in (OfflineQueue(), OfflineQueue(self.old_queue)):
                     with self.assertRaises(OldQueueError):
                         queue.queue_size()
+
+    def test_as_many_entries_are_answered_as_were_asked_for(self):
+        asked = []
+
+        def behave(connection):
+            query = connection.recv(64 * 1024).split(b" ")[1].decode().split("?")[1]
+            asked.append(query)
+            fields = dict(pair.split("=") for pair in query.split("&"))
+            begin, limit = int(fields.get("cursor", 0)), int(fields["limit"])
+            end = min(begin + limit, 2500)
+            page = {"items": list(range(begin, end)), "next_cursor": str(end) if end < 2500 else None}
+            text = json.dumps(page).encode()
+            head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(text)
+            connection.sendall(head.encode() + text)
+
+        path = self.home / "daemon"
+        Stranger(self, path, behave)
+        for limit, count, cursor, requests in (
+            (-1, 0, None, []),
+            (0, 0, None, []),
+            (10, 10, "10", ["limit=10"]),
+            (1000, 1000, "1000", ["limit=1000"]),
+            (1500, 1500, "1500", ["limit=1000", "limit=500&cursor=1000"]),
+            (9999, 2500, None, ["limit=1000", "limit=1000&cursor=1000", "limit=1000&cursor=2000"]),
+        ):
+            page = Daemon(path).queue_items(limit=limit)
+            self.assertEqual((page["items"], page["next_cursor"]), (list(range(count)), cursor), limit)
+            self.assertEqual(asked, requests)
+            asked.clear()
+        self.assertEqual(OfflineQueue(daemon=Daemon(self.home / "nobody")).get_pending(0), [])
 
     def test_what_could_never_be_sent_is_refused_with_and_without_a_daemon(self):
         def check():

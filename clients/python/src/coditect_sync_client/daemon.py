@@ -26,6 +26,8 @@ _TIMEOUT_IN_SUSPICION = 0.25
 _LONGEST_LOOK = 30.0
 #: The longest wait the daemon takes.
 _LONGEST_WAIT = 600.0
+#: Most entries in one page of the queue.
+_LARGEST_PAGE = 1000
 
 Document = Dict[str, Any]
 
@@ -117,8 +119,21 @@ class Daemon:
     def queue_items(
         self, state: Optional[str] = None, limit: int = 100, cursor: Optional[str] = None
     ) -> Document:
-        """``GET /v1/queue/items``: one page of entries, oldest first."""
-        target = "/v1/queue/items?limit=%d" % max(1, min(limit, 1000))
+        """``GET /v1/queue/items``: at most ``limit`` entries, oldest first, from as many pages as that takes."""
+        items: List[Any] = []
+        page: Document = {"items": items, "next_cursor": cursor}
+        while len(items) < limit:
+            page = self._queue_page(state, min(limit - len(items), _LARGEST_PAGE), page.get("next_cursor"))
+            found = page.get("items")
+            if not isinstance(found, list):
+                raise BadAnswer("the daemon's page of its queue has no entries")
+            items += found
+            if not found or not page.get("next_cursor"):
+                break
+        return {**page, "items": items[: max(0, limit)]}
+
+    def _queue_page(self, state: Optional[str], limit: int, cursor: Optional[str]) -> Document:
+        target = "/v1/queue/items?limit=%d" % limit
         for name, value in (("state", state), ("cursor", cursor)):
             if value:
                 target += "&%s=%s" % (name, _encoded(value.encode()))

@@ -199,10 +199,10 @@ def _enqueue(daemon: Daemon, fields: Dict[str, Any]) -> int:
 
 
 def _pending(daemon: Daemon, limit: int) -> List[Tuple[int, str, Dict[str, Any]]]:
-    items = daemon.queue_items("ready", limit).get("items")
+    items = daemon.queue_items("ready", limit)["items"]
     machine = daemon.status().get("machine_uuid", "")
     pending = []
-    for item in items if isinstance(items, list) else []:
+    for item in items:
         try:
             project = daemon.project(item["local_project_uuid"])
         except Refused:
