@@ -191,6 +191,12 @@ class Daemon:
             return exchange(paths.fitting(elsewhere), request, limits)
 
 
+def cloud_of(status: Document) -> Document:
+    """What a status tells of the cloud."""
+    cloud = status.get("cloud")
+    return cloud if isinstance(cloud, dict) else {}
+
+
 def _socket_of_lock(lock: Path) -> Optional[Path]:
     """The socket that a daemon wrote into its lock file, if it is this user's own."""
     try:

@@ -84,7 +84,7 @@ class OfflineQueue:
     def sizes(self) -> Dict[str, int]:
         """How much there is, and how much of it is to be sent as soon as possible.
 
-        A file that cannot be read hides nothing of the daemon's; ``OldQueueError`` where there is nothing else to count.
+        A file that cannot be read hides nothing of the daemon's; ``OldQueueError`` where that is all there is.
         """
         unreadable: Optional[OldQueueError] = None
         size = pending = 0
