@@ -73,6 +73,11 @@ fn nobody_waits_for_ever_and_nothing_raises() {
 }
 
 #[test]
+fn nothing_goes_to_another_tenant_or_to_one_that_cannot_be_told() {
+    check("test_tenants", 12);
+}
+
+#[test]
 fn the_old_queue_and_cache_are_views_of_the_daemons() {
     check("test_views", 8);
 }

@@ -11,7 +11,7 @@ from unittest import mock
 
 from coditect_sync_client import CloudProjectClient, OfflineQueue, ProjectRegistration
 
-from .support import Scene, until
+from .support import Scene, Stranger, answering, until
 
 LOCAL = "00000000-0000-4000-8000-000000000001"
 PARENT = "00000000-0000-4000-8000-000000000009"
@@ -65,6 +65,17 @@ class Fallback(Scene):
         )
         self.assertEqual(indexes, ["idx_next_retry"])
         self.assertEqual(client.get_queue_status(), {"queue_size": 1, "pending": 1})
+
+    def test_a_row_says_that_it_is_to_be_sent_whatever_the_cloud_has_only_where_that_was_asked(self):
+        client = CloudProjectClient()
+        for force in (True, False, True):
+            self.assertTrue(client.register_project(self.whole(), force=force).queued)
+        marks = [row["payload"].get("force", "absent") for row in self.rows()]
+        self.assertEqual(marks, ["absent", True], "the newest is the last, and says nothing twice")
+        Stranger(self, self.state / "sync.sock", answering(200, b'{"cloud": {"state": "online"}, "results": {}}'))
+        other = self.whole(PARENT, parent_project_uuid=None)
+        self.assertIn("what became of it", client.register_project(other, force=True).error)
+        self.assertIs(self.rows()[-1]["payload"]["force"], True, "also of what a daemon did not account for")
 
     def test_a_batch_keeps_all_fields_too_and_what_is_not_stated_stays_unsaid(self):
         bare = ProjectRegistration(PARENT, "", self.folder("bare"))
@@ -259,3 +270,19 @@ class Fallback(Scene):
         found = queue.get_pending()
         self.assertEqual([(one[0], one[2]["root_path"]) for one in found], [(number, "/a"), (number - 1, "/b")])
         self.assertEqual(queue.queue_size(), 3)
+
+    def test_broken_rows_take_nobodys_place(self):
+        queue = OfflineQueue(self.old_queue)
+        first = queue.enqueue("register", {"local_project_uuid": LOCAL, "root_path": "/a"})
+        queue.mark_success(first)
+        with contextlib.closing(sqlite3.connect(str(self.old_queue))) as connection, connection:
+            insert = "INSERT INTO project_sync_queue (operation, payload) VALUES ('register', %s)"
+            for broken in ("'{'", "'[1]'", "x'ff'", "CAST(x'ff' AS TEXT)", "5"):
+                connection.execute(insert % broken)
+        for name in ("b", "c", "d"):
+            queue.enqueue("register", {"local_project_uuid": LOCAL, "root_path": "/" + name})
+        for limit, expected in ((-1, []), (0, []), (1, ["/b"]), (2, ["/b", "/c"]), (10, ["/b", "/c", "/d"])):
+            found = queue.get_pending(limit)
+            self.assertEqual([one[2]["root_path"] for one in found], expected, limit)
+            self.assertTrue(all(one[1] == "register" for one in found))
+        self.assertEqual(queue.queue_size(), 8, "what is broken stays for the daemon to set aside")

@@ -1,14 +1,28 @@
 """Nobody waits for ever and nothing raises: a stopped daemon, silence, garbage, trickles, full queues, many threads."""
 
+import errno
 import json
 import os
 import signal
 import socket
+import struct
+import sys
 import threading
 import time
 import uuid
+from unittest import mock
 
-from coditect_sync_client import BadAnswer, CloudProjectClient, Daemon, NoAnswer, NoDaemon, ProjectRegistration, Refused
+from coditect_sync_client import (
+    BadAnswer,
+    CloudProjectClient,
+    Daemon,
+    Invalid,
+    NoAnswer,
+    NoDaemon,
+    ProjectRegistration,
+    Refused,
+    wire,
+)
 
 from .support import Scene, Stranger, answering, until
 
@@ -85,6 +99,51 @@ class Limits(Scene):
         self.socket.write_text("precious")
         self.kept(CloudProjectClient(), "is not the socket of a daemon")
         self.assertEqual(self.socket.read_text(), "precious")
+
+    def test_who_listens_as_another_user_is_no_daemon_and_is_told_nothing(self):
+        heard = []
+        Stranger(self, self.socket, lambda connection: heard.append(connection.recv(64 * 1024)))
+        with mock.patch.object(os, "geteuid", lambda: os.getuid() + 4711):
+            self.kept(CloudProjectClient(), "is the user with the number %d" % os.getuid())
+            with self.assertRaises(NoDaemon):
+                Daemon().status()
+        self.assertEqual([text for text in heard if text], [])
+
+    def test_macos_tells_who_listens_in_its_own_words(self):
+        class Connection:
+            told = struct.pack("=IIhxx16I", 0, 501, 2, 20, 12, *[0] * 14)
+
+            def getsockopt(self, level, option, size):
+                assert (level, option, size) == (0, 1, 76)
+                return self.told
+
+        connection = Connection()
+        with mock.patch.object(sys, "platform", "darwin"):
+            self.assertEqual(wire._listener(connection), 501)
+            connection.told = b""
+            with self.assertRaises(OSError):
+                wire._listener(connection)
+
+    def test_a_process_without_descriptors_gets_no_exception(self):
+        client = CloudProjectClient()
+        lack = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        with mock.patch.object(socket, "socket", side_effect=lack):
+            self.kept(client, os.strerror(errno.EMFILE))
+            with self.assertRaises(NoDaemon):
+                client.daemon.status()
+
+    def test_what_can_be_no_path_is_no_projects_and_raises_nothing(self):
+        asked = []
+        Stranger(self, self.socket, lambda connection: asked.append(connection.recv(64 * 1024)))
+        client = CloudProjectClient()
+        for path in ("a\0b", "\ud800", "/" + "a" * 5000, b"\0", None, 5.5, ["a"]):
+            for use_cache in (True, False):
+                self.assertIsNone(client.resolve_path(path, use_cache))
+            with self.assertRaises(Invalid):
+                client.daemon.resolve(path=path)
+        self.assertEqual(asked, [])
+        with mock.patch.object(os, "getcwd", side_effect=FileNotFoundError("the folder went away")):
+            self.assertIsNone(client.resolve_path("relative"))
 
     def test_strange_answers_lose_nothing(self):
         def nothing(connection):

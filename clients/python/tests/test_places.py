@@ -13,6 +13,7 @@ from coditect_sync_client import (
     Daemon,
     NoDaemon,
     PlaceError,
+    ProjectRegistration,
     get_coditect_data_dir,
     get_machine_id,
     get_sessions_db_path,
@@ -121,6 +122,14 @@ class Places(Scene):
         upper = str(uuid.uuid4()).upper()
         (self.data / "machine-id.json").write_text(json.dumps({"machine_uuid": upper}))
         self.assertEqual(get_machine_id(), upper.lower())
+
+    def test_the_machines_uuid_can_be_assigned_as_before_and_changes_no_registration(self):
+        client = CloudProjectClient()
+        own, other = client.machine_uuid, str(uuid.uuid4())
+        client.machine_uuid = other
+        self.assertEqual((client.machine_uuid, CloudProjectClient().machine_uuid), (other, own))
+        client.register_project(ProjectRegistration(str(uuid.uuid4()), "api", str(self.home)))
+        self.assertEqual(self.rows()[0]["payload"]["machine_uuid"], own)
 
     def test_the_configuration_is_read_as_the_old_client_did_and_a_broken_one_is_survived(self):
         client = CloudProjectClient()

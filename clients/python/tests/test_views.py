@@ -3,10 +3,20 @@
 import contextlib
 import json
 import sqlite3
+from unittest import mock
 
-from coditect_sync_client import CloudProjectClient, Invalid, OfflineQueue, ProjectRegistration, UUIDCache
+from coditect_sync_client import (
+    CloudProjectClient,
+    Daemon,
+    Invalid,
+    OfflineQueue,
+    OldQueueError,
+    ProjectRegistration,
+    UUIDCache,
+    oldfiles,
+)
 
-from .support import Scene, Stranger, until
+from .support import Scene, Stranger, answering, until
 
 LOCAL = "00000000-0000-4000-8000-000000000001"
 CLOUD = "00000000-0000-4000-8000-0000000000c1"
@@ -70,6 +80,55 @@ class Queue(Scene):
             self.assertEqual(len(queue.get_pending()), 2, "nothing is given up")
             queue.mark_success(first)
             self.assertEqual([one[0] for one in queue.get_pending()], [second])
+
+    def test_a_file_that_cannot_be_read_hides_nothing_of_the_daemons(self):
+        counts = {"ready": 1, "in_flight": 1, "delayed": 2, "parked": 0, "dead": 1}
+        path = self.home / "daemon"
+        Stranger(self, path, answering(200, json.dumps(counts).encode()))
+        client = CloudProjectClient(socket=path)
+        self.old_queue.parent.mkdir(parents=True)
+        self.old_queue.write_bytes(b"this is no database at all" * 100)
+        self.assertEqual(client.get_queue_status(), {"queue_size": 5, "pending": 2})
+        self.old_queue.unlink()
+        OfflineQueue(self.old_queue).enqueue("register", self.payload())
+        self.assertEqual(client.get_queue_status(), {"queue_size": 6, "pending": 3})
+        with contextlib.closing(sqlite3.connect(str(self.old_queue), isolation_level=None)) as another:
+            another.execute("BEGIN EXCLUSIVE")
+            with mock.patch.object(oldfiles, "_BUSY", 0.0):
+                self.assertEqual(client.get_queue_status(), {"queue_size": 5, "pending": 2})
+                for queue in (OfflineQueue(), OfflineQueue(self.old_queue)):
+                    with self.assertRaises(OldQueueError):
+                        queue.queue_size()
+
+    def test_as_many_entries_are_answered_as_were_asked_for(self):
+        asked = []
+
+        def behave(connection):
+            query = connection.recv(64 * 1024).split(b" ")[1].decode().split("?")[1]
+            asked.append(query)
+            fields = dict(pair.split("=") for pair in query.split("&"))
+            begin, limit = int(fields.get("cursor", 0)), int(fields["limit"])
+            end = min(begin + limit, 2500)
+            page = {"items": list(range(begin, end)), "next_cursor": str(end) if end < 2500 else None}
+            text = json.dumps(page).encode()
+            head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(text)
+            connection.sendall(head.encode() + text)
+
+        path = self.home / "daemon"
+        Stranger(self, path, behave)
+        for limit, count, cursor, requests in (
+            (-1, 0, None, []),
+            (0, 0, None, []),
+            (10, 10, "10", ["limit=10"]),
+            (1000, 1000, "1000", ["limit=1000"]),
+            (1500, 1500, "1500", ["limit=1000", "limit=500&cursor=1000"]),
+            (9999, 2500, None, ["limit=1000", "limit=1000&cursor=1000", "limit=1000&cursor=2000"]),
+        ):
+            page = Daemon(path).queue_items(limit=limit)
+            self.assertEqual((page["items"], page["next_cursor"]), (list(range(count)), cursor), limit)
+            self.assertEqual(asked, requests)
+            asked.clear()
+        self.assertEqual(OfflineQueue(daemon=Daemon(self.home / "nobody")).get_pending(0), [])
 
     def test_what_could_never_be_sent_is_refused_with_and_without_a_daemon(self):
         def check():

@@ -5,28 +5,27 @@ long an answer is believed. What is left is to ask in time, and to put a registr
 none answers. No method raises because of the daemon, the cloud or the disk.
 """
 
-import base64
-import json
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, TypeVar
-from urllib.parse import urlsplit
 
 from . import oldfiles, paths
-from .daemon import DEFAULT_TIMEOUT, Daemon, Document
+from .configured import DEFAULT_API_URL, Configuration
+from .daemon import DEFAULT_TIMEOUT, Daemon, Document, cloud_of
 from .errors import BadAnswer, Invalid, NoAnswer, NoDaemon, OldQueueError, OtherCloud, Refused, SyncError
+from .expected import expected
 from .model import ProjectRegistration, SyncResult, is_utf8, on_the_wire, stated, uuid_text
 from .views import REGISTER, OfflineQueue, UUIDCache, cloud_uuid_of, old_payload
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_API_URL = "https://api.coditect.ai"
 #: How long the cloud is waited for by default, in seconds.
 DEFAULT_WAIT = 10.0
 #: After so long it is asked whether waiting still makes sense, in seconds.
 _SLICE = 1.0
+#: So long, at most, a daemon is given to find out its tenant, in seconds.
+_SETTLING = 2.0
 #: The first and the longest pause between two looks at what became of a registration.
 _PAUSES = (0.05, 0.5)
 #: Most projects in one request to the daemon.
@@ -45,8 +44,8 @@ class CloudProjectClient:
     """Client for cloud project registration and sync, by way of the daemon.
 
     ``api_url`` and ``auth_token`` are not used to speak to a cloud: the daemon has its own configuration. Where one of
-    them is given, here or in a ``config_path``, and the daemon registers with another cloud or for another tenant,
-    nothing is sent and the result says so.
+    them is given, here or in a ``config_path`` (its ``tenant_id`` too), and the daemon registers with another cloud or
+    for another tenant, or for one that cannot be told, nothing is sent and the result says so.
 
     ``wait`` is how long the cloud is waited for, ``timeout`` how long the daemon may be silent; ``socket`` is where it
     listens, by default the one it has for this user.
@@ -62,24 +61,30 @@ class CloudProjectClient:
         wait: float = DEFAULT_WAIT,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
-        self.api_url = api_url
-        self.auth_token = auth_token
         self.daemon = Daemon(socket, timeout=timeout)
         self.queue = OfflineQueue(daemon=self.daemon)
         self.cache = UUIDCache(daemon=self.daemon)
+        self._machine_uuid: Optional[str] = None
         self._wait = wait
         self._warned = False
-        if not self.api_url or not self.auth_token:
-            self._load_config(config_path)
-        own = config_path is not None
-        #: What the caller expects of the daemon; ``None`` where it expects nothing.
-        self._expected_url = self.api_url if api_url or own else None
-        self._expected_tenant = _tenant_of(self.auth_token) if auth_token or own else None
+        configured = Configuration(config_path)
+        if configured.broken:
+            logger.warning("%s", configured.broken)
+        self.api_url = api_url or configured.text_or("api_url", DEFAULT_API_URL)
+        self.auth_token = auth_token or configured.text_or("auth_token", None)
+        self._expected = expected(api_url, auth_token, configured if config_path is not None else None)
 
     @property
     def machine_uuid(self) -> str:
-        """This machine's UUID."""
-        return paths.get_machine_id()
+        """This machine's UUID.
+
+        What is assigned is given back and changes nothing else: projects are registered on the machine they are on.
+        """
+        return self._machine_uuid or paths.get_machine_id()
+
+    @machine_uuid.setter
+    def machine_uuid(self, machine_uuid: str) -> None:
+        self._machine_uuid = machine_uuid
 
     def register_project(self, project: ProjectRegistration, force: bool = False) -> SyncResult:
         """Registers a project with the cloud.
@@ -141,8 +146,9 @@ class CloudProjectClient:
             return 0
 
         def flush() -> int:
-            self._check(self.daemon.status())
-            delivered = self.daemon.flush(self._wait).get("delivered")
+            deadline = time.monotonic() + self._wait
+            self._checked()
+            delivered = self.daemon.flush(_left(deadline)).get("delivered")
             return delivered if isinstance(delivered, int) else 0
 
         return self._or_none(flush) or 0
@@ -154,10 +160,10 @@ class CloudProjectClient:
     def _register(self, projects: List[Dict[str, Any]], force: bool) -> Dict[str, SyncResult]:
         results: Dict[str, SyncResult] = {}
         try:
-            status = self.daemon.status()
-            self._check(status)
+            deadline = time.monotonic() + self._wait
             # A cloud that is known to be out of reach is not waited for; what the daemon answers is durable.
-            deadline = time.monotonic() + (0.0 if _why_waiting(status) else self._wait)
+            if _why_waiting(self._checked()):
+                deadline = 0.0
             for begin in range(0, len(projects), _BATCH):
                 batch = projects[begin : begin + _BATCH]
                 results.update(self._send(batch, force, min(_SLICE, _left(deadline))))
@@ -166,7 +172,7 @@ class CloudProjectClient:
             return {project["local_project_uuid"]: SyncResult.failed(other) for project in projects}
         except SyncError as error:
             left = [project for project in projects if project["local_project_uuid"] not in results]
-            results.update(self._keep(left, error))
+            results.update(self._keep(left, force, error))
         return results
 
     def _send(self, projects: List[Dict[str, Any]], force: bool, wait: float) -> Dict[str, SyncResult]:
@@ -194,10 +200,10 @@ class CloudProjectClient:
             else:
                 lost.append(project)
         if lost:
-            results.update(self._keep(lost, BadAnswer("the daemon's answer does not say what became of it")))
+            results.update(self._keep(lost, force, BadAnswer("the daemon's answer does not say what became of it")))
         return results
 
-    def _keep(self, projects: List[Dict[str, Any]], why: SyncError) -> Dict[str, SyncResult]:
+    def _keep(self, projects: List[Dict[str, Any]], force: bool, why: SyncError) -> Dict[str, SyncResult]:
         """Puts registrations into the old queue file, from which the next daemon takes them."""
         results = {}
         fit = []
@@ -208,9 +214,11 @@ class CloudProjectClient:
                 text = "%s; its path is not UTF-8, so it cannot be kept in %s" % (why, self.queue.db_path)
                 results[project["local_project_uuid"]] = SyncResult.failed(text)
         try:
-            self._check_fallback()
+            # What is kept goes to the cloud of the daemon that comes, and for its tenant.
+            self._expected.check_configured()
             if fit:
-                oldfiles.append(self.queue.db_path, REGISTER, [old_payload(project) for project in fit])
+                rows = [old_payload(project, force) for project in fit]
+                oldfiles.append(self.queue.db_path, REGISTER, rows)
         except SyncError as error:
             text = "%s; and it cannot be kept for later: %s" % (why, error)
             return {project["local_project_uuid"]: SyncResult.failed(text) for project in projects}
@@ -244,9 +252,9 @@ class CloudProjectClient:
                 return
 
     def _resolve(self, use_cache: bool, **subject: Any) -> Optional[str]:
-        if self._expected_url or self._expected_tenant:
-            self._check(self.daemon.status())
         deadline = time.monotonic() + self._wait
+        if self._expected.is_anything():
+            self._checked()
         # What is known is answered at once, whatever the cloud is doing.
         wait = 0.0 if use_cache else min(_SLICE, self._wait)
         while True:
@@ -259,10 +267,10 @@ class CloudProjectClient:
             wait = min(_SLICE, _left(deadline))
 
     def _registration(self, cloud_uuid: str) -> Optional[Dict[str, Any]]:
-        status = self.daemon.status()
-        self._check(status)
+        deadline = time.monotonic() + self._wait
+        status = self._checked()
         try:
-            answer = self.daemon.registration(cloud_uuid, self._wait)
+            answer = self.daemon.registration(cloud_uuid, _left(deadline))
             if answer.get("cloud_uuid") != cloud_uuid:
                 raise BadAnswer("the daemon tells of another registration than the one it was asked for")
             told = answer.get("told")
@@ -282,28 +290,17 @@ class CloudProjectClient:
             if not cursor:
                 return None
 
-    def _check(self, status: Document) -> None:
-        theirs = _cloud(status).get("api_url")
-        if self._expected_url and isinstance(theirs, str) and _origin(theirs) != _origin(self._expected_url):
-            raise OtherCloud(
-                "the daemon registers with %s, not with %s; change `cloud_sync.api_url` in its configuration"
-                % (theirs, self._expected_url)
-            )
-        tenant = status.get("tenant_id")
-        if self._expected_tenant and tenant and tenant != self._expected_tenant:
-            raise OtherCloud(
-                "the daemon registers for the tenant %s, not for %s, whose token was given; "
-                "give the daemon that token" % (tenant, self._expected_tenant)
-            )
-
-    def _check_fallback(self) -> None:
-        """What is kept goes to the cloud of the daemon that comes, and for its tenant."""
-        if not self._expected_url and not self._expected_tenant:
-            return
-        configured = _read_config(None)
-        url = os.environ.get("CODITECT_SYNC__CLOUD_SYNC__API_URL") or configured.get("api_url") or DEFAULT_API_URL
-        tenant = configured.get("tenant_id") or _tenant_of(configured.get("auth_token"))
-        self._check({"cloud": {"api_url": url}, "tenant_id": tenant})
+    def _checked(self) -> Document:
+        """The status of the expected daemon; one that begins may need a moment to know its tenant."""
+        pause = _PAUSES[0]
+        status = self.daemon.status()
+        deadline = time.monotonic() + min(_SETTLING, self._wait)
+        while self._expected.may_come(status) and _left(deadline):
+            time.sleep(min(pause, _left(deadline)))
+            pause = min(pause * 1.5, _PAUSES[1])
+            status = self.daemon.status()
+        self._expected.check(status)
+        return status
 
     def _or_none(self, ask: Callable[[], Optional[T]]) -> Optional[T]:
         try:
@@ -325,13 +322,6 @@ class CloudProjectClient:
         self._warned = True
         hint = "; " + _HINTS[type(error)] if type(error) in _HINTS else ""
         logger.log(level, "%s%s", error, hint)
-
-    def _load_config(self, config_path: Optional[Path]) -> None:
-        config = _read_config(config_path)
-        if not self.api_url:
-            self.api_url = config.get("api_url") or DEFAULT_API_URL
-        if not self.auth_token:
-            self.auth_token = config.get("auth_token") or None
 
 
 def _result_of(told: Any) -> Optional[SyncResult]:
@@ -373,54 +363,13 @@ def _is_on_its_way(refused: Refused) -> bool:
     return isinstance(entry, dict) and entry.get("state") in ("ready", "in_flight")
 
 
-def _cloud(status: Document) -> Document:
-    cloud = status.get("cloud")
-    return cloud if isinstance(cloud, dict) else {}
-
-
 def _why_waiting(status: Document) -> Optional[str]:
     if status.get("paused"):
         return "sending is paused; run `coditect-sync resume`"
-    cloud = _cloud(status)
+    cloud = cloud_of(status)
     state = cloud.get("state")
     if state in ("online", "unknown"):
         return None
     last = cloud.get("last_error")
     said = ": %s" % last.get("message") if isinstance(last, dict) else ""
     return "the cloud is %s%s" % (str(state).replace("_", " "), said)
-
-
-def _read_config(path: Optional[Path]) -> Dict[str, Any]:
-    """The shared keys of a configuration file; nothing where it cannot be read."""
-    try:
-        file = Path(path) if path is not None else paths.config_path()
-        read = json.loads(file.read_text(encoding="utf-8"))
-        section = read.get("cloud_sync", {}) if isinstance(read, dict) else {}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError, SyncError) as error:
-        logger.warning("the configuration is not read: %s", error)
-        return {}
-    named = section.items() if isinstance(section, dict) else ()
-    return {key: value for key, value in named if isinstance(value, str)}
-
-
-def _tenant_of(token: Optional[str]) -> Optional[str]:
-    """The tenant that a JWT names; it is only compared, so its signature is of no account."""
-    try:
-        claims = (token or "").split(".")[1]
-        read = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
-        tenant = read.get("tenant_id") if isinstance(read, dict) else None
-    except (IndexError, ValueError, RecursionError):
-        return None
-    return tenant if isinstance(tenant, str) and tenant else None
-
-
-def _origin(url: str) -> str:
-    """Scheme, host and port: what two spellings of one cloud share."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    except ValueError:
-        return url
-    return "%s://%s:%s" % (parts.scheme, parts.hostname, port)

@@ -11,8 +11,8 @@ from typing import Any, Dict, List, NoReturn, Optional
 from urllib.parse import quote
 
 from . import paths
-from .errors import BadAnswer, NoAnswer, NoDaemon, PlaceError, Refused
-from .model import uuid_text
+from .errors import BadAnswer, Invalid, NoAnswer, NoDaemon, PlaceError, Refused
+from .model import real_path, uuid_text
 from .wire import Answer, Patience, exchange
 
 #: How long connecting and the first byte of an answer may take, in seconds.
@@ -26,6 +26,8 @@ _TIMEOUT_IN_SUSPICION = 0.25
 _LONGEST_LOOK = 30.0
 #: The longest wait the daemon takes.
 _LONGEST_WAIT = 600.0
+#: Most entries in one page of the queue.
+_LARGEST_PAGE = 1000
 
 Document = Dict[str, Any]
 
@@ -72,9 +74,9 @@ class Daemon:
         if local_uuid is not None:
             subject = "local_uuid=" + uuid_text(local_uuid, "local_uuid")
         elif path is not None:
-            subject = "path=" + _encoded(os.fsencode(os.path.realpath(path)))
+            subject = "path=" + _encoded(real_path(path))
         else:
-            raise ValueError("give local_uuid or path")
+            raise Invalid("give local_uuid or path")
         target = "/v1/resolve?" + subject + ("&refresh=true" if refresh else "")
         if wait is not None:
             target += "&wait_ms=%d" % _milliseconds(wait)
@@ -117,8 +119,21 @@ class Daemon:
     def queue_items(
         self, state: Optional[str] = None, limit: int = 100, cursor: Optional[str] = None
     ) -> Document:
-        """``GET /v1/queue/items``: one page of entries, oldest first."""
-        target = "/v1/queue/items?limit=%d" % max(1, min(limit, 1000))
+        """``GET /v1/queue/items``: at most ``limit`` entries, oldest first, from as many pages as that takes."""
+        items: List[Any] = []
+        page: Document = {"items": items, "next_cursor": cursor}
+        while len(items) < limit:
+            page = self._queue_page(state, min(limit - len(items), _LARGEST_PAGE), page.get("next_cursor"))
+            found = page.get("items")
+            if not isinstance(found, list):
+                raise BadAnswer("the daemon's page of its queue has no entries")
+            items += found
+            if not found or not page.get("next_cursor"):
+                break
+        return {**page, "items": items[: max(0, limit)]}
+
+    def _queue_page(self, state: Optional[str], limit: int, cursor: Optional[str]) -> Document:
+        target = "/v1/queue/items?limit=%d" % limit
         for name, value in (("state", state), ("cursor", cursor)):
             if value:
                 target += "&%s=%s" % (name, _encoded(value.encode()))
@@ -174,6 +189,12 @@ class Daemon:
             if elsewhere is None or elsewhere == default:
                 raise
             return exchange(paths.fitting(elsewhere), request, limits)
+
+
+def cloud_of(status: Document) -> Document:
+    """What a status tells of the cloud."""
+    cloud = status.get("cloud")
+    return cloud if isinstance(cloud, dict) else {}
 
 
 def _socket_of_lock(lock: Path) -> Optional[Path]:

@@ -119,6 +119,17 @@ def on_the_wire(fields: Dict[str, Any]) -> Dict[str, Any]:
     return {**fields, "root_path": raw.decode("utf-8", "replace"), "root_path_exact": exact}
 
 
+def real_path(path: Any) -> bytes:
+    """A path without symbolic links, as the system has it; raises ``Invalid`` for what can be no path."""
+    try:
+        raw = os.fsencode(os.path.realpath(path))
+    except (OSError, TypeError, ValueError) as error:
+        raise Invalid("path is `%.80r`, which cannot be used: %s" % (path, error)) from None
+    if len(raw) > _LONGEST_PATH or b"\0" in raw:
+        raise Invalid("path is longer than %d bytes or contains a zero byte" % _LONGEST_PATH)
+    return raw
+
+
 def is_utf8(text: str) -> bool:
     """Whether a text can be written as UTF-8."""
     try:

@@ -80,15 +80,22 @@ def append(path: Path, operation: str, payloads: List[Dict[str, Any]], max_retri
 
 
 def waiting(path: Path, limit: int) -> List[Row]:
-    """The rows of the queue, oldest first. What is no JSON object stays where it is and is left out."""
-    if not os.path.exists(path):
+    """The rows of the queue, oldest first, at most ``limit``. What is no JSON object stays there and is passed over."""
+    if limit <= 0 or not os.path.exists(path):
         return []
+    rows: List[Row] = []
     with _database(path, _QUEUE, _QUEUE_INDEX) as connection:
-        found = connection.execute(
-            "SELECT id, operation, payload FROM project_sync_queue ORDER BY id LIMIT ?", (limit,)
-        ).fetchall()
-    rows = [(int(number), str(operation), _payload(text)) for number, operation, text in found]
-    return [(number, operation, payload) for number, operation, payload in rows if payload is not None]
+        # A text that is no UTF-8 would end the reading.
+        connection.text_factory = bytes
+        for number, operation, text in connection.execute(
+            "SELECT id, CAST(operation AS BLOB), payload FROM project_sync_queue ORDER BY id"
+        ):
+            payload = _payload(text)
+            if payload is not None:
+                rows.append((int(number), operation.decode("utf-8", "replace"), payload))
+            if len(rows) == limit:
+                break
+    return rows
 
 
 def count(path: Path) -> int:

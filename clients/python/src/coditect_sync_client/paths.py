@@ -104,6 +104,17 @@ def fitting(path: Path) -> Path:
     return path
 
 
+def expanded(text: str) -> Path:
+    """A path of the configuration; ``~`` and ``$HOME`` at its beginning stand for the home directory."""
+    for name in ("~", "$HOME", "${HOME}"):
+        rest = text[len(name) :]
+        if text.startswith(name) and (not rest or rest.startswith("/")):
+            return _home() / rest.lstrip("/")
+    if not os.path.isabs(text):
+        raise PlaceError("the path `%s` in the configuration is not absolute" % text)
+    return Path(text)
+
+
 def make_private_folder(folder: Path) -> None:
     """Makes a folder and what is missing above it, for this user alone; leaves what is there as it is."""
     if not folder.is_dir():

@@ -10,13 +10,15 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from . import oldfiles, paths
 from .daemon import Daemon, Document
-from .errors import BadAnswer, Invalid, NoDaemon, Refused, SyncError
+from .errors import BadAnswer, Invalid, NoDaemon, OldQueueError, Refused, SyncError
 from .model import on_the_wire, registration_of, stated
 
 logger = logging.getLogger(__name__)
 
 #: The only operation there is.
 REGISTER = "register"
+#: Where an entry of the daemon's can stand.
+_STATES = ("ready", "in_flight", "delayed", "parked", "dead")
 
 
 class OfflineQueue:
@@ -80,19 +82,36 @@ class OfflineQueue:
         return self.sizes()["queue_size"]
 
     def sizes(self) -> Dict[str, int]:
-        """How much there is, and how much of it is to be sent as soon as possible."""
-        size = pending = oldfiles.count(self.db_path)
-        if self._daemon is not None:
-            try:
-                counts = self._daemon.queue()
-            except SyncError as error:
-                level = logging.DEBUG if isinstance(error, NoDaemon) else logging.WARNING
-                logger.log(level, "only the old queue file is counted: %s", error)
-                counts = {}
-            states = {state: _number(counts, state) for state in ("ready", "in_flight", "delayed", "parked", "dead")}
-            size += sum(states.values())
-            pending += states["ready"] + states["in_flight"]
+        """How much there is, and how much of it is to be sent as soon as possible.
+
+        A file that cannot be read hides nothing of the daemon's; ``OldQueueError`` where that is all there is.
+        """
+        unreadable: Optional[OldQueueError] = None
+        size = pending = 0
+        try:
+            size = pending = oldfiles.count(self.db_path)
+        except OldQueueError as error:
+            unreadable = error
+        counts = self._counts()
+        if unreadable is not None:
+            if counts is None:
+                raise unreadable
+            logger.warning("only the daemon's queue is counted: %s", unreadable)
+        states = {state: _number(counts or {}, state) for state in _STATES}
+        size += sum(states.values())
+        pending += states["ready"] + states["in_flight"]
         return {"queue_size": size, "pending": pending}
+
+    def _counts(self) -> Optional[Document]:
+        """The daemon's counts; ``None`` where it is not asked or does not answer."""
+        if self._daemon is None:
+            return None
+        try:
+            return self._daemon.queue()
+        except SyncError as error:
+            level = logging.DEBUG if isinstance(error, NoDaemon) else logging.WARNING
+            logger.log(level, "the daemon's queue is not counted: %s", error)
+            return None
 
 
 class UUIDCache:
@@ -141,11 +160,12 @@ def cloud_uuid_of(answer: Document) -> str:
     return found
 
 
-def old_payload(fields: Dict[str, Any]) -> Dict[str, Any]:
+def old_payload(fields: Dict[str, Any], force: bool = False) -> Dict[str, Any]:
     """What a row of the old queue says of a registration: all of it, and what is not stated as the old client had it.
 
     A kind that nobody stated is left out, so that the daemon keeps what it knows. ``given`` says that the caller named
     what is said here, so that it stands as if the daemon had been told: what looking finds out does not take its place.
+    ``force`` stands there only where it was asked for: the cloud is to be told even what it has just so.
     """
     try:
         machine = paths.get_machine_id()
@@ -160,6 +180,7 @@ def old_payload(fields: Dict[str, Any]) -> Dict[str, Any]:
         "framework": "",
         "content_hash": "",
         "given": True,
+        **({"force": True} if force else {}),
         **fields,
     }
 
@@ -178,10 +199,10 @@ def _enqueue(daemon: Daemon, fields: Dict[str, Any]) -> int:
 
 
 def _pending(daemon: Daemon, limit: int) -> List[Tuple[int, str, Dict[str, Any]]]:
-    items = daemon.queue_items("ready", limit).get("items")
+    items = daemon.queue_items("ready", limit)["items"]
     machine = daemon.status().get("machine_uuid", "")
     pending = []
-    for item in items if isinstance(items, list) else []:
+    for item in items:
         try:
             project = daemon.project(item["local_project_uuid"])
         except Refused:

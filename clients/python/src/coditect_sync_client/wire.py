@@ -1,13 +1,15 @@
 """One HTTP/1.1 exchange over a Unix socket that ends in time, however the other side behaves.
 
 A connection is made for each exchange and closed at its end: no descriptor is left over, nothing is shared between
-threads or with a forked process. Knows no JSON and no routes.
+threads or with a forked process. Who listens has to be this user. Knows no JSON and no routes.
 """
 
 import errno
 import os
 import socket
 import stat
+import struct
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,11 @@ LARGEST_HEAD = 64 * 1024
 #: Between two tries at a socket whose queue is full.
 _PAUSE = 0.005
 _MOST_INTERIM = 8
+#: How macOS tells who listens: `LOCAL_PEERCRED` at `SOL_LOCAL`, a `struct xucred`, whose user is its second number.
+_SOL_LOCAL, _LOCAL_PEERCRED = 0, 1
+_XUCRED = struct.Struct("=IIhxx16I")
+#: And Linux: a `struct ucred` of process, user and group.
+_UCRED = struct.Struct("=iII")
 
 
 @dataclass(frozen=True)
@@ -58,26 +65,52 @@ def exchange(path: Path, request: bytes, patience: Patience) -> Answer:
 
 
 def _connected(path: Path, deadline: float) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # A blocking connect waits without limit while the queue of a stopped daemon is full.
-        connection.setblocking(False)
-        while True:
-            code = connection.connect_ex(os.fspath(path))
-            if code in (0, errno.EISCONN):
-                return connection
-            again = code in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
-            if not again:
-                raise _meaning(code, path)
-            if time.monotonic() >= deadline:
-                raise NoAnswer("the daemon at `%s` takes no more connections" % path)
-            time.sleep(_PAUSE)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            _connect(connection, path, deadline)
+            _check_listener(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
     except OSError as error:
-        connection.close()
         raise NoDaemon("cannot connect to `%s`: %s" % (path, error)) from error
-    except BaseException:
-        connection.close()
-        raise
+
+
+def _connect(connection: socket.socket, path: Path, deadline: float) -> None:
+    # A blocking connect waits without limit while the queue of a stopped daemon is full.
+    connection.setblocking(False)
+    while True:
+        code = connection.connect_ex(os.fspath(path))
+        if code in (0, errno.EISCONN):
+            return
+        again = code in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
+        if not again:
+            raise _meaning(code, path)
+        if time.monotonic() >= deadline:
+            raise NoAnswer("the daemon at `%s` takes no more connections" % path)
+        time.sleep(_PAUSE)
+
+
+def _check_listener(connection: socket.socket, path: Path) -> None:
+    """Whoever can bind a socket can say anything, so only this user's own daemon is believed."""
+    theirs, ours = _listener(connection), os.geteuid()
+    if theirs != ours:
+        raise NoDaemon(
+            "who listens on the socket `%s` is the user with the number %d, not this one (%d)" % (path, theirs, ours)
+        )
+
+
+def _listener(connection: socket.socket) -> int:
+    """The number of the user who listens at the other end."""
+    if sys.platform.startswith("linux"):
+        told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        return int(_UCRED.unpack(told)[1])
+    told = connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED.size)
+    if len(told) < 8:
+        raise OSError(errno.EINVAL, "the system does not tell who listens")
+    return int(struct.unpack_from("=II", told)[1])
 
 
 def _meaning(code: int, path: Path) -> SyncError:
