@@ -228,29 +228,6 @@ async fn rows_that_say_nothing_are_set_aside_and_block_nobody() {
 }
 
 #[tokio::test]
-async fn older_rows_only_fill_in_what_is_lacking_here() {
-    for (created_at, expected) in [
-        // An hour before and after what waits here.
-        ("2023-11-14 21:13:20", "ours Rust/ab Standalone 0 user r2"),
-        ("2023-11-14T23:13:20+00:00", "row Rust/ab Standalone 0 user r2"),
-        // Times that cannot be believed.
-        ("2033-11-14 21:13:20", "ours Rust/ab Standalone 0 user r2"),
-        ("soon", "ours Rust/ab Standalone 0 user r2"),
-    ] {
-        let (_home, store, scope) = store().await;
-        let mut ours = found(1, "ours");
-        ours.registration.content_hash = String::new();
-        enqueue(&store, scope, ours, NOW).await;
-        let date = format!("update project_sync_queue set created_at = '{created_at}';");
-        let old = Old::new(&(single(1, "row", "") + &date)).await;
-        let later = NOW.after(Duration::from_hours(2));
-        let taken = store.legacy().take_queue(&old.file, &acme(scope), later, &|| true).await.unwrap();
-        assert_eq!((taken.rows, taken.wishes), (1, 1), "{created_at}");
-        assert_eq!(waiting(&store, scope).await, [expected], "{created_at}");
-    }
-}
-
-#[tokio::test]
 async fn four_fields_of_nine_are_completed_from_the_record() {
     let (_home, store, scope) = store().await;
     let old = Old::new(&single(1, "first", "")).await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sync_core::{Change, ChangeKind, Field, Given, MachineId, Project, ProjectKind};
 use uuid::Uuid;
 
-use super::{Old, acme, single};
-use crate::support::{NOW, local, project, store};
+use super::{Old, acme, single, waiting};
+use crate::support::{NOW, enqueue, found, local, project, store};
 
 /// Otherwise a later look finds the cloud behind the record and sends that.
 #[tokio::test]
@@ -44,4 +44,27 @@ async fn what_a_marked_row_says_is_given_on_record_beside_what_was() {
     let said = Given::default().with(Field::Language).with(Field::Framework).with(Field::Kind);
     assert_eq!(given(1).await, said.with(Field::Name));
     assert_eq!(given(2).await, said.with(Field::Name));
+}
+
+#[tokio::test]
+async fn older_rows_only_fill_in_what_is_lacking_here() {
+    for (created_at, expected) in [
+        // An hour before and after what waits here.
+        ("2023-11-14 21:13:20", "ours Rust/ab Standalone 0 user r2"),
+        ("2023-11-14T23:13:20+00:00", "row Rust/ab Standalone 0 user r2"),
+        // Times that cannot be believed.
+        ("2033-11-14 21:13:20", "ours Rust/ab Standalone 0 user r2"),
+        ("soon", "ours Rust/ab Standalone 0 user r2"),
+    ] {
+        let (_home, store, scope) = store().await;
+        let mut ours = found(1, "ours");
+        ours.registration.content_hash = String::new();
+        enqueue(&store, scope, ours, NOW).await;
+        let date = format!("update project_sync_queue set created_at = '{created_at}';");
+        let old = Old::new(&(single(1, "row", "") + &date)).await;
+        let later = NOW.after(Duration::from_hours(2));
+        let taken = store.legacy().take_queue(&old.file, &acme(scope), later, &|| true).await.unwrap();
+        assert_eq!((taken.rows, taken.wishes), (1, 1), "{created_at}");
+        assert_eq!(waiting(&store, scope).await, [expected], "{created_at}");
+    }
 }
