@@ -1,7 +1,10 @@
 //! The daemon is asked to stop, politely and not.
 
+use std::process::Stdio;
+
 use coditect_devcloud::{Fault, Rule};
-use sync_tests::{Daemon, until};
+use serde_json::json;
+use sync_tests::{Daemon, program, until};
 
 use crate::{queue, world};
 
@@ -37,6 +40,26 @@ fn the_second_signal_does_not_wait() {
     daemon.signal("TERM");
     let ended = daemon.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
+}
+
+#[test]
+fn who_reads_its_stderr_and_stops_reading_stops_neither_it_nor_its_end() {
+    let (mut home, _cloud) = world();
+    home.set_daemon("log", json!({"level": "trace"}));
+    let mut daemon = home.command(program("coditect-syncd")).stderr(Stdio::piped()).spawn().expect("started");
+    let logged = || {
+        let files = std::fs::read_dir(home.state().join("logs")).into_iter().flatten().flatten();
+        files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum::<u64>()
+    };
+    // More than any pipe holds.
+    until("much was logged", || {
+        home.run(&["status"]);
+        (logged() > 256 * 1024).then_some(())
+    });
+    assert_eq!(home.run(&["status"]).code, 0);
+    let killed = home.command("kill").arg(daemon.id().to_string()).status().expect("kill");
+    assert!(killed.success());
+    assert_eq!(until("it has ended", || daemon.try_wait().expect("a child")).code(), Some(0));
 }
 
 #[test]

@@ -25,10 +25,10 @@ pub fn work() -> Option<ExitCode> {
         return None;
     }
     let folder = arguments.next().map(PathBuf::from);
-    if read_environment().variable(process::DUMPABLE).is_none() {
-        if let Err(error) = process::keep_private() {
-            tracing::debug!(%error, "core files of a worker cannot be prevented");
-        }
+    if read_environment().variable(process::DUMPABLE).is_none()
+        && let Err(error) = process::keep_private()
+    {
+        tracing::debug!(%error, "core files of a worker cannot be prevented");
     }
     process::call("syncd-worker");
     process::end_with_parent();

@@ -334,8 +334,7 @@ impl Desk {
 
     /// Queues what was never sent, if there may be any. Answers whether there was.
     async fn queue_unsent(&mut self, scope: &CurrentScope, now: Timestamp) -> Result<bool, DeliverError> {
-        let unsent = &self.engine.0.unsent;
-        let is_wanted = unsent.load(Ordering::Relaxed) || self.unsent_after.is_some();
+        let is_wanted = self.engine.0.unsent.load(Ordering::Relaxed) || self.unsent_after.is_some();
         if is_wanted && scope.scope.tenant == Tenant::Unknown && self.last_scope(scope).await?.is_some() {
             // What the tenant has is known when the tenant is; only what changes meanwhile waits here.
             return Ok(false);

@@ -74,6 +74,32 @@ async fn what_the_cloud_takes_and_gives_up_each_time_is_sent_ever_more_seldom() 
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn a_start_without_a_token_queues_nothing_of_what_the_last_tenant_has() {
+    let world = World::new().await;
+    let url = world.cloud.url();
+    let with = |token: Option<String>| {
+        let url = url.clone();
+        move |settings: &mut Settings| {
+            settings.dev = None;
+            settings.config.cloud_sync.api_url = url;
+            settings.config.cloud_sync.auth_token = token.map(sync_config::Secret::new);
+        }
+    };
+    let world = world.restart_after(false, "acme", with(Some(dev_token("acme", None)))).await;
+    world.project("api");
+    world.engine.scan(Vec::new(), PATIENCE).await.unwrap();
+    world.until("it is delivered", async || world.cloud.projects().await.unwrap().len() == 1).await;
+    let world = world.restart_after(false, "acme", with(None)).await;
+    world.cloud_is(CloudState::AuthRequired).await;
+    assert!(world.engine.scan(Vec::new(), PATIENCE).await.unwrap().done);
+    // What is queued is queued before the loop rests.
+    world.pass(Duration::from_hours(1));
+    let is_kept_up = async || world.engine.0.store.figures().log_bytes == 0;
+    world.until("the loop rests", is_kept_up).await;
+    assert_eq!(world.waiting().await, 0);
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn another_tenant_in_the_configuration_is_followed_without_a_credential() {
     let world = World::new().await;
     let no_token = |settings: &mut Settings| {
