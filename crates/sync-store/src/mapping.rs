@@ -67,7 +67,9 @@ crate::sql::statements! {
     // What the present clock could not have written; the refreshes of what is gone stay put off.
     SET_BACK = "\
         update mapping
-        set cached_at = ?2, expires_at = min(expires_at, ?3), refresh_at = min(refresh_at, ?2)
+        set
+            cached_at = ?2, expires_at = min(expires_at, ?3),
+            refresh_at = case when refresh_at = 9223372036854775807 then refresh_at else min(refresh_at, ?2) end
         where scope = ?1 and cached_at > ?2
         returning local";
     FORGET = "delete from mapping where scope = ?1 and local = ?2";

@@ -396,12 +396,15 @@ async fn a_mapping_is_kept_counted_refreshed_and_forgotten() {
     assert_eq!(store.mapping().due_for_refresh(scope, NOW, 10).await.unwrap(), [older]);
     let counts = store.mapping().counts(scope, NOW).await.unwrap();
     assert_eq!((counts.entries, counts.fresh, counts.stale), (2, 1, 1));
-    // Nobody is asked about a project that is gone until it is back.
+    // The cloud is not asked about a project that is gone until it is back.
     let change = |kind, presence| Change { kind, project: Project { presence, ..project(1, "/p/1") } };
     let gone = vec![change(ChangeKind::Missing, Presence::Missing)];
     store.project().apply(scope, MACHINE, gone, NOW).await.unwrap();
     let far = NOW.after(LIFE * 1_000);
     let due = async || store.mapping().due_for_refresh(scope, far, 10).await.unwrap();
+    assert_eq!(due().await.iter().map(|mapping| mapping.local).collect::<Vec<_>>(), [local(2)]);
+    // Also not after the clock was set back.
+    store.mapping().set_back(scope, LIFE, NOW.before(LIFE)).await.unwrap();
     assert_eq!(due().await.iter().map(|mapping| mapping.local).collect::<Vec<_>>(), [local(2)]);
     let back = vec![change(ChangeKind::Returned, Presence::Present)];
     store.project().apply(scope, MACHINE, back, NOW).await.unwrap();
