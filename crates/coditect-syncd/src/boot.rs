@@ -1,6 +1,7 @@
 //! The order of starting and of ending, nothing else.
 
 use std::future::Future;
+use std::io::Read;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -329,10 +330,13 @@ impl Life {
     }
 }
 
-/// Why the system does not let the file be opened; a pipe is not waited for.
+/// Why the system does not let the file be read; a pipe is not waited for.
 fn refusal(file: &Path) -> Option<std::io::Error> {
     match std::fs::metadata(file) {
-        Ok(found) if found.is_file() => std::fs::File::open(file).err(),
+        // What is wrong with the whole of it is wrong with its beginning, as far as it passes by itself.
+        Ok(found) if found.is_file() => {
+            std::fs::File::open(file).and_then(|mut file| file.read(&mut [0])).err()
+        }
         Ok(_) => None,
         Err(error) => Some(error),
     }

@@ -183,6 +183,8 @@ fn an_older_content_never_overwrites_a_newer_one() {
     // While it waits.
     let stopped = cloud.stop();
     register(&home, &[with("old")]);
+    // Or it may be on its way still when the cloud is back.
+    until("it was tried", || (home.json(&["status"])["cloud"]["state"] == "offline").then_some(()));
     register(&home, &[with("new")]);
     let cloud = stopped.start();
     flush(&home);
