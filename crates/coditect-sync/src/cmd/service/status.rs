@@ -18,7 +18,8 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
     let scene = Scene::look(context)?;
     let wanted = scene.wanted_anyway();
     let file = state(&scene.seen.target().found, &wanted.unit);
-    if file == State::Absent {
+    let elsewhere = scene.seen.elsewhere();
+    if !scene.seen.is_installed() {
         return Err(not_installed());
     }
     let idle = scene.seen.would_be_started() && !absent::is_locked(&scene.places);
@@ -47,7 +48,11 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
     };
     let document = json!({
         "manager": scene.manager.as_str(),
-        "file": {"path": scene.seen.file().to_string_lossy(), "state": file.as_str(), "version": version},
+        "file": {
+            "path": elsewhere.unwrap_or(scene.seen.file()).to_string_lossy(),
+            "state": if elsewhere.is_some() { "elsewhere" } else { file.as_str() },
+            "version": version,
+        },
         "sandbox": sandbox.as_ref().map(State::as_str),
         "socket": socket.as_ref().map(|(file, job)| json!({
             "file": file.as_str(), "active": job.active, "enabled": job.enabled,
@@ -63,7 +68,13 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
         lines.push(format!("{}{text}", context.view.paint(Tone::Faint, &format!("{name:<12}"))));
     };
     line("service", told(&scene.seen));
-    line("file", format!("`{}`, {}", scene.seen.file().display(), in_words(&file)));
+    line(
+        "file",
+        match elsewhere {
+            Some(file) => format!("`{}`, not of `service install`: as a package brings it", file.display()),
+            None => format!("`{}`, {}", scene.seen.file().display(), in_words(&file)),
+        },
+    );
     if let Some(sandbox) = &sandbox {
         let words = if *sandbox == State::Absent {
             "the plain one of the unit".to_owned()
