@@ -579,6 +579,19 @@ mod tests {
     }
 
     #[test]
+    fn a_package_that_goes_stops_the_socket_before_the_service() {
+        for script in [
+            include_str!("../../../../packaging/deb/prerm.in"),
+            include_str!("../../../../packaging/rpm/coditect-sync.spec.in"),
+        ] {
+            let stops =
+                script.lines().filter_map(|line| line.trim().strip_prefix("tell_user_managers stop "));
+            let units: Vec<&str> = stops.filter_map(|rest| rest.split(' ').next()).collect();
+            assert_eq!(units, [SOCKET, UNIT]);
+        }
+    }
+
+    #[test]
     fn the_managers_answer_is_read() {
         let job = Job::read(
             "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nMainPID=42\nResult=success\nExecMainStatus=0\nStatusText=3 waiting = few\nNRestarts=2\nNeedDaemonReload=yes\n",
