@@ -67,10 +67,10 @@ pub fn write(path: &Path, token: &Secret) -> Result<(), Problem> {
 /// The file that a path leads to, over links, also one that is not there yet.
 fn led_to(path: &Path) -> io::Result<PathBuf> {
     match std::fs::read_link(path) {
-        Ok(to) => std::fs::canonicalize(path).or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Ok(folder_of(path).join(to)),
-            _ => Err(error),
-        }),
+        Ok(to) => match std::fs::canonicalize(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(folder_of(path).join(to)),
+            found => found,
+        },
         // It is no link, or not there.
         Err(_) => Ok(path.to_owned()),
     }
