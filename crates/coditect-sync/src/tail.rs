@@ -1,7 +1,8 @@
 //! Reads the ends of the daemon's daily log files, and what is added to them.
 //!
-//! The files' names end with their day, so that their order is the order of time.
+//! Which file was written last is told by its time, and by its name, which ends with the day, where that is the same.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ const BLOCK: u64 = 64 << 10;
 /// The most that is read for the last lines, in bytes; no line of a log is a reason to fill the memory.
 const MOST: u64 = 64 << 20;
 
-/// The log files, oldest first; none where there is no folder.
+/// The log files, the one that was written last at the end; none where there is no folder. A name has a date in it, and that
+/// is the one of a clock that may have been wrong.
 pub(crate) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -21,42 +23,41 @@ pub(crate) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     };
     let mut files = Vec::new();
     for entry in entries {
-        let path = entry?.path();
+        let entry = entry?;
+        let path = entry.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let ours = name.strip_prefix("coditect-syncd.").and_then(|rest| rest.strip_suffix(".log"));
-        if ours.is_some() {
-            files.push(path);
+        if ours.is_none() {
+            continue;
+        }
+        match fs::metadata(&path).and_then(|found| found.modified()) {
+            Ok(written) => files.push((written, path)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
     files.sort_unstable();
-    Ok(files)
+    Ok(files.into_iter().map(|(_, path)| path).collect())
 }
 
 /// The last lines of all files together, oldest first, each with its end as far as it has one; and where they end, to
 /// go on from there.
 pub(crate) fn last_lines(files: &[PathBuf], lines: usize) -> io::Result<(Vec<u8>, Position)> {
-    let mut position = None;
+    let mut position = Position::default();
     let mut text = Vec::new();
     let mut left = lines;
     for path in files.iter().rev() {
-        let mut file = match File::open(path) {
-            Ok(file) => file,
-            // Old ones are removed by the daemon, also in this moment.
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
+        let Some(mut file) = opened(path)? else { continue };
         let end = file.metadata()?.len();
-        if position.is_none() {
-            position = Some(Position { file: Some(path.clone()), offset: end });
-        }
+        position.0.insert(path.clone(), end);
         if left == 0 {
-            break;
+            continue;
         }
         let (part, found) = end_of(&mut file, end, left)?;
         left -= found;
         text = [part, text].concat();
     }
-    Ok((text, position.unwrap_or_default()))
+    Ok((text, position))
 }
 
 /// The last lines of one file up to `end`, and how many they are.
@@ -87,14 +88,9 @@ fn begin_of_last(text: &[u8], lines: usize) -> Option<usize> {
     ends.map(|(at, _)| at + 1).nth(lines.checked_sub(1)?)
 }
 
-/// How far the log was read.
+/// How far each file of the log was read, in bytes; a file that is not here was not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Position {
-    /// The file; `None` before there is one.
-    file: Option<PathBuf>,
-    /// In bytes.
-    offset: u64,
-}
+pub(crate) struct Position(BTreeMap<PathBuf, u64>);
 
 impl Position {
     /// Where the log ends in this moment.
@@ -102,35 +98,36 @@ impl Position {
         last_lines(&files(folder)?, 0).map(|(_, position)| position)
     }
 
-    /// What was added since, also to files of later days; at most some blocks at once, and nothing when all is read.
+    /// What was added since, to whichever file; at most some blocks at once, and nothing when all is read.
     pub(crate) fn more(&mut self, folder: &Path) -> io::Result<Vec<u8>> {
-        if let Some(path) = &self.file {
-            match File::open(path) {
-                Ok(mut file) => {
-                    // Somebody emptied it.
-                    if file.metadata()?.len() < self.offset {
-                        self.offset = 0;
-                    }
-                    file.seek(SeekFrom::Start(self.offset))?;
-                    let mut text = Vec::new();
-                    self.offset += file.take(16 * BLOCK).read_to_end(&mut text)? as u64;
-                    if !text.is_empty() {
-                        return Ok(text);
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+        let files = files(folder)?;
+        self.0.retain(|path, _| files.contains(path));
+        for path in files {
+            let Some(mut file) = opened(&path)? else { continue };
+            let offset = self.0.entry(path).or_default();
+            let end = file.metadata()?.len();
+            // Somebody emptied it.
+            if end < *offset {
+                *offset = 0;
             }
-        }
-        // All of it is read: the next file in time, if there is one, is read from its beginning.
-        let next = files(folder)?.into_iter().find(|path| Some(path) > self.file.as_ref());
-        match next {
-            Some(next) => {
-                *self = Self { file: Some(next), offset: 0 };
-                self.more(folder)
+            if end == *offset {
+                continue;
             }
-            None => Ok(Vec::new()),
+            file.seek(SeekFrom::Start(*offset))?;
+            let mut text = Vec::new();
+            *offset += file.take(16 * BLOCK).read_to_end(&mut text)? as u64;
+            return Ok(text);
         }
+        Ok(Vec::new())
+    }
+}
+
+/// Old files are removed by the daemon, also in this moment.
+fn opened(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -205,6 +202,35 @@ mod tests {
         assert_eq!(more(), "");
         write(folder, 4, "f\n");
         assert_eq!(more(), "f\n");
+    }
+
+    #[test]
+    fn a_file_of_a_clock_that_was_wrong_hides_none_that_is_written_later() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path();
+        for (name, text) in [("2026-01-01", "first\n"), ("2031-05-01", "from the future\n")] {
+            fs::write(folder.join(format!("coditect-syncd.{name}.log")), text).expect("written");
+        }
+        let written = |day: u32, age: u64| {
+            let path = folder.join(format!("coditect-syncd.2026-01-{day:02}.log"));
+            let file = fs::OpenOptions::new().append(true).open(path).expect("it is there");
+            let future = fs::metadata(folder.join("coditect-syncd.2031-05-01.log")).expect("it is there");
+            let moment = future.modified().expect("a time") + std::time::Duration::from_secs(age);
+            file.set_modified(moment).expect("it is ours");
+        };
+        let mut position = Position::end(folder).expect("read");
+        // The clock is right again, in the middle of a day that has its file, and then comes the next one.
+        write(folder, 1, "again\n");
+        written(1, 1);
+        let mut more = || String::from_utf8(position.more(folder).expect("read")).expect("text");
+        assert_eq!(more(), "again\n");
+        write(folder, 2, "today\n");
+        written(2, 2);
+        assert_eq!([more(), more()], ["today\n", ""]);
+        check(folder, 1, "today\n");
+        check(folder, 4, "from the future\nfirst\nagain\ntoday\n");
+        write(folder, 2, "more\n");
+        assert_eq!([more(), more()], ["more\n", ""]);
     }
 
     #[test]

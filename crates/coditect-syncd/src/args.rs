@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{CommandFactory, Parser, Subcommand};
 use sync_config::{FlagValue, PlaceFlags};
 
@@ -15,8 +16,8 @@ pub struct Args {
     pub dev: bool,
 
     /// Look for projects here instead of the configured roots (repeatable)
-    #[arg(long = "root", value_name = "DIR")]
-    pub roots: Vec<PathBuf>,
+    #[arg(long = "root", value_name = "DIR", value_parser = text())]
+    pub roots: Vec<String>,
 
     /// The configuration file
     #[arg(long, value_name = "FILE")]
@@ -59,6 +60,13 @@ pub enum Command {
     Man,
 }
 
+/// A value of the configuration is text: of a path that is none, another one would be searched.
+fn text() -> impl TypedValueParser<Value = String> {
+    const WHY: &str =
+        "its bytes are not UTF-8, as a root has to be; give the folder above it, or a link in UTF-8";
+    OsStringValueParser::new().try_map(|given| given.into_string().map_err(|_bytes| WHY))
+}
+
 /// The manual page, made from the flags themselves.
 ///
 /// # Errors
@@ -84,11 +92,10 @@ impl Args {
     pub fn values(&self) -> Vec<FlagValue> {
         let mut values = Vec::new();
         if !self.roots.is_empty() {
-            let roots = self.roots.iter().map(|root| root.to_string_lossy().into_owned());
             values.push(FlagValue {
                 flag: "--root".to_owned(),
                 key: "sync_daemon.discovery.roots".to_owned(),
-                value: roots.collect::<Vec<_>>().into(),
+                value: self.roots.clone().into(),
             });
         }
         let level = match (self.quiet, self.verbose) {
@@ -111,6 +118,23 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_root_that_is_not_text_is_refused_and_not_another_one_searched() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let given = |root: &[u8]| {
+            let root = std::ffi::OsStr::from_bytes(root);
+            Args::try_parse_from([
+                std::ffi::OsStr::new("coditect-syncd"),
+                std::ffi::OsStr::new("--root"),
+                root,
+            ])
+        };
+        assert_eq!(given("/a b/é".as_bytes()).expect("it is text").roots, ["/a b/é"]);
+        let refused = given(b"/a\xff").expect_err("it is no text").to_string();
+        assert!(refused.contains("--root <DIR>") && refused.contains("not UTF-8"), "{refused}");
+    }
 
     #[test]
     fn the_manual_page_names_every_flag_and_command() {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use sync_config::Places;
+use sync_config::{Places, Stranger};
 
 /// Why a place cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,17 @@ pub(crate) enum PlaceError {
         path: String,
         /// What is wrong with it, and what to do.
         why: &'static str,
+    },
+    /// It would be made in a folder of another user, who could not use what is made there.
+    #[error(
+        "make `{path}`: run the daemon as that user, and not with `sudo`, or choose another place with `--state-dir`"
+    )]
+    Elsewhere {
+        /// The directory.
+        path: String,
+        /// Whose it would be in.
+        #[source]
+        stranger: Stranger,
     },
     /// The system refused.
     #[error("make or write to `{path}`; check its owner and its disk, or choose another with `--state-dir`")]
@@ -59,6 +70,8 @@ fn private(folder: &Path) -> Result<(), PlaceError> {
         }
         Ok(_) => writable(folder).map_err(refused),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Stranger::none_at(folder)
+                .map_err(|stranger| PlaceError::Elsewhere { path: path.clone(), stranger })?;
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(refused)
         }
         Err(error) => Err(refused(error)),
@@ -73,6 +86,22 @@ fn writable(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_made_in_the_home_of_another_user() {
+        let home = tempfile::tempdir().unwrap();
+        if std::os::unix::fs::chown(home.path(), Some(4719), None).is_err() {
+            eprintln!("SKIPPED nothing_is_made_in_the_home_of_another_user: only root gives folders away");
+            return;
+        }
+        let error = private(&home.path().join("new/deep")).unwrap_err();
+        assert!(
+            crate::chain(&error).ends_with("belongs to another user (uid 4719)"),
+            "{}",
+            crate::chain(&error)
+        );
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_state_directory_others_could_reach_is_refused_with_the_reason() {

@@ -1,7 +1,7 @@
 //! Configuration and places of the programs: file, environment, flags, and where each value came from.
 //!
 //! [`load()`] is pure over given texts. The process's environment is read in [`read_environment`] alone, and disk is
-//! touched in [`FileText::read`] and [`token`] alone. Knows nothing of what a value is used for.
+//! touched in [`FileText::read`], [`token`] and [`Stranger`] alone. Knows nothing of what a value is used for.
 
 mod address;
 mod duration;
@@ -12,6 +12,7 @@ mod keys;
 mod load;
 mod nearest;
 mod origin;
+mod owner;
 mod places;
 mod problem;
 mod schema;
@@ -22,6 +23,7 @@ pub use environment::{Environment, read_environment};
 pub use file::FileText;
 pub use load::{FlagValue, Loaded, Row, Sources, load};
 pub use origin::Origin;
+pub use owner::Stranger;
 pub use places::{PlaceFlags, Places};
 pub use problem::Problem;
 pub use schema::{

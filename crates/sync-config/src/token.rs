@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::keys::{LONGEST_TOKEN, TOKEN_ALLOWED, token_is_usable};
 use crate::load::Loaded;
+use crate::owner::Stranger;
 use crate::places::Places;
 use crate::problem::Problem;
 use crate::schema::CredentialSource;
@@ -47,19 +48,43 @@ pub fn read(input: &str) -> Result<Secret, Problem> {
     }
 }
 
-/// Writes a token to its file, which nobody else can read at any moment; the folder is made if it is missing.
+/// Writes a token to its file, which nobody else can read at any moment; the folder is made if it is missing. Of a link, as
+/// into a password store, the file that it leads to is written.
 ///
 /// # Errors
-/// When the folder or the file cannot be written; a token that was there is then still there.
+/// When the folder or the file cannot be written, or is another user's; a token that was there is then still there.
 pub fn write(path: &Path, token: &Secret) -> Result<(), Problem> {
-    replace(path, token.expose()).map_err(|error| {
-        Problem::new(format!("cannot write the token to {}: {error}", path.display()))
-            .hint("check the folder's permissions and the space left")
-    })
+    let failed = |why: String, hint: &str| {
+        Problem::new(format!("cannot write the token to {}: {why}", path.display())).hint(hint)
+    };
+    let hint = "check the folder's permissions and the space left";
+    let file = led_to(path).map_err(|error| failed(error.to_string(), hint))?;
+    Stranger::none_at(folder_of(&file))
+        .map_err(|stranger| failed(stranger.to_string(), "run this as that user, and not with `sudo`"))?;
+    replace(&file, token.expose()).map_err(|error| failed(error.to_string(), hint))
+}
+
+/// The file that a path leads to, over links, also one that is not there yet.
+fn led_to(path: &Path) -> io::Result<PathBuf> {
+    match std::fs::read_link(path) {
+        Ok(to) => match std::fs::canonicalize(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(folder_of(path).join(to)),
+            found => found,
+        },
+        // It is no link, or not there.
+        Err(_) => Ok(path.to_owned()),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn replace(path: &Path, token: &str) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
+    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "something that is no file is there"));
+    }
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(format!(".{}.new", std::process::id()));
@@ -121,6 +146,36 @@ mod tests {
         assert_eq!(mode(&home.path().join("a")), 0o700);
         let left = std::fs::read_dir(home.path().join("a/b")).expect("it is there").count();
         assert_eq!(left, 1, "nothing is left beside the token");
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_written() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let (link, store) = (home.path().join("state/token"), home.path().join("store/secret"));
+        std::fs::create_dir(home.path().join("state")).expect("the folder is ours");
+        std::os::unix::fs::symlink("../store/secret", &link).expect("the folder is ours");
+        // What it leads to is made, and then replaced.
+        for token in ["first", "second"] {
+            write(&link, &Secret::new(token)).expect("the folders are ours");
+            assert_eq!(std::fs::read_to_string(&store).expect("it is there"), format!("{token}\n"));
+            assert!(std::fs::symlink_metadata(&link).expect("it is there").is_symlink());
+        }
+        std::fs::remove_file(&link).expect("it is ours");
+        std::os::unix::fs::symlink("/dev/null", &link).expect("the folder is ours");
+        write(&link, &Secret::new("third")).expect_err("a device keeps nothing");
+    }
+
+    #[test]
+    fn nothing_is_made_in_the_home_of_another_user() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        if std::os::unix::fs::chown(home.path(), Some(4719), None).is_err() {
+            eprintln!("SKIPPED nothing_is_made_in_the_home_of_another_user: only root gives folders away");
+            return;
+        }
+        let problem =
+            write(&home.path().join("a/token"), &Secret::new("s3cr3t")).expect_err("it is another's");
+        assert!(problem.to_string().contains("belongs to another user (uid 4719)"), "{problem}");
+        assert_eq!(std::fs::read_dir(home.path()).expect("it is there").count(), 0);
     }
 
     #[test]

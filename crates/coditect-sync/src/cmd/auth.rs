@@ -6,6 +6,7 @@ use sync_wire::{Call, CloudState, Status};
 
 use super::{Context, config};
 use crate::args::AuthCommand;
+use crate::doctor::{Outcome, files};
 use crate::exit::Exit;
 use crate::human::{clean, cloud_sentence};
 use crate::out::Answer;
@@ -22,9 +23,16 @@ pub(super) fn run(command: AuthCommand, context: &Context) -> Result<Answer, Fai
 fn shown(context: &Context) -> Result<Answer, Failure> {
     let places = context.places()?;
     let loaded = config::load(&places.config_file, context)?;
+    let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     let (source, present, place) = match loaded.config.cloud_sync.credential_source(&places) {
         CredentialSource::Inline(_) => ("inline", true, "the configuration".to_owned()),
-        CredentialSource::File(file) => ("file", file.exists(), format!("`{}`", file.display())),
+        CredentialSource::File(file) => {
+            let amiss = files::token(file).filter(|check| check.outcome != Outcome::Ok);
+            warnings.extend(
+                amiss.map(|check| format!("{}; {}", check.message, check.remedy.unwrap_or_default())),
+            );
+            ("file", file.exists(), format!("`{}`", file.display()))
+        }
         CredentialSource::Command(words) => {
             ("command", true, format!("`{}`", words.first().map_or("", String::as_str)))
         }
@@ -38,6 +46,7 @@ fn shown(context: &Context) -> Result<Answer, Failure> {
         "present": present,
         "tenant_id": asked.as_ref().and_then(|status| status.tenant_id.clone()),
         "cloud_state": state,
+        "warnings": warnings,
     });
     let from = match (source, present) {
         (_, false) => format!("no token yet: it would be read from {place}"),
@@ -55,11 +64,11 @@ fn shown(context: &Context) -> Result<Answer, Failure> {
     } else {
         Exit::Done
     });
-    Ok(if refused || (!present && state != Some(CloudState::Online)) {
-        answer.with_note("hand one in with `coditect-sync auth set-token`")
-    } else {
-        answer
-    })
+    let mut notes: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+    if refused || (!present && state != Some(CloudState::Online)) {
+        notes.push("hand one in with `coditect-sync auth set-token`".to_owned());
+    }
+    Ok(if notes.is_empty() { answer } else { answer.with_note(notes.join("\n")) })
 }
 
 fn set_token(context: &Context) -> Result<Answer, Failure> {

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use sync_wire::Call;
+
 use super::Context;
+use crate::absent;
 use crate::args::Logs;
 use crate::exit::Exit;
 use crate::human::clean;
@@ -33,10 +36,7 @@ pub(super) fn run(logs: &Logs, context: &Context) -> Result<Answer, Failure> {
     };
     let files = files(&folder).map_err(unread)?;
     if files.is_empty() {
-        let message =
-            format!("there is no log in `{}`: no daemon has run with this state directory", folder.display());
-        return Err(Failure::new(Exit::NotFound, "not_found", message)
-            .with_hint("start one with `coditect-sync service install`, or name its `--state-dir`"));
+        return Err(missing(context)?);
     }
     let (text, position) = last_lines(&files, logs.lines).map_err(unread)?;
     if logs.follow {
@@ -49,6 +49,28 @@ pub(super) fn run(logs: &Logs, context: &Context) -> Result<Answer, Failure> {
         .collect();
     let document = json!({"folder": folder.to_string_lossy(), "lines": lines}).to_string();
     Ok(Answer::result(document.into_bytes(), shown(&text, context)))
+}
+
+/// Why there is nothing to show: a daemon has a log from its first moment on.
+fn missing(context: &Context) -> Result<Failure, Failure> {
+    let places = context.places()?;
+    let folder = places.logs.display();
+    // The lock may have gone with the log, and a daemon that still answers has none either.
+    let runs = absent::is_locked(&places) || context.daemon()?.ask(&Call::status()).is_ok();
+    let (message, hint) = if runs {
+        (
+            format!("there is no log in `{folder}`, but a daemon runs: its log was removed under it"),
+            "it begins a new one with the next day (UTC), or when it is started again: `coditect-sync service restart`",
+        )
+    } else {
+        (
+            format!(
+                "there is no log in `{folder}`: no daemon has run with this state directory, or its log was removed"
+            ),
+            "start one with `coditect-sync service install`, or name its `--state-dir`",
+        )
+    };
+    Ok(Failure::new(Exit::NotFound, "not_found", message).with_hint(hint))
 }
 
 /// Writes what is there and what is added, until nobody reads any more.

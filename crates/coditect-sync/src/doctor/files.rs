@@ -34,8 +34,13 @@ pub(crate) fn private(places: &Places, token_file: Option<&Path>) -> Vec<Check> 
         ("state.lock", &*places.lock, Kind::File),
         ("state.socket", &*places.socket, Kind::Socket),
     ];
-    let token = token_file.map(|path| ("token.permissions", path, Kind::File));
-    wanted.into_iter().chain(token).filter_map(|(code, path, kind)| owned(code, path, kind)).collect()
+    let found = wanted.into_iter().filter_map(|(code, path, kind)| owned(code, path, kind));
+    found.chain(token_file.and_then(token)).collect()
+}
+
+/// Whether the token's file is this user's alone.
+pub(crate) fn token(path: &Path) -> Option<Check> {
+    owned("token.permissions", path, Kind::File)
 }
 
 /// Whether something belongs to this user alone; nothing where it is not there, because it is made when it is needed.

@@ -29,6 +29,18 @@ pub(crate) fn target(path: &Path) -> Target {
     Target { path: path.to_path_buf(), found, backup: free_beside(path) }
 }
 
+/// Whether two paths lead to the same folder or file; of what is not there yet, whether they would.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || real(one) == real(other)
+}
+
+/// A path without links, as far as it is there.
+fn real(path: &Path) -> PathBuf {
+    let there = path.ancestors().find_map(|above| Some((above.canonicalize().ok()?, above)));
+    let below = there.and_then(|(real, above)| Some(real.join(path.strip_prefix(above).ok()?)));
+    below.unwrap_or_else(|| path.to_path_buf())
+}
+
 fn free_beside(path: &Path) -> PathBuf {
     let named = |number: u32| {
         let mut name = path.as_os_str().to_owned();
@@ -123,6 +135,9 @@ mod tests {
         fs::write(&found.backup, "").expect("it is ours");
         assert_eq!(target(&path).backup, home.path().join("x.service.bak1"));
         assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 2, "nothing else is left");
+        std::os::unix::fs::symlink(home.path(), home.path().join("self")).expect("it is ours");
+        assert!(is_same(&home.path().join("self/a/b"), &home.path().join("a/b/")));
+        assert!(!is_same(&home.path().join("self/a/b"), &home.path().join("a/c")));
         std::os::unix::fs::symlink("/dev/null", home.path().join("link")).expect("it is ours");
         assert_eq!(target(&home.path().join("link")).found, OnDisk::Other);
     }

@@ -147,6 +147,28 @@ mod tests {
         Target { path: "/h/a.plist".into(), found, backup: "/h/a.plist.bak".into() }
     }
 
+    #[test]
+    fn the_formulas_service_is_started_again_when_the_agent_is() {
+        let agent = include_str!("../../../../launchd/ai.coditect.sync.plist");
+        let formula = include_str!("../../../../packaging/homebrew/coditect-sync.rb.in");
+        let plain: String = agent.split_whitespace().collect();
+        for (key, line) in [
+            (
+                "<key>KeepAlive</key><dict><key>SuccessfulExit</key><false/></dict>",
+                "keep_alive successful_exit: false",
+            ),
+            (
+                "<key>CODITECT_SYNC_MANAGER</key><string>launchd</string>",
+                r#"environment_variables CODITECT_SYNC_MANAGER: "launchd""#,
+            ),
+            ("<key>ThrottleInterval</key><integer>10</integer>", "throttle_interval 10"),
+            ("<key>WorkingDirectory</key><string>/</string>", r#"working_dir "/""#),
+        ] {
+            assert!(plain.contains(key), "the agent has {key} no more");
+            assert!(formula.lines().any(|found| found.trim() == line), "the formula lacks {line}");
+        }
+    }
+
     fn told(steps: &[Step]) -> Vec<String> {
         let line = |step: &Step| step.shown().lines().next().unwrap_or_default().to_owned();
         steps.iter().map(line).map(|line| line.replace("launchctl ", "")).collect()

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::marker::OnDisk;
 use super::step::{Otherwise, Step, Target, removed, written};
+use crate::exit::Exit;
 use crate::problem::Failure;
 use crate::programs::Invocation;
 
@@ -41,8 +42,22 @@ impl Files {
 
 /// The question whose answer [`Job::read`] reads; it fails where no user manager can be reached.
 pub(crate) fn question() -> Invocation {
-    let properties = "--property=LoadState,ActiveState,SubState,UnitFileState,MainPID,Result,ExecMainStatus,StatusText,NRestarts,NeedDaemonReload";
+    let properties = "--property=LoadState,FragmentPath,ActiveState,SubState,UnitFileState,MainPID,Result,ExecMainStatus,StatusText,NRestarts,NeedDaemonReload";
     Invocation::new("systemctl", &["--user", "show", UNIT, properties])
+}
+
+/// The question where the manager looks for units.
+pub(crate) fn path_question() -> Invocation {
+    Invocation::new("systemctl", &["--user", "show", "--property=UnitPath"])
+}
+
+/// Whether the answer to it has a folder; `None` when it does not tell. It shows no path with white space.
+pub(crate) fn looks_in(answer: &str, is_the_folder: impl Fn(&Path) -> bool) -> Option<bool> {
+    let mut folders = answer.trim().strip_prefix("UnitPath=")?.split(' ').filter(|word| !word.is_empty());
+    let first = folders.next()?;
+    let folders: Vec<&str> = std::iter::once(first).chain(folders).collect();
+    let found = folders.iter().any(|folder| is_the_folder(Path::new(folder)));
+    (found || folders.iter().all(|folder| folder.starts_with('/'))).then_some(found)
 }
 
 /// The question how the socket's unit is.
@@ -70,6 +85,10 @@ pub(crate) fn lingers(answer: &str) -> Option<bool> {
 /// How the manager sees the unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Job {
+    /// The file it was read from, whoever wrote it; `None` where the manager has no such unit.
+    pub(crate) fragment: Option<PathBuf>,
+    /// Whether the manager says that there is no such unit.
+    pub(crate) is_unknown: bool,
     /// `active`, `activating`, `deactivating`, `failed` or `inactive`.
     pub(crate) active: String,
     /// The same more exactly: `running`, `auto-restart`, `dead`.
@@ -97,7 +116,10 @@ impl Job {
             let found = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
             found.unwrap_or_default().to_owned()
         };
+        let fragment = Some(value("FragmentPath")).filter(|path| !path.is_empty());
         Self {
+            fragment: fragment.filter(|_| value("LoadState") == "loaded").map(PathBuf::from),
+            is_unknown: value("LoadState") == "not-found",
             active: value("ActiveState"),
             sub: value("SubState"),
             enabled: value("UnitFileState"),
@@ -130,6 +152,11 @@ impl Job {
         Some(format!("{}{status}{means}", self.result))
     }
 
+    /// Whether somebody made it a service: it is started with the session, or was started.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.enabled.starts_with("enabled") || !matches!(self.active.as_str(), "" | "inactive")
+    }
+
     /// Whether a process runs, or soon will.
     pub(crate) fn runs(&self) -> bool {
         matches!(self.active.as_str(), "active" | "activating" | "reloading")
@@ -156,6 +183,16 @@ impl Found {
     /// Whether the daemon is started when somebody asks it.
     pub(crate) fn is_activated(&self) -> bool {
         self.socket.found != OnDisk::Nothing
+    }
+
+    /// The file of the manager's unit where there is none of ours, as that of a package.
+    pub(crate) fn elsewhere<'a>(&self, job: &'a Job) -> Option<&'a Path> {
+        self.other(job).filter(|_| self.unit.found == OnDisk::Nothing)
+    }
+
+    /// The same, also where there is one of ours that the manager did not read.
+    pub(crate) fn other<'a>(&self, job: &'a Job) -> Option<&'a Path> {
+        job.fragment.as_deref().filter(|file| *file != self.unit.path)
     }
 }
 
@@ -227,16 +264,36 @@ pub(crate) fn uninstall(
         gone.push(Step::RemoveFolder { path: files.drop_ins.clone() });
     }
     if gone.is_empty() {
-        return Ok(gone);
+        return match found.elsewhere(job).filter(|_| job.is_in_use()) {
+            Some(file) => Err(not_ours(file)),
+            None => Ok(gone),
+        };
     }
     let units = if found.is_activated() { &[SOCKET, UNIT][..] } else { &[UNIT] };
-    let mut steps = vec![told(&[&["disable", "--now"], units].concat())];
+    let words = [&["--user", "disable", "--now"], units].concat();
+    // What the manager does not know, as files where it does not look, it cannot disable; they go all the same.
+    let otherwise = if job.is_unknown { Otherwise::GoOn } else { Otherwise::Stop };
+    let mut steps = match found.other(job) {
+        Some(_) => Vec::new(),
+        None => vec![Step::run("systemctl", &words, otherwise)],
+    };
     steps.extend(gone);
     steps.push(told(&["daemon-reload"]));
     if job.active == "failed" {
         steps.push(Step::run("systemctl", &["--user", "reset-failed", UNIT], Otherwise::GoOn));
     }
     Ok(steps)
+}
+
+/// A unit that is not from a file of this user is not removed with one.
+fn not_ours(file: &Path) -> Failure {
+    let message = format!(
+        "the service is not one of `coditect-sync service install`: its unit is `{}`, as a package brings it, and is left alone",
+        file.display()
+    );
+    Failure::new(Exit::Failed, "service_file_foreign", message).with_hint(format!(
+        "`systemctl --user disable --now {UNIT}` stops it and keeps it from being started with the session; the file goes with its package, or by the XDG_CONFIG_HOME that it was installed with"
+    ))
 }
 
 /// What `start` does; where the daemon is started when somebody asks it, it is asked afterwards.
@@ -450,6 +507,56 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_of_a_package_is_not_uninstalled_and_keeps_ours_from_nothing() {
+        let unit = sealed("@MARKER@\nunit");
+        let wanted = Wanted { unit: unit.clone(), sandbox: None, socket: None };
+        let of = |file: &str, enabled: &str| Job {
+            fragment: Some(file.into()),
+            enabled: enabled.to_owned(),
+            ..job("inactive")
+        };
+        let (theirs, ours) =
+            ("/usr/lib/systemd/user/coditect-sync.service", "/h/.config/systemd/user/coditect-sync.service");
+        let gone = |found: &Found, job: &Job| uninstall(&files(), found, &wanted, job, false);
+        let (none, there) = (found(None, None, None), found(Some(&unit), None, None));
+        let refused = gone(&none, &of(theirs, "enabled")).expect_err("it is a package's");
+        assert!(
+            refused.message.contains(theirs)
+                && refused.hint.is_some_and(|hint| hint.contains("disable --now"))
+        );
+        // Nobody uses it, or the file went and the manager was not told.
+        assert_eq!(gone(&none, &of(theirs, "disabled")).expect("nothing to do"), []);
+        assert_eq!(gone(&none, &of(ours, "enabled")).expect("nothing to do"), []);
+        assert_eq!(none.elsewhere(&of(ours, "enabled")), None);
+        let disable = "disable --now coditect-sync.service";
+        let rest = ["rm DIR/coditect-sync.service", "daemon-reload"];
+        let steps = |job: &Job| told(&gone(&there, job).expect("it is ours"));
+        assert_eq!(steps(&of(ours, "enabled")), [&[disable], &rest[..]].concat());
+        // Ours is where the manager does not look: what it has is another's.
+        assert_eq!(steps(&of(theirs, "enabled")), rest);
+        let unknown =
+            gone(&there, &Job::read("LoadState=not-found\nActiveState=inactive")).expect("it is ours");
+        assert!(matches!(unknown[0], Step::Run { otherwise: Otherwise::GoOn, .. }), "{unknown:?}");
+    }
+
+    #[test]
+    fn where_the_manager_looks_is_read_as_far_as_it_tells() {
+        let check = |answer: &str, expected| {
+            let found = looks_in(answer, |folder| folder == Path::new("/h/.config/systemd/user"));
+            assert_eq!(found, expected, "{answer}");
+        };
+        check(
+            "UnitPath=/run/user/1/systemd/transient /h/.config/systemd/user/ /usr/lib/systemd/user\n",
+            Some(true),
+        );
+        check("UnitPath=/h/.config/systemd/user.control /usr/lib/systemd/user\n", Some(false));
+        check("UnitPath=[unprintable] /usr/lib/systemd/user\n", None);
+        check("UnitPath=[unprintable] /h/.config/systemd/user\n", Some(true));
+        check("UnitPath=\n", None);
+        check("", None);
+    }
+
+    #[test]
     fn the_folder_is_the_one_of_the_users_configuration() {
         for (given, expected) in [(None, "/h/.config"), (Some("/x"), "/x"), (Some("x"), "/h/.config")] {
             let files = Files::new(given.map(Path::new), Path::new("/h"));
@@ -472,6 +579,19 @@ mod tests {
     }
 
     #[test]
+    fn a_package_that_goes_stops_the_socket_before_the_service() {
+        for script in [
+            include_str!("../../../../packaging/deb/prerm.in"),
+            include_str!("../../../../packaging/rpm/coditect-sync.spec.in"),
+        ] {
+            let stops =
+                script.lines().filter_map(|line| line.trim().strip_prefix("tell_user_managers stop "));
+            let units: Vec<&str> = stops.filter_map(|rest| rest.split(' ').next()).collect();
+            assert_eq!(units, [SOCKET, UNIT]);
+        }
+    }
+
+    #[test]
     fn the_managers_answer_is_read() {
         let job = Job::read(
             "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nMainPID=42\nResult=success\nExecMainStatus=0\nStatusText=3 waiting = few\nNRestarts=2\nNeedDaemonReload=yes\n",
@@ -480,6 +600,9 @@ mod tests {
         assert_eq!((job.pid, job.said.as_str(), job.restarts), (Some(42), "3 waiting = few", 2));
         assert!(job.stale);
         assert_eq!(Job::read("MainPID=0\n").pid, None);
+        let fragment =
+            |state: &str| Job::read(&format!("LoadState={state}\nFragmentPath=/u/x.service")).fragment;
+        assert_eq!(["loaded", "masked", ""].map(fragment), [Some("/u/x.service".into()), None, None]);
         assert_eq!(Job::read(""), Job::default());
         assert_eq!(
             ["Linger=yes\n", "Linger=no\n", "", "Failed"].map(lingers),

@@ -197,6 +197,28 @@ fn a_token_is_stored_for_nobody_else_and_never_shown() {
 }
 
 #[test]
+fn a_token_that_others_can_read_is_warned_of() {
+    let home = Home::new();
+    let open = |name: &str, text: &str| {
+        let path = home.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("it is ours");
+    };
+    open("token", "s3cr3t\n");
+    let run = home.run(&["auth", "status"]);
+    assert!(
+        run.stderr.contains("warning: `HOME/token` is open to other users (mode 0644); run `chmod 600"),
+        "{run}"
+    );
+    open(".coditect/config/config.json", r#"{"cloud_sync": {"auth_token": "s3cr3t"}}"#);
+    let run = home.run(&["auth", "status", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+    let warning = document["warnings"][0].as_str().expect("a warning");
+    assert!(warning.contains("others may read") && !run.to_string().contains("s3cr3t"), "{run}");
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     let home = Home::new();
     let mut child = home

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
+use crate::commands::status;
 use crate::support::Home;
 
 fn write(home: &Home, day: u32, text: &str) {
@@ -33,6 +34,15 @@ fn the_end_of_the_log_is_shown_across_days() {
     let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
     assert_eq!(document["lines"], serde_json::json!(["line 60", "today"]));
     assert_eq!(home.run(&["logs", "-f", "--json"]).exit, 2);
+}
+
+#[test]
+fn a_log_that_was_removed_under_a_daemon_is_not_said_never_to_have_been() {
+    let home = Home::new();
+    let daemon = home.daemon(vec![status("online", &[])]);
+    let run = home.run(&["logs"]);
+    daemon.join().expect("asked");
+    assert!(run.exit == 3 && run.stderr.contains("a daemon runs: its log was removed under it"), "{run}");
 }
 
 #[test]

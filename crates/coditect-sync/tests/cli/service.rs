@@ -11,7 +11,7 @@ use crate::support::{Home, Reply, Run, ok};
 /// The pid of the scripted daemon.
 const SHOWN: &str = "ActiveState=STATE\nSubState=SUB\nUnitFileState=enabled\nMainPID=42\nResult=RESULT\nExecMainStatus=78\nStatusText=\nNRestarts=0";
 
-const ASKS: &str = "systemctl --user show coditect-sync.service --property=LoadState,ActiveState,SubState,UnitFileState,MainPID,Result,ExecMainStatus,StatusText,NRestarts,NeedDaemonReload";
+const ASKS: &str = "systemctl --user show coditect-sync.service --property=LoadState,FragmentPath,ActiveState,SubState,UnitFileState,MainPID,Result,ExecMainStatus,StatusText,NRestarts,NeedDaemonReload";
 
 fn shown(state: &str) -> String {
     let (sub, result) = match state {
@@ -85,6 +85,7 @@ fn a_service_is_installed_shown_and_removed() {
         home.calls(),
         [
             ASKS,
+            "systemctl --user show --property=UnitPath",
             "loginctl show-user UID --property=Linger",
             "systemctl --user daemon-reload",
             enable,
@@ -301,6 +302,92 @@ fn starting_stopping_and_restarting_need_an_installed_service() {
     let run = home.run(&["service", "stop", "--dry-run"]);
     assert_eq!(run.stdout, "systemctl --user stop coditect-sync.service\n");
     assert_eq!(home.calls(), [ASKS]);
+}
+
+#[test]
+fn a_unit_that_a_package_brought_is_a_service_as_well() {
+    const FILE: &str = "/usr/lib/systemd/user/coditect-sync.service";
+    let home = Home::new();
+    let manager = |state: &str, enabled: &str| {
+        let shown = shown(state).replace("UnitFileState=enabled", &format!("UnitFileState={enabled}"));
+        let shown = format!("LoadState=loaded\nFragmentPath={FILE}\n{shown}");
+        home.program("systemctl", &format!("case $2 in show) echo '{shown}';; esac"));
+    };
+    let doctor = || home.run(&["doctor"]).stdout;
+    systemd(&home, "active");
+    manager("active", "enabled");
+    let daemon = home.daemon(vec![status("online", &[])]);
+    check("service status of a packages unit", &home.run(&["service", "status"]));
+    daemon.join().expect("asked");
+    let run = home.run(&["service", "status", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+    assert_eq!(document["file"], serde_json::json!({"path": FILE, "state": "elsewhere", "version": null}));
+    assert!(doctor().contains(&format!("the service is installed: `{FILE}`")), "{}", doctor());
+    home.calls();
+    for verb in ["start", "restart"] {
+        let run = run_started(&home, &["service", verb, "--json"], true);
+        let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+        assert_eq!((run.exit, &document["file"]), (0, &FILE.into()), "{run}");
+        assert_eq!(home.calls()[1..], [format!("systemctl --user {verb} coditect-sync.service")]);
+    }
+    let run = home.run(&["service", "stop"]);
+    assert_eq!((run.exit, run.stdout.as_str()), (0, "the daemon has stopped\n"), "{run}");
+    home.calls();
+    check("service uninstall of a packages unit", &home.run(&["service", "uninstall"]));
+    assert_eq!(home.calls(), [ASKS]);
+
+    // The package alone makes it nobody's service; who starts it has one until it is stopped.
+    manager("active", "disabled");
+    assert!(doctor().contains("run `systemctl --user enable coditect-sync`"), "{}", doctor());
+    manager("inactive", "disabled");
+    assert!(doctor().contains("the daemon is not a service"), "{}", doctor());
+    assert_eq!(home.run(&["service", "uninstall"]).stdout, "the service is not installed\n");
+    let run = run_started(&home, &["service", "start"], true);
+    assert_eq!(run.exit, 0, "{run}");
+}
+
+#[test]
+fn files_where_the_manager_does_not_look_are_not_written_and_are_removed() {
+    let home = Home::new();
+    home.program("coditect-syncd", "");
+    // It knows no unit, and cannot disable what it does not know.
+    home.program(
+        "systemctl",
+        &format!(
+            "case \"$2 $3\" in 'show --property=UnitPath') echo 'UnitPath=/run/x {}/.config/systemd/user';; show*) echo LoadState=not-found;; disable*) echo 'Unit file does not exist.' >&2; exit 1;; esac",
+            home.path().display()
+        ),
+    );
+    let elsewhere = home.path().join("xdg");
+    let run = |verb: &str| {
+        let mut command = home.command(&["service", verb]);
+        let output = command.env("XDG_CONFIG_HOME", &elsewhere).output().expect("it runs");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, _, said) = run("install");
+    assert!(code == Some(1) && said.contains("XDG_CONFIG_HOME is set in this shell only"), "{said}");
+    assert!(!elsewhere.exists());
+    assert!(home.calls().iter().all(|call| call.contains(" show")));
+    // The same folder by another way is the same.
+    std::os::unix::fs::symlink(home.path(), home.path().join("self")).expect("made");
+    let output = home
+        .command(&["service", "install", "--dry-run"])
+        .env("XDG_CONFIG_HOME", home.path().join("self/.config"))
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+
+    // What an earlier version left there goes.
+    let left = elsewhere.join("systemd/user/coditect-sync.service");
+    fs::create_dir_all(left.parent().expect("a folder")).expect("made");
+    systemd(&home, "active");
+    run_started(&home, &["service", "install"], true);
+    fs::rename(unit(&home), &left).expect("moved");
+    home.program("systemctl", "case $2 in show) echo LoadState=not-found;; disable) exit 1;; esac");
+    let (code, said, _) = run("uninstall");
+    assert!(code == Some(0) && said.contains("the service is removed"), "{said}");
+    assert!(!left.exists());
 }
 
 #[test]

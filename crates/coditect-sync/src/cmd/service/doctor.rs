@@ -18,7 +18,15 @@ pub(crate) fn installed(context: &Context) -> Vec<Check> {
     let file = state(&scene.seen.target().found, &scene.wanted_anyway().unit);
     let shown = scene.seen.file().display().to_string();
     let install = "run `coditect-sync service install`";
+    let (elsewhere, in_use) = match &scene.seen {
+        Seen::Systemd { found, job, .. } => (found.elsewhere(job), job.is_in_use()),
+        Seen::Launchd { .. } => (None, false),
+    };
     let mut checks = vec![match file {
+        State::Absent if let Some(theirs) = elsewhere.filter(|_| in_use) => {
+            let theirs = theirs.display();
+            Check::ok(code, format!("the service is installed: `{theirs}`, as a package brings it"))
+        }
         State::Absent => Check::warning(
             code,
             "the daemon is not a service: nobody starts it with the next session",
@@ -36,7 +44,7 @@ pub(crate) fn installed(context: &Context) -> Vec<Check> {
             "put changes into a drop-in; `coditect-sync service install --force` writes the file anew and keeps this one",
         ),
     }];
-    if !scene.seen.is_installed() {
+    if !scene.seen.is_installed() || (elsewhere.is_some() && !in_use) {
         return checks;
     }
     match &scene.seen {
@@ -49,7 +57,9 @@ pub(crate) fn installed(context: &Context) -> Vec<Check> {
                 }
             } else if !matches!(job.enabled.as_str(), "enabled" | "") {
                 let message = format!("the service is {}: it is not started with the session", job.enabled);
-                checks.push(Check::warning("service.enabled", message, install));
+                let remedy =
+                    if elsewhere.is_some() { "run `systemctl --user enable coditect-sync`" } else { install };
+                checks.push(Check::warning("service.enabled", message, remedy));
             }
             if job.active == "failed" {
                 let message = format!("the service failed: {}", job.end().unwrap_or_default());

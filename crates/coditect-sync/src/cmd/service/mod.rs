@@ -6,6 +6,7 @@ mod status;
 
 pub(super) use self::doctor::installed;
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -104,6 +105,7 @@ fn change(
         if activated {
             may_be_activated(&scene)?;
         }
+        scene.is_looked_at(context)?;
     }
     let sandbox = if verb == Verb::Install { scene.sandbox(context) } else { Ok(()) };
     let installation = scene.installation();
@@ -252,6 +254,7 @@ impl Told<'_> {
             }
             Verb::Stop => (self.stopped(daemon), None),
             Verb::Uninstall if steps.is_empty() => ("the service is not installed".to_owned(), None),
+            Verb::Uninstall if self.scene.seen.other().is_some() => (self.what_stays(), None),
             Verb::Uninstall => (format!("{}; {}", self.stopped(daemon), self.what_stays()), None),
         };
         Ok(self.noted(Answer::done(self.document(steps, status.as_ref()), text)))
@@ -269,6 +272,12 @@ impl Told<'_> {
     }
 
     fn what_stays(&self) -> String {
+        if let Some(other) = self.scene.seen.other() {
+            return format!(
+                "the files are removed; the manager's unit is another, `{}`, and is left alone",
+                other.display()
+            );
+        }
         let places = &self.scene.places;
         let kept = [&places.state_dir, &places.config_file, &places.machine_id];
         let kept: Vec<String> =
@@ -277,6 +286,15 @@ impl Told<'_> {
             "the service is removed; there is no data".to_owned()
         } else {
             format!("the service is removed; the data stays: {}", kept.join(", "))
+        }
+    }
+
+    /// The file that this is about.
+    fn file(&self) -> &Path {
+        let seen = &self.scene.seen;
+        match self.verb {
+            Verb::Install | Verb::Uninstall => seen.file(),
+            Verb::Start | Verb::Stop | Verb::Restart => seen.elsewhere().unwrap_or(seen.file()),
         }
     }
 
@@ -294,7 +312,7 @@ impl Told<'_> {
             "action": self.verb.as_str(),
             "dry_run": self.dry_run,
             "manager": self.scene.manager.as_str(),
-            "file": self.scene.seen.file().to_string_lossy(),
+            "file": self.file().to_string_lossy(),
             "steps": steps,
             "sandbox": (self.verb == Verb::Install).then_some(self.sandbox),
             "daemon": status.map(|status| json!({"version": status.version, "pid": status.pid})),

@@ -50,11 +50,28 @@ pub(crate) enum Seen {
 }
 
 impl Seen {
-    /// Whether there is a file from which the daemon is started, whoever wrote it.
+    /// Whether there is a file from which the daemon is started, whoever wrote it and wherever it is.
     pub(crate) fn is_installed(&self) -> bool {
-        self.target().found != OnDisk::Nothing
+        self.target().found != OnDisk::Nothing || self.elsewhere().is_some()
     }
 
+    /// The file from which the manager starts the daemon where it is none of this user's, as that of a package.
+    pub(crate) fn elsewhere(&self) -> Option<&Path> {
+        match self {
+            Self::Systemd { found, job, .. } => found.elsewhere(job),
+            Self::Launchd { .. } => None,
+        }
+    }
+
+    /// The same, also where there is one of this user's that the manager did not read.
+    pub(crate) fn other(&self) -> Option<&Path> {
+        match self {
+            Self::Systemd { found, job, .. } => found.other(job),
+            Self::Launchd { .. } => None,
+        }
+    }
+
+    /// The file that `install` writes and `uninstall` removes.
     pub(crate) fn file(&self) -> &Path {
         &self.target().path
     }
@@ -111,9 +128,13 @@ impl Scene {
                     sandbox: act::target(&files.sandbox),
                     socket: act::target(&files.socket),
                 };
+                let mut job = systemd::Job::read(&answer);
+                if job.fragment.as_deref().is_some_and(|file| act::is_same(file, &files.unit)) {
+                    job.fragment = Some(files.unit.clone());
+                }
                 let socket = found.is_activated().then(|| asked(&programs, &systemd::socket_question()));
                 Seen::Systemd {
-                    job: Box::new(systemd::Job::read(&answer)),
+                    job: Box::new(job),
                     socket: socket.map(|answer| Box::new(systemd::Job::read(&answer.unwrap_or_default()))),
                     found: Box::new(found),
                     files: Box::new(files),
@@ -151,6 +172,30 @@ impl Scene {
             }
             (Err(_), _) => Wanted { unit: String::new(), sandbox: None, socket: None },
         }
+    }
+
+    /// Sees that the user manager looks where the files are written to; where it does not say, it is tried.
+    ///
+    /// # Errors
+    /// When it does not: what is written there is nothing to it.
+    pub(crate) fn is_looked_at(&self, context: &Context) -> Result<(), Failure> {
+        let Seen::Systemd { files, .. } = &self.seen else { return Ok(()) };
+        let answer = asked(&self.programs, &systemd::path_question()).unwrap_or_default();
+        if systemd::looks_in(&answer, |folder| act::is_same(folder, &files.folder)) != Some(false) {
+            return Ok(());
+        }
+        let folder = files.folder.display();
+        let message = format!("the user manager of systemd does not look for units in `{folder}`");
+        Err(match context.environment.variable("XDG_CONFIG_HOME") {
+            Some(_) => Failure::failed(format!("{message}: XDG_CONFIG_HOME is set in this shell only"))
+                .with_hint("run `env -u XDG_CONFIG_HOME coditect-sync service install`"),
+            None => Failure::failed(format!(
+                "{message}: it has another HOME, or an XDG_CONFIG_HOME that this shell has not"
+            ))
+            .with_hint(
+                "give this command the same; `systemctl --user show --property=UnitPath` says where it looks",
+            ),
+        })
     }
 
     /// The folders that have to be there first.

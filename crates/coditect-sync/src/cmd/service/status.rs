@@ -18,7 +18,7 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
     let scene = Scene::look(context)?;
     let wanted = scene.wanted_anyway();
     let file = state(&scene.seen.target().found, &wanted.unit);
-    if file == State::Absent {
+    if !scene.seen.is_installed() {
         return Err(not_installed());
     }
     let idle = scene.seen.would_be_started() && !absent::is_locked(&scene.places);
@@ -40,14 +40,9 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
         }
         Seen::Systemd { .. } | Seen::Launchd { .. } => None,
     };
-    let version = match &file {
-        State::Outdated { version } | State::Edited { version } => Some(version.clone()),
-        State::Current => Some(env!("CARGO_PKG_VERSION").to_owned()),
-        State::Absent | State::Foreign => None,
-    };
     let document = json!({
         "manager": scene.manager.as_str(),
-        "file": {"path": scene.seen.file().to_string_lossy(), "state": file.as_str(), "version": version},
+        "file": file_document(&scene.seen, &file),
         "sandbox": sandbox.as_ref().map(State::as_str),
         "socket": socket.as_ref().map(|(file, job)| json!({
             "file": file.as_str(), "active": job.active, "enabled": job.enabled,
@@ -63,7 +58,7 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
         lines.push(format!("{}{text}", context.view.paint(Tone::Faint, &format!("{name:<12}"))));
     };
     line("service", told(&scene.seen));
-    line("file", format!("`{}`, {}", scene.seen.file().display(), in_words(&file)));
+    line("file", file_in_words(&scene.seen, &file));
     if let Some(sandbox) = &sandbox {
         let words = if *sandbox == State::Absent {
             "the plain one of the unit".to_owned()
@@ -113,6 +108,26 @@ pub(super) fn run(context: &Context) -> Result<Answer, Failure> {
     let exit = if status.is_ok() || idle { Exit::Done } else { Exit::NoDaemon };
     let answer = Answer::result(document.to_string().into_bytes(), lines.join("\n")).ending(exit);
     Ok(if notes.is_empty() { answer } else { answer.with_note(notes.join("\n")) })
+}
+
+/// The file from which the daemon is started, for programs.
+fn file_document(seen: &Seen, file: &State) -> Value {
+    if let Some(path) = seen.elsewhere() {
+        return json!({"path": path.to_string_lossy(), "state": "elsewhere", "version": null});
+    }
+    let version = match file {
+        State::Outdated { version } | State::Edited { version } => Some(version.as_str()),
+        State::Current => Some(env!("CARGO_PKG_VERSION")),
+        State::Absent | State::Foreign => None,
+    };
+    json!({"path": seen.file().to_string_lossy(), "state": file.as_str(), "version": version})
+}
+
+fn file_in_words(seen: &Seen, file: &State) -> String {
+    match seen.elsewhere() {
+        Some(path) => format!("`{}`, not of `service install`: as a package brings it", path.display()),
+        None => format!("`{}`, {}", seen.file().display(), in_words(file)),
+    }
 }
 
 /// What is to be done about the unit's file, if anything.
