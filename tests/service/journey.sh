@@ -191,9 +191,34 @@ kill -KILL "$before"
 until_so "it is started again after kill -9" is_another "$before"
 [ "$(program)" = "$HOME/.cargo/bin/coditect-syncd" ] || fail "another program runs: $(program)"
 say "from ~/.cargo/bin: kill -9: started again, pid $(pid), $(grep ^ExecStart= "$FILES/$UNIT")"
+cp "$FILES/$UNIT" unit
 expect "the data stays" coditect-sync service uninstall
 left=$(find .config -type f -o -type l | grep -c coditect)
 [ "$left" = 0 ] || fail "left: $(find .config)"
 [ "$(systemctl --user list-units --all --plain --no-legend 'coditect-sync*' | wc -l)" = 0 ] || fail "the manager still knows it"
 [ -x .cargo/bin/coditect-syncd ] || fail "the program itself is gone"
 say "from ~/.cargo/bin: service uninstall: the programs are left to cargo"
+
+# A unit that is not of `service install`, where packages may put one too.
+mkdir -p .local/share/systemd/user
+mv unit .local/share/systemd/user/$UNIT
+systemctl --user daemon-reload
+systemctl --user --quiet enable --now $UNIT || fail "not enabled"
+until_so "it runs" coditect-sync --quiet status
+expect ".local/share/systemd/user/$UNIT\`, not of" coditect-sync service status
+before=$(pid)
+expect "runs" coditect-sync service restart
+[ "$(pid)" != "$before" ] || fail "not restarted"
+case $(coditect-sync doctor) in *"service is installed"*".local/share"*) ;; *) fail "doctor: $(coditect-sync doctor)" ;; esac
+said=$(coditect-sync service uninstall 2>&1) && fail "a unit of somebody else was uninstalled"
+case $said in *".local/share"*"disable --now"*) ;; *) fail "service uninstall: $said" ;; esac
+said=$(XDG_CONFIG_HOME=$HOME/xdg coditect-sync service install 2>&1) && fail "installed where nobody looks"
+case $said in *XDG_CONFIG_HOME*) ;; *) fail "service install: $said" ;; esac
+[ ! -e xdg ] || fail "written where nobody looks: $(find xdg)"
+expect "installed and runs" coditect-sync service install
+case $(shows FragmentPath) in "$FILES/$UNIT") ;; *) fail "the other unit is in force: $(shows FragmentPath)" ;; esac
+expect "the data stays" coditect-sync service uninstall
+case $(shows FragmentPath) in *.local/share*) ;; *) fail "the other unit is gone: $(shows FragmentPath)" ;; esac
+expect "the daemon runs" coditect-sync service start
+expect "has stopped" coditect-sync service stop
+say "a unit that a package brought: status, restart, doctor and stop know it, uninstall leaves it alone"
