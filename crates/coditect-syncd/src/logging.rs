@@ -34,7 +34,7 @@ pub(crate) struct LogError {
 #[derive(Debug)]
 pub(crate) struct Written {
     _files: WorkerGuard,
-    _stderr: WorkerGuard,
+    _stderr: Option<WorkerGuard>,
 }
 
 /// Starts logging: to files, and to stderr where somebody reads or bounds that. The files are written as long as the guard
@@ -57,28 +57,31 @@ fn begin(log: &Log, folder: &Path, manager: Option<Manager>) -> Result<(Logging,
     if thread.join().is_err() {
         return Err(io::Error::other("a thread ended badly"));
     }
-    let lines = || NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);
-    let (files, files_guard) = lines().thread_name("log").finish(appender);
-    // Of its own, and nobody waits for it: who reads it may have stopped, and must not stop the daemon.
-    let (stderr, stderr_guard) = lines().thread_name("log-stderr").finish(io::stderr());
+    let (files, files_guard) = lines("log").finish(appender);
     let (filter, handle) = reload::Layer::new(filter(log));
-    let ansi = io::IsTerminal::is_terminal(&io::stderr());
     let mut layers: Vec<Box<dyn Layer<_> + Send + Sync>> = match log.format {
-        LogFormat::Text => vec![
-            Box::new(fmt::layer().with_writer(files).with_ansi(false)),
-            Box::new(fmt::layer().with_writer(stderr).with_target(false).with_ansi(ansi)),
-        ],
-        LogFormat::Json => vec![
-            Box::new(fmt::layer().json().with_writer(files)),
-            Box::new(fmt::layer().json().with_writer(stderr)),
-        ],
+        LogFormat::Text => vec![Box::new(fmt::layer().with_writer(files).with_ansi(false))],
+        LogFormat::Json => vec![Box::new(fmt::layer().json().with_writer(files))],
     };
-    if manager == Some(Manager::Launchd) {
-        // It puts that into a file which nobody makes shorter; what ends a start is written there all the same.
-        layers.truncate(1);
-    }
+    // launchd puts stderr into a file which nobody makes shorter; what ends a start is written there all the same.
+    let stderr_guard = if manager == Some(Manager::Launchd) {
+        None
+    } else {
+        let ansi = io::IsTerminal::is_terminal(&io::stderr());
+        // On a thread of its own, and nobody waits for it: who reads it may have stopped, and must not stop the daemon.
+        let (stderr, guard) = lines("log-stderr").finish(io::stderr());
+        layers.push(match log.format {
+            LogFormat::Text => Box::new(fmt::layer().with_writer(stderr).with_target(false).with_ansi(ansi)),
+            LogFormat::Json => Box::new(fmt::layer().json().with_writer(stderr)),
+        });
+        Some(guard)
+    };
     tracing_subscriber::registry().with(filter).with(layers).try_init().map_err(io::Error::other)?;
     Ok((Logging { filter: handle }, Written { _files: files_guard, _stderr: stderr_guard }))
+}
+
+fn lines(thread: &str) -> NonBlockingBuilder {
+    NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).thread_name(thread)
 }
 
 /// The daily files: today's and as many before it as are to be kept. The library makes room for another file when it begins,
