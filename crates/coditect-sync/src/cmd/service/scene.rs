@@ -86,7 +86,10 @@ impl Seen {
     /// Whether the daemon is started when somebody asks it, and nobody did: asking would start it.
     pub(crate) fn would_be_started(&self) -> bool {
         match self {
-            Self::Systemd { found, job, .. } => found.is_activated() && job.pid.is_none(),
+            // One that ends answers nobody any more, though the manager has its process still.
+            Self::Systemd { found, job, .. } => {
+                found.is_activated() && (job.pid.is_none() || job.active == "deactivating")
+            }
             Self::Launchd { .. } => false,
         }
     }
