@@ -44,6 +44,7 @@ pub(crate) fn call(_name: &str) {}
 
 /// The system writes core files only where somebody asked for them, and lets only root look into a process.
 #[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "as where it can fail")]
 pub(crate) fn keep_private() -> std::io::Result<()> {
     Ok(())
 }
