@@ -68,10 +68,12 @@ fn run_under(
     handed: Option<UnixListener>,
     is_private: std::io::Result<()>,
 ) -> Result<(), Fatal> {
-    // Until there is somebody who reads the configuration again; it would end the daemon.
     let hung_up = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(SIGHUP, Arc::clone(&hung_up))
-        .map_err(|error| Fatal::Fault(format!("failed to listen to signals: {error}")))?;
+    if args.command.is_none() {
+        // Until there is somebody who reads the configuration again; it would end the daemon.
+        signal_hook::flag::register(SIGHUP, Arc::clone(&hung_up))
+            .map_err(|error| Fatal::Fault(format!("failed to listen to signals: {error}")))?;
+    }
     // Everything that is made from here on is for this user alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let places = environment.places(&args.place_flags()).map_err(|problem| Fatal::from(vec![problem]))?;

@@ -13,9 +13,9 @@ use sync_wire::LockInfo;
 /// The lock; released when dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
+    /// The folder, which nobody takes for a leftover and deletes. It goes first: who takes the file next takes it too.
+    folder: Option<File>,
     file: File,
-    /// The folder, which nobody takes for a leftover and deletes.
-    _folder: Option<File>,
 }
 
 /// Why the lock was not had.
@@ -65,12 +65,12 @@ impl Lock {
         let folder = path.parent().map(lock_folder).transpose()?.flatten();
         file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
         file.write_all(info.to_line().as_bytes()).map_err(failed)?;
-        Ok(Self { file, _folder: folder })
+        Ok(Self { folder, file })
     }
 
     /// Gives the lock back, as the very last thing.
     pub(crate) fn release(self) {
-        // The folder's ends with this.
+        drop(self.folder);
         if let Err(error) = self.file.unlock() {
             tracing::warn!(%error, "the lock was not given back; it ends with the process");
         }

@@ -74,8 +74,15 @@ fn make(path: &Path, fresh: Uuid) -> io::Result<MachineId> {
 
 fn write(path: &Path, id: Uuid) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(format!("{{\"machine_uuid\": \"{id}\"}}\n").as_bytes())?;
-    file.sync_all()
+    let written = file.write_all(format!("{{\"machine_uuid\": \"{id}\"}}\n").as_bytes());
+    let written = written.and_then(|()| file.sync_all());
+    // A piece of one would be taken for another tool's that is to be mended.
+    if written.is_err()
+        && let Err(error) = fs::remove_file(path)
+    {
+        tracing::debug!(%error, "a piece of a machine identity is left");
+    }
+    written
 }
 
 #[cfg(test)]
