@@ -1,7 +1,7 @@
 //! The daemon is killed at any moment while registrations are acknowledged, and delivered through a bad network.
 //!
 //! `CODITECT_CRASH_ROUNDS=300 cargo test -p sync-tests --test e2e crash:: -- --nocapture` kills it three hundred times;
-//! `CODITECT_CRASH_SEED=…` throws the dice of a printed run again.
+//! `CODITECT_CRASH_SEED=…` throws the dice of a printed run again. `CODITECT_OOM_ROUNDS` is the same for want of memory.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,8 @@ use std::time::Duration;
 use coditect_devcloud::dev_token;
 use serde_json::{Value, json};
 use sync_tests::{
-    Cloud, Daemon, Dice, Home, Mischief, Order, PATIENCE, Proxy, Write, asked_for, broken, seed, until,
+    Cloud, Daemon, Dice, Home, MemoryGroup, Mischief, Order, PATIENCE, Proxy, Write, asked_for, broken, seed,
+    until,
 };
 use sync_wire::{Client, SyncResults};
 use uuid::Uuid;
@@ -36,9 +37,55 @@ struct Run {
 
 #[test]
 fn nothing_that_was_acknowledged_is_lost_and_nothing_is_doubled() {
-    let (rounds, seed) = (asked_for("CODITECT_CRASH_ROUNDS").unwrap_or(40), seed("CODITECT_CRASH_SEED"));
-    eprintln!("CODITECT_CRASH_ROUNDS={rounds} CODITECT_CRASH_SEED={seed}");
+    let rounds = asked_for("CODITECT_CRASH_ROUNDS").unwrap_or(40);
+    eprintln!("CODITECT_CRASH_ROUNDS={rounds}");
+    keeps_its_promises(world(), rounds, Daemon::kill);
+}
+
+/// The kernel chooses the moment: the one in which the memory of the daemon's group is used up.
+#[test]
+fn nothing_is_lost_or_doubled_where_the_kernel_kills_for_want_of_memory() {
+    let Some(group) = MemoryGroup::new() else {
+        eprintln!(
+            "SKIPPED nothing_is_lost_or_doubled_where_the_kernel_kills_for_want_of_memory: needs root and a memory \
+             controller of control groups"
+        );
+        return;
+    };
+    let rounds = asked_for("CODITECT_OOM_ROUNDS").unwrap_or(8);
+    eprintln!("CODITECT_OOM_ROUNDS={rounds}");
+    group.limit(256 << 20);
     let (mut home, cloud) = world();
+    home.start_daemon_by(&group.first_to_be_killed_in().each_ref().map(String::as_str));
+    let before = group.kills();
+    keeps_its_promises((home, cloud), rounds, |mut daemon| {
+        // One that uses memory up before the daemon is in the group dies for nothing.
+        let mut others = vec![group.use_up()];
+        until("the kernel kills it", || {
+            if others.last_mut().expect("one").try_wait().expect("its state").is_some() {
+                others.push(group.use_up());
+            }
+            daemon.has_ended()
+        });
+        for other in &mut others {
+            other.wait().expect("its end");
+        }
+        let ended = daemon.ended();
+        assert_eq!((ended.code, ended.signal), (None, Some(9)), "{}", ended.log);
+        ended.log
+    });
+    assert!(group.kills() >= before + rounds, "{} were killed by the kernel", group.kills() - before);
+}
+
+/// Daemons that live while clients write, over a bad network, and are ended by `end`, which gives what they logged.
+#[expect(
+    clippy::print_stderr,
+    clippy::panic,
+    reason = "it is a test, and who runs it is to know what happened"
+)]
+fn keeps_its_promises((mut home, cloud): (Home, Cloud), rounds: u64, end: impl Fn(Daemon) -> String) {
+    let seed = seed("CODITECT_CRASH_SEED");
+    eprintln!("CODITECT_CRASH_SEED={seed}");
     let network = Proxy::start(cloud.address(), seed);
     home.set_cloud("api_url", network.url());
     home.set_cloud("request_timeout", "1s");
@@ -56,7 +103,7 @@ fn nothing_that_was_acknowledged_is_lost_and_nothing_is_doubled() {
         let asked = || network.tally().values().sum::<u64>();
         // In the lives a slow machine has on top, something is sent.
         let sent = (round >= rounds).then_some(&asked as &dyn Fn() -> u64);
-        let log = run.round(&home, round, tenant, &mut dice, sent);
+        let log = run.round(&home, round, tenant, &mut dice, sent, &end);
         let wrong: Vec<&str> = log.lines().filter(|line| is_wrong(line)).collect();
         assert!(wrong.is_empty(), "round {round}: {wrong:#?}");
         round += 1;
@@ -128,7 +175,7 @@ impl Run {
         }
     }
 
-    /// One life of the daemon, which ends with a kill; what it logged. Where it is given how many requests were sent, it
+    /// One life of the daemon, ended by `end`; what it logged. Where it is given how many requests were sent, it
     /// ends after the next one, or when none came for a while: the daemon may have to wait with it.
     fn round(
         &self,
@@ -137,6 +184,7 @@ impl Run {
         tenant: &str,
         dice: &mut Dice,
         sent: Option<&dyn Fn() -> u64>,
+        end: impl Fn(Daemon) -> String,
     ) -> String {
         let before = self.acknowledged.load(Ordering::SeqCst);
         let over = AtomicBool::new(false);
@@ -160,8 +208,9 @@ impl Run {
             }
             // Nothing is waited for here: the kill is to come at any moment.
             thread::sleep(Duration::from_millis(moment));
+            let log = end(daemon);
             over.store(true, Ordering::SeqCst);
-            daemon.kill()
+            log
         })
     }
 
