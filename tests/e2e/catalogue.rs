@@ -4,6 +4,7 @@
 //! missing says so and is over.
 
 mod calls;
+mod clock;
 mod network;
 mod places;
 

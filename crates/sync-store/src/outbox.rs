@@ -177,8 +177,14 @@ crate::sql::statements! {
         where scope = ?1 and standing = 0 and asked in (0, 1) and due > ?2";
     PULL_IN = "\
         update outbox
-        set due = ?3 + abs(id * 7919 + ?5) % ?4
-        where scope = ?1 and standing = ?2 and asked in (0, 1) and due > ?3 + ?4";
+        set due = ?3 + case
+            when max(changed_at, ifnull(failure_at, changed_at)) between ?3 + 1 and due
+            then min(due - max(changed_at, ifnull(failure_at, changed_at)), ?4)
+            else abs(id * 7919 + ?5) % ?4
+        end
+        where scope = ?1 and standing = ?2 and asked in (0, 1) and due > ?3 and (
+            due > ?3 + ?4 or max(changed_at, ifnull(failure_at, changed_at)) between ?3 + 1 and due
+        )";
     SET_BACK = "\
         update outbox
         set due = max(?2, due - ?3)
@@ -486,8 +492,10 @@ impl Outbox<'_> {
             .await
     }
 
-    /// Brings back entries whose due time lies further ahead than `cap`, the longest wait there is: the clock was set
-    /// back. They become due within `cap`, spread by `dice`. Says how many there were.
+    /// Brings back entries that were put off under a clock which was ahead of `now`, by when their content was replaced or
+    /// something went wrong: each waits as long as it was to wait then, and no longer than `cap`. Where nothing tells
+    /// that and the due time lies further ahead than `cap`, the longest wait there is, they become due within `cap`,
+    /// spread by `dice`. Says how many there were.
     pub async fn pull_in(
         self,
         scope: ScopeId,

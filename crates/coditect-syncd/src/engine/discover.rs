@@ -238,7 +238,7 @@ impl Eye {
 
     fn next(&self, now: Timestamp) -> Timestamp {
         let next = |station: &Station| match &station.running {
-            None => station.agenda.next().max(station.rests_until),
+            None => station.agenda.next().max(station.next_begin(now)),
             Some(running) if station.post.is_remote && !station.is_stalled => running.since.after(STALLED),
             Some(_) => now.after(station::LONG / 4),
         };
@@ -295,8 +295,12 @@ impl Eye {
     fn notice_stalls(&mut self, now: Timestamp) {
         let mut stalled = Vec::new();
         for (at, station) in self.stations.iter_mut().enumerate() {
-            let hangs = |running: &station::Running| now.since(running.since) >= STALLED;
-            if station.post.is_remote && !station.is_stalled && station.running.as_ref().is_some_and(hangs) {
+            let hangs = |running: &mut station::Running| {
+                // As if it had begun when the clock was set back.
+                running.since = running.since.min(now);
+                now.since(running.since) >= STALLED
+            };
+            if station.post.is_remote && !station.is_stalled && station.running.as_mut().is_some_and(hangs) {
                 station.is_stalled = true;
                 tracing::warn!(roots = ?station.post.roots, "roots do not answer; the others are looked after");
                 stalled.push(at);

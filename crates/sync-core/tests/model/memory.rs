@@ -249,13 +249,20 @@ impl Queue for MemoryQueue {
     }
 
     fn pull_in(&mut self, scope: ScopeId, dice: u64, now: Timestamp) {
-        for Row { entry, .. } in self.rows.values_mut() {
+        for Row { entry, changed_at } in self.rows.values_mut() {
             let cap = match entry.standing {
                 Standing::Ready => READY_CAP,
                 Standing::Parked => PARKED_CAP,
                 Standing::Dead => continue,
             };
-            if entry.scope == scope && entry.due > now.after(cap) {
+            let failed_at = entry.last_failure.as_ref().map_or(*changed_at, |failure| failure.at);
+            let put_off_at = failed_at.max(*changed_at);
+            if entry.scope != scope {
+                continue;
+            }
+            if put_off_at > now && put_off_at <= entry.due {
+                entry.due = now.after(entry.due.since(put_off_at).min(cap));
+            } else if entry.due > now.after(cap) {
                 entry.due = now.after(between(std::time::Duration::ZERO, cap, dice));
             }
         }

@@ -1,7 +1,5 @@
 //! What gets into the outbox, in which order it comes out, and what flights do to it.
 
-use std::time::Duration;
-
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sync_core::{Asked, EntryId, Failure, Fate, Settled, Standing};
@@ -438,23 +436,6 @@ async fn counts_follow_every_change() {
     assert_eq!(store.outbox().drop_entries(&[EntryId(2), EntryId(3), EntryId(77)]).await.unwrap(), 2);
     assert_eq!(shown(later(2)).await, (3, 0, 0, 0));
     assert_eq!(store.outbox().counts(scope, NOW).await.unwrap().oldest_enqueued_at, Some(NOW));
-}
-
-#[tokio::test]
-async fn a_clock_that_was_set_back_does_not_hold_entries_for_ever() {
-    let (_home, store, scope) = store().await;
-    let year = NOW.after(Duration::from_hours(24 * 365));
-    for number in 1..=20 {
-        enqueue(&store, scope, found(number, "a"), if number == 1 { later(59) } else { year }).await;
-    }
-    let minute = Duration::from_mins(1);
-    let pulled = store.outbox().pull_in(scope, Standing::Ready, minute, u64::MAX, NOW).await.unwrap();
-    assert_eq!(pulled, 19);
-    let entries = store.outbox().list(scope, None, None, 50, NOW).await.unwrap();
-    assert_eq!(entries[0].due, later(59), "what lies within the cap stays");
-    assert!(entries.iter().all(|entry| entry.due >= NOW && entry.due < later(60)));
-    let distinct: std::collections::BTreeSet<_> = entries.iter().map(|entry| entry.due).collect();
-    assert!(distinct.len() > 15);
 }
 
 #[tokio::test]

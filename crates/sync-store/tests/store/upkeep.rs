@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use sync_core::{EntryId, Failure, Fate, ScopeId};
+use sync_core::{EntryId, Failure, Fate, ScopeId, Standing};
 use sync_store::{Keep, Step, Store};
 
 use crate::support::{Home, LIFE, NOW, enqueue, found, later, run, scope, settled, store};
@@ -135,6 +135,51 @@ async fn a_clock_that_is_set_back_postpones_nothing() {
     let entries = store.outbox().list(scope, None, None, 50, NOW).await.unwrap();
     let due: Vec<_> = entries.iter().map(|entry| entry.due).collect();
     assert_eq!(due, [NOW, later(100)]);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_does_not_hold_entries_for_ever() {
+    let (_home, store, scope) = store().await;
+    let year = NOW.after(Duration::from_hours(24 * 365));
+    for number in 1..=20 {
+        enqueue(&store, scope, found(number, "a"), NOW).await;
+        let back = Fate::Back { due: if number == 1 { later(59) } else { year }, failure: None };
+        let flown = settled(&store, scope, number, back).await;
+        store.outbox().settle(scope, vec![flown], LIFE, 0, NOW).await.unwrap();
+    }
+    let minute = Duration::from_mins(1);
+    let pulled = store.outbox().pull_in(scope, Standing::Ready, minute, u64::MAX, NOW).await.unwrap();
+    assert_eq!(pulled, 19);
+    let entries = store.outbox().list(scope, None, None, 50, NOW).await.unwrap();
+    assert_eq!(entries[0].due, later(59), "what lies within the cap stays");
+    assert!(entries.iter().all(|entry| entry.due >= NOW && entry.due < later(60)));
+    let distinct: std::collections::BTreeSet<_> = entries.iter().map(|entry| entry.due).collect();
+    assert!(distinct.len() > 15);
+}
+
+#[tokio::test]
+async fn what_was_put_off_under_a_clock_that_was_ahead_waits_as_long_as_it_was_to() {
+    let (_home, store, scope) = store().await;
+    let ahead = |seconds: u64| later(seconds + 24 * 60 * 60);
+    for number in 1..=3 {
+        enqueue(&store, scope, found(number, "a"), ahead(0)).await;
+    }
+    // Two that went wrong then, and were to wait for seconds and for hours.
+    for (number, wait) in [(2, 30), (3, 7_200)] {
+        let failure = Failure { code: "http_500".to_owned(), message: String::new(), at: ahead(10) };
+        let flown = settled(&store, scope, number, Fate::Retry { due: ahead(10 + wait), failure }).await;
+        store.outbox().settle(scope, vec![flown], LIFE, 0, ahead(10)).await.unwrap();
+    }
+    let (hour, dice) = (Duration::from_hours(1), u64::MAX);
+    assert_eq!(store.outbox().pull_in(scope, Standing::Ready, hour, dice, NOW).await.unwrap(), 3);
+    let entries = store.outbox().list(scope, None, None, 50, NOW).await.unwrap();
+    let due: Vec<_> = entries.iter().map(|entry| entry.due).collect();
+    assert_eq!(due, [NOW, later(30), later(3_600)]);
+    assert_eq!(
+        store.outbox().pull_in(scope, Standing::Ready, hour, dice, NOW).await.unwrap(),
+        0,
+        "only once"
+    );
 }
 
 #[tokio::test]

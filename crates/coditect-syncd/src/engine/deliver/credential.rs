@@ -132,11 +132,13 @@ impl Desk {
         Ok(())
     }
 
-    /// A clock that was set back must not leave entries waiting for years.
-    pub(super) async fn pull_in(&self, scope: ScopeId, now: Timestamp) -> Result<(), DeliverError> {
+    /// A clock that was set back must not leave entries waiting for years. Whether any did.
+    pub(super) async fn pull_in(&self, scope: ScopeId, now: Timestamp) -> Result<bool, DeliverError> {
         let dice = self.engine.0.dice.throw();
+        let mut any = false;
         for (standing, cap) in [(Standing::Ready, LONGEST_READY), (Standing::Parked, LONGEST_PARKED)] {
             let pulled_in = self.engine.0.store.outbox().pull_in(scope, standing, cap, dice, now).await?;
+            any |= pulled_in > 0;
             if pulled_in > 0 {
                 tracing::info!(entries = pulled_in, "due times lay too far ahead and were brought back");
             }
@@ -144,6 +146,6 @@ impl Desk {
         let life = self.settings.mapping_life();
         let younger = self.engine.0.store.mapping().set_back(scope, life, now).await?;
         self.engine.0.index.mappings_changed(scope, younger);
-        Ok(())
+        Ok(any)
     }
 }

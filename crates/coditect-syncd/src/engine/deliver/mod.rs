@@ -297,8 +297,7 @@ impl Desk {
                 Step::Rest { why: Why::Flying } => Pause::Landing,
                 Step::Wait { until, why: Why::NotDue } if until > now.after(LONGEST_READY) => {
                     // The clock was set back while nobody looked, or these are parked; both are seen to.
-                    self.pull_in(scope.id, now).await?;
-                    if self.queue_unsent(&scope, now).await? {
+                    if self.pull_in(scope.id, now).await? || self.queue_unsent(&scope, now).await? {
                         continue;
                     }
                     self.refresh(&scope, now).await?;

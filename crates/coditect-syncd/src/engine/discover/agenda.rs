@@ -60,6 +60,8 @@ pub(super) struct Agenda {
     /// So many looks at everything in a row were wanted because notices were lost, and when the last one was.
     losses: u32,
     lost_at: Timestamp,
+    /// When it was asked last, to notice a clock that was set back.
+    asked_at: Timestamp,
 }
 
 impl Agenda {
@@ -77,12 +79,21 @@ impl Agenda {
             refusals: 0,
             losses: 0,
             lost_at: Timestamp(i64::MIN),
+            asked_at: now,
         }
     }
 
     /// What is due at `now`, when a survey is due every `interval` at least.
     pub(super) fn due(&mut self, now: Timestamp, interval: Duration) -> Option<Due> {
-        // A clock that was set back must not put anything off.
+        // A clock that was set back must not put anything off. How much of a short wait had passed then nobody knows.
+        if now < self.asked_at {
+            self.events = self.events.map(|_| now);
+            self.lost_at = self.lost_at.min(now);
+            if self.asked {
+                self.survey = now;
+            }
+        }
+        self.asked_at = now;
         self.survey = self.survey.min(now.after(interval));
         self.sweep = self.sweep.min(now.after(SWEEP * ON_BATTERY * 2));
         self.glance = self.glance.min(now.after(GLANCE * ON_BATTERY));
@@ -359,6 +370,22 @@ mod tests {
         let mut agenda = Agenda::new(minutes(1_000_000), true);
         agenda.surveyed(minutes(1_000_000), INTERVAL, CALM, 20);
         check(&agenda, &[(0, None), (120, Some(Due::Sweep)), (360, Some(Due::Everything))]);
+    }
+
+    #[test]
+    fn what_somebody_waits_for_is_due_when_the_clock_is_set_back() {
+        let at_some_time = minutes(1_000_000);
+        let mut agenda = Agenda::new(at_some_time, true);
+        agenda.surveyed(at_some_time, INTERVAL, CALM, 20);
+        agenda.events_at(Some(at_some_time.after(Duration::from_secs(2))));
+        assert_eq!(agenda.due(at_some_time, INTERVAL), None);
+        assert_eq!(agenda.due(minutes(10), INTERVAL), Some(Due::Events));
+        agenda.turn_begins();
+        assert_eq!(agenda.due(minutes(10), INTERVAL), None);
+
+        agenda.survey_by(minutes(20));
+        assert_eq!(agenda.due(minutes(10), INTERVAL), None, "it has time until then");
+        assert_eq!(agenda.due(minutes(9), INTERVAL), Some(Due::Everything));
     }
 
     #[test]

@@ -110,8 +110,12 @@ impl Station {
 
     /// Whether a turn may be begun.
     pub(super) fn could_begin(&self, now: Timestamp) -> bool {
-        // A clock that was set back must not put it off for long.
-        self.is_free() && (now >= self.rests_until || self.rests_until.since(now) > super::THREAD_PAUSE)
+        self.is_free() && now >= self.next_begin(now)
+    }
+
+    /// When a turn may be begun at the earliest. A clock that was set back does not put it off.
+    pub(super) fn next_begin(&self, now: Timestamp) -> Timestamp {
+        if self.rests_until.since(now) > super::THREAD_PAUSE { now } else { self.rests_until }
     }
 
     /// Begins a turn. The engine's discovery is woken at its end.
