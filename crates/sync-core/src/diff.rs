@@ -12,7 +12,7 @@ use crate::identity::{local_id, next_id};
 use crate::ids::{LocalId, MachineId};
 use crate::project::{Change, ChangeKind, Presence, Project};
 use crate::registration::{LONGEST_NAME, LONGEST_PATH, LONGEST_WORD};
-use crate::sighting::Sighting;
+use crate::sighting::{Place, Sighting};
 use crate::time::Timestamp;
 
 /// Compares `known` with `seen`. `covered` tells of a path whether a project there would have been seen: only then is
@@ -25,6 +25,9 @@ pub fn diff(
     now: Timestamp,
 ) -> Vec<Change> {
     let by_root: BTreeMap<&Path, &Project> = by_root(known);
+    // Thousands may have moved: none of them is looked for among all others.
+    let by_place = by_place(known);
+    let ids: BTreeSet<LocalId> = known.iter().map(|project| project.local).collect();
     let seen: Vec<&Sighting> = seen
         .iter()
         .map(Borrow::borrow)
@@ -58,7 +61,8 @@ pub fn diff(
                 };
                 // Of two that lay in this folder the missing one was displaced by the other.
                 let is_missing = |project: &&Project| project.presence == Presence::Missing;
-                known.iter().filter(moved).min_by_key(is_missing).map(Match::Moved)
+                let here_last = by_place.get(&sighting.place).into_iter().flatten().copied();
+                here_last.filter(moved).min_by_key(is_missing).map(Match::Moved)
             });
             taken.extend(found.map(|found| found.local()));
             found
@@ -67,7 +71,7 @@ pub fn diff(
     for (sighting, found) in seen.iter().zip(&mut found).filter(|(_, found)| found.is_none()) {
         let here = by_root.get(sighting.root.as_path()).filter(|project| !taken.contains(&project.local));
         let settled = here.map_or_else(
-            || Match::New(fresh_id(known, &taken, machine, &sighting.root)),
+            || Match::New(fresh_id(&ids, &taken, machine, &sighting.root)),
             |project| Match::Known(project),
         );
         taken.insert(settled.local());
@@ -75,11 +79,11 @@ pub fn diff(
     }
     let matched: Vec<(&Sighting, Match<'_>)> =
         seen.into_iter().zip(found).filter_map(|(sighting, found)| Some((sighting, found?))).collect();
-    let ids: BTreeMap<&Path, LocalId> =
+    let found_at: BTreeMap<&Path, LocalId> =
         matched.iter().map(|(sighting, found)| (sighting.root.as_path(), found.local())).collect();
     let parent = |sighting: &Sighting| {
         let root = sighting.parent_root.as_deref()?;
-        ids.get(root).copied().or_else(|| by_root.get(root).map(|project| project.local))
+        found_at.get(root).copied().or_else(|| by_root.get(root).map(|project| project.local))
     };
     let mut changes: Vec<Change> = matched
         .iter()
@@ -131,6 +135,17 @@ fn by_root(known: &[Project]) -> BTreeMap<&Path, &Project> {
     roots
 }
 
+/// The records of each folder, in their order.
+fn by_place(known: &[Project]) -> BTreeMap<Place, Vec<&Project>> {
+    let mut places: BTreeMap<Place, Vec<&Project>> = BTreeMap::new();
+    for project in known {
+        if let Some(place) = project.place {
+            places.entry(place).or_default().push(project);
+        }
+    }
+    places
+}
+
 /// Whether what was seen is this project, wherever it is on record, unless it is still there as well.
 pub fn is_same(project: &Project, sighting: &Sighting) -> bool {
     same_folders(project, sighting) && same_content(project, sighting)
@@ -166,8 +181,13 @@ const EMPTY_TREES: [&str; 2] = [
 ];
 
 /// The id of the place, unless a project that moved away took it along; then one derived from it.
-fn fresh_id(known: &[Project], taken: &BTreeSet<LocalId>, machine: MachineId, root: &Path) -> LocalId {
-    let in_use = |id: LocalId| taken.contains(&id) || known.iter().any(|project| project.local == id);
+fn fresh_id(
+    known: &BTreeSet<LocalId>,
+    taken: &BTreeSet<LocalId>,
+    machine: MachineId,
+    root: &Path,
+) -> LocalId {
+    let in_use = |id: LocalId| taken.contains(&id) || known.contains(&id);
     let mut id = local_id(machine, root);
     while in_use(id) {
         id = next_id(id, root);
@@ -237,7 +257,7 @@ mod tests {
     use super::*;
     use crate::given::Field;
     use crate::registration::ProjectKind;
-    use crate::sighting::{Place, Vcs};
+    use crate::sighting::Vcs;
     use uuid::Uuid;
 
     const MACHINE: MachineId = MachineId(Uuid::from_u128(5));

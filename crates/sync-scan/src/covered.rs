@@ -9,7 +9,7 @@ use crate::exclude::is_always_pruned;
 #[derive(Clone, Debug, Default)]
 pub struct Covered {
     /// Everything below these was looked at, but for `blind`.
-    pub(crate) scopes: Vec<PathBuf>,
+    pub(crate) scopes: BTreeSet<PathBuf>,
     /// Exactly these were looked at.
     pub(crate) points: BTreeSet<PathBuf>,
     /// At these and below them nothing is known.
@@ -20,7 +20,7 @@ pub struct Covered {
 
 impl Covered {
     /// The folders at and below which it may have looked at everything.
-    pub fn below(&self) -> &[PathBuf] {
+    pub fn below(&self) -> &BTreeSet<PathBuf> {
         &self.scopes
     }
 
@@ -34,17 +34,23 @@ impl Covered {
     /// True as well below a place that is known not to be there. False below what could not be read, vanished while it
     /// was read, is excluded, is mounted from elsewhere or lies too deep.
     pub fn has(&self, path: &Path) -> bool {
-        !self.stopped
-            && (self.points.contains(path) || self.scopes.iter().any(|scope| self.seen_below(scope, path)))
+        !self.stopped && (self.points.contains(path) || self.seen_below_a_scope(path))
     }
 
-    fn seen_below(&self, scope: &Path, path: &Path) -> bool {
-        let Ok(relative) = path.strip_prefix(scope) else { return false };
-        !relative.iter().any(is_always_pruned)
-            && !path
-                .ancestors()
-                .take_while(|above| above.starts_with(scope))
-                .any(|above| self.blind.contains(above))
+    /// Asked of every project on record: takes no longer the more scopes there are.
+    fn seen_below_a_scope(&self, path: &Path) -> bool {
+        for above in path.ancestors() {
+            if self.blind.contains(above) {
+                return false;
+            }
+            if self.scopes.contains(above) {
+                return true;
+            }
+            if above.file_name().is_some_and(is_always_pruned) {
+                return false;
+            }
+        }
+        false
     }
 }
 
@@ -55,7 +61,7 @@ mod tests {
     #[test]
     fn a_survey_speaks_only_for_what_it_saw() {
         let mut covered = Covered {
-            scopes: vec![PathBuf::from("/r"), PathBuf::from("/gone")],
+            scopes: ["/r", "/gone", "/r/a/node_modules/c"].map(PathBuf::from).into(),
             points: BTreeSet::from([PathBuf::from("/dot")]),
             blind: BTreeSet::from([PathBuf::from("/r/locked"), PathBuf::from("/")]),
             stopped: false,
@@ -66,6 +72,7 @@ mod tests {
         check("/r/locked", false);
         check("/r/locked/a", false);
         check("/r/a/node_modules/b", false);
+        check("/r/a/node_modules/c/d", true);
         check("/rest", false);
         check("/gone/a", true);
         check("/dot", true);

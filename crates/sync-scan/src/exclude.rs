@@ -172,9 +172,13 @@ pub(crate) fn is_version_control(name: &OsStr) -> bool {
 }
 
 fn built_in(parent_has: &dyn Fn(&str) -> bool, name: &OsStr, path: &Path) -> bool {
+    is_version_control(name) || is_made(parent_has, name, path)
+}
+
+/// Whether the folder `path`, called `name`, holds only what tools download or make, beside what `parent_has` tells of.
+pub(crate) fn is_made(parent_has: &dyn Fn(&str) -> bool, name: &OsStr, path: &Path) -> bool {
     let Some(name) = name.to_str() else { return false };
-    VERSION_CONTROL.contains(&name)
-        || ALWAYS.contains(&name)
+    ALWAYS.contains(&name)
         || PLACES.iter().any(|place| place.ends_with(name) && path.ends_with(place))
         || BESIDE.iter().any(|(made, makers)| *made == name && makers.iter().any(|maker| parent_has(maker)))
 }

@@ -3,7 +3,7 @@
 //! Finds the project each path is in from the disk alone, by the rules of the walk, so that looking at every part gives
 //! what a survey of the whole gives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -56,6 +56,9 @@ struct Aim<'a> {
     scopes: BTreeSet<PathBuf>,
     blind: BTreeSet<PathBuf>,
     problems: Vec<Problem>,
+    /// What folders above the paths hold: thousands of paths may lie in one, and that may hold thousands more.
+    trees: BTreeMap<PathBuf, bool>,
+    manifests: BTreeMap<PathBuf, bool>,
 }
 
 impl<'a> Aim<'a> {
@@ -68,7 +71,17 @@ impl<'a> Aim<'a> {
             scopes: BTreeSet::new(),
             blind: BTreeSet::new(),
             problems: Vec::new(),
+            trees: BTreeMap::new(),
+            manifests: BTreeMap::new(),
         }
+    }
+
+    fn is_tree(&mut self, folder: &Path) -> io::Result<bool> {
+        once(&mut self.trees, folder, |folder| Ok(vcs::detect(folder)?.is_some()))
+    }
+
+    fn has_manifest(&mut self, folder: &Path) -> io::Result<bool> {
+        once(&mut self.manifests, folder, has_manifest)
     }
 
     fn at(&mut self, asked: &Path) -> io::Result<()> {
@@ -113,11 +126,11 @@ impl<'a> Aim<'a> {
             }
             depth = u32::try_from(level).unwrap_or(u32::MAX);
             let step = Step { path: path.clone(), depth, device: None, enclosed };
-            if path != root && vcs::detect(&path)?.is_some() {
+            if path != root && self.is_tree(&path)? {
                 self.note_enclosing(&path)?;
                 return Ok(Some(step));
             }
-            if enclosed == Enclosed::No && has_manifest(&path)? {
+            if enclosed == Enclosed::No && self.has_manifest(&path)? {
                 enclosed = Enclosed::ByManifest;
                 manifest = Some(step);
             }
@@ -161,8 +174,8 @@ impl<'a> Aim<'a> {
         let roots = self.ground.roots.iter().filter(|root| path.starts_with(&root.path));
         let Some(top) = roots.min_by_key(|root| root.path.as_os_str().len()) else { return Ok(()) };
         let mut enclosed = false;
-        for above in downwards(&top.path, path.parent().unwrap_or(path)) {
-            if vcs::detect(&above)?.is_some() || (!enclosed && has_manifest(&above)?) {
+        for above in downwards(&top.path.clone(), path.parent().unwrap_or(path)) {
+            if self.is_tree(&above)? || (!enclosed && self.has_manifest(&above)?) {
                 enclosed = true;
                 self.enclosing.insert(above);
             }
@@ -180,11 +193,24 @@ impl<'a> Aim<'a> {
         walk.problems.append(&mut self.problems);
         let points: Vec<_> = self.around.iter().map(|tree| tree.root.clone()).collect();
         walk.trees.append(&mut self.around);
-        let scopes = self.scopes.into_iter().collect();
-        let mut survey = self.ground.assemble(walk, scopes, &self.enclosing, attention, stop);
+        let mut survey = self.ground.assemble(walk, self.scopes, &self.enclosing, attention, stop);
         survey.speaks_for(points);
         survey
     }
+}
+
+/// What is known of a folder, else what is found out about it.
+fn once(
+    known: &mut BTreeMap<PathBuf, bool>,
+    folder: &Path,
+    find_out: impl FnOnce(&Path) -> io::Result<bool>,
+) -> io::Result<bool> {
+    if let Some(known) = known.get(folder) {
+        return Ok(*known);
+    }
+    let found = find_out(folder)?;
+    known.insert(folder.to_path_buf(), found);
+    Ok(found)
 }
 
 /// The folders from `top` to `path`, both included.

@@ -203,7 +203,7 @@ impl Lookout {
     }
 
     fn glance(&self, turn: &Turn, stop: &AtomicBool) -> Survey {
-        survey_with(&self.options, self.attention(turn, Asked::At(&[])), stop)
+        survey_with(&self.options, self.attention(turn, Asked::At(&BTreeSet::new())), stop)
     }
 
     /// Those of the paths that do not lie in what is mounted from elsewhere beside or in the roots.
@@ -218,8 +218,9 @@ impl Lookout {
 
     /// Looks where something happened and came to rest.
     fn look(&self, paths: &[PathBuf], turn: &Turn, stop: &AtomicBool) -> Survey {
-        let mut attention = self.attention(turn, Asked::At(paths));
-        attention.arrivals = attention.arrivals.map(|arrivals| Arrivals { at_rest: paths, ..arrivals });
+        let places = paths.iter().cloned().collect();
+        let mut attention = self.attention(turn, Asked::At(&places));
+        attention.arrivals = attention.arrivals.map(|arrivals| Arrivals { at_rest: &places, ..arrivals });
         look_with(&self.options, paths, attention, stop)
     }
 
@@ -228,7 +229,7 @@ impl Lookout {
             memory: &self.memory,
             now_ms: turn.now_ms,
             patience: Patience { quiet_ms: turn.quiet_ms, most_ms: turn.most_ms },
-            at_rest: &[],
+            at_rest: const { &BTreeSet::new() },
         };
         Attention {
             memory: Some(&self.memory),

@@ -91,9 +91,11 @@ impl Survey {
     /// Has it speak for exactly these as well, but not for what is at or below a project that is still being made, or
     /// mounted from elsewhere.
     pub(crate) fn speaks_for(&mut self, points: impl IntoIterator<Item = PathBuf>) {
-        let unseen = || self.arriving.iter().chain(&self.broken);
-        let is_settled =
-            |point: &PathBuf| !self.apart.has(point) && !unseen().any(|root| point.starts_with(root));
+        let unseen: BTreeSet<&Path> =
+            self.arriving.iter().chain(&self.broken).map(PathBuf::as_path).collect();
+        let is_settled = |point: &PathBuf| {
+            !self.apart.has(point) && !point.ancestors().any(|above| unseen.contains(above))
+        };
         self.covered.points = points.into_iter().filter(is_settled).collect();
     }
 }
@@ -184,7 +186,7 @@ pub(crate) fn examine_again(
             Err(error) => walk.problems.push(Problem::from_io(root, &error)),
         }
     }
-    let mut survey = ground.assemble(walk, Vec::new(), &enclosing, attention, stop);
+    let mut survey = ground.assemble(walk, BTreeSet::new(), &enclosing, attention, stop);
     survey.speaks_for(points);
     survey
 }
@@ -214,7 +216,7 @@ pub(crate) struct Arrivals<'a> {
     pub(crate) now_ms: u64,
     pub(crate) patience: Patience,
     /// Known to be at rest, with everything below but what is inside of other projects.
-    pub(crate) at_rest: &'a [PathBuf],
+    pub(crate) at_rest: &'a BTreeSet<PathBuf>,
 }
 
 /// What is to be examined whatever is remembered.
@@ -222,7 +224,7 @@ pub(crate) struct Arrivals<'a> {
 pub(crate) enum Asked<'a> {
     All,
     /// The projects these are or lie in.
-    At(&'a [PathBuf]),
+    At(&'a BTreeSet<PathBuf>),
 }
 
 impl<'a> Attention<'a> {
@@ -246,20 +248,23 @@ impl<'a> Attention<'a> {
     }
 
     /// Whether the project is new and still being made.
-    fn awaits(&self, tree: &Tree, nesting: u32) -> bool {
+    fn awaits(&self, tree: &Tree, nesting: u32, apart: &Apart) -> bool {
         let Some(Arrivals { memory, now_ms, patience, at_rest }) = self.arrivals else { return false };
         // A place inside may be at rest while more arrives beside it.
-        if nesting == 0 && at_rest.iter().any(|place| tree.root.starts_with(place)) {
+        if nesting == 0 && tree.root.ancestors().any(|above| at_rest.contains(above)) {
             return false;
         }
-        memory.recall(tree).is_none() && is_being_made(tree, &memory.below(&tree.root), now_ms, patience)
+        memory.recall(tree).is_none()
+            && is_being_made(tree, &memory.below(&tree.root), apart, now_ms, patience)
     }
 
     /// What is remembered of the project, unless it has to be examined.
     fn recall(&self, tree: &Tree) -> Option<&'a Remembered> {
         let Asked::At(places) = self.asked else { return None };
         let known = self.memory?.recall(tree)?;
-        let is_asked = places.iter().any(|place| place.starts_with(&tree.root));
+        // In the order of paths, what lies in a folder follows it at once.
+        let asked = places.range::<PathBuf, _>(&tree.root..).next();
+        let is_asked = asked.is_some_and(|place| place.starts_with(&tree.root));
         (!is_asked && !known.is_outdated(tree)).then_some(known)
     }
 }
@@ -324,7 +329,7 @@ impl Ground {
     pub(crate) fn assemble(
         &self,
         walk: Walk<'_>,
-        scopes: Vec<PathBuf>,
+        scopes: BTreeSet<PathBuf>,
         enclosing: &BTreeSet<PathBuf>,
         attention: Attention<'_>,
         stop: &AtomicBool,
@@ -357,7 +362,7 @@ impl Ground {
         // What is said of the folder around such a root says nothing of what lies in it.
         blind.extend(away().map(|root| root.path.clone()));
         // Nor does what is said of a project of what is mounted in it.
-        blind.extend(self.apart.points().iter().filter(|point| !scopes.contains(point)).cloned());
+        blind.extend(self.apart.points().iter().filter(|point| !scopes.contains(*point)).cloned());
         gathering.problems.extend(self.problems.iter().cloned().chain(rulebook::problems(attention.rules)));
         let covered = Covered { scopes, points: BTreeSet::new(), blind, stopped };
         gathering.finish(covered, enclosing)
@@ -409,7 +414,7 @@ impl Gathering<'_> {
             if self.is_listed_with_another(&tree, nesting) || !self.taken.insert(tree.place) {
                 continue;
             }
-            if self.attention.awaits(&tree, nesting) {
+            if self.attention.awaits(&tree, nesting, &self.ground.apart) {
                 self.arriving.push(tree.root);
                 continue;
             }
@@ -674,7 +679,7 @@ mod tests {
         let met = Tree { root: root.join("c"), ..walk.trees[0].clone() };
         walk.trees.push(met);
         let survey =
-            ground.assemble(walk, vec![root.clone()], &BTreeSet::new(), Attention::full(&rules), &stop);
+            ground.assemble(walk, [root.clone()].into(), &BTreeSet::new(), Attention::full(&rules), &stop);
         let seen: Vec<&Path> = survey.sightings.iter().map(|sighting| sighting.root.as_path()).collect();
         assert_eq!(seen, [root.join("b"), root.join("c")]);
         assert_eq!(survey.arriving, [root.join("a")]);

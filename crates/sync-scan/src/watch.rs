@@ -261,7 +261,7 @@ impl Watcher {
             }
             let at_work = busy(place);
             if at_work == Busy::No && !known.contains(place) {
-                arriving(place, &known, lately.clone())
+                arriving(place, &known, &apart, lately.clone())
             } else {
                 at_work
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sync_core::{Asked, Concerned, Presence, Project, diff, is_same};
+use sync_core::{Asked, Concerned, Place, Presence, Project, Sighting, diff, is_same};
 use sync_scan::{Survey, is_absent, is_at};
 use sync_store::Applied;
 
@@ -139,13 +139,20 @@ struct Doubts {
 impl Doubts {
     async fn of(known: &[Project], survey: &Survey) -> Self {
         let seen: BTreeSet<&Path> = survey.sightings.iter().map(|seen| seen.root.as_path()).collect();
+        // No folder is seen twice.
+        let by_place: BTreeMap<Place, &Sighting> =
+            survey.sightings.iter().map(|seen| (seen.place, seen.as_ref())).collect();
+        let same = |project: &Project| {
+            let seen = *by_place.get(&project.place?)?;
+            is_same(project, seen).then_some(seen)
+        };
         let (mut unseen, mut elsewhere) = (BTreeMap::new(), Vec::new());
         for project in known.iter().filter(|project| project.presence == Presence::Present) {
             if survey.covered.has(&project.root) {
                 if !seen.contains(project.root.as_path()) {
                     unseen.insert(project.root.clone(), project.asked);
                 }
-            } else if let Some(seen) = survey.sightings.iter().find(|seen| is_same(project, seen)) {
+            } else if let Some(seen) = same(project) {
                 elsewhere.push((project.root.clone(), seen.place));
             }
         }
