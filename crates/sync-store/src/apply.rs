@@ -1,5 +1,7 @@
 //! Records what a scan or a tool found out about projects, and queues what the cloud has to know of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use serde::Serialize;
@@ -129,16 +131,34 @@ pub struct Unsent {
 /// its way into the database, and the C library keeps what was ever taken.
 pub(crate) const PART: usize = 128;
 
-/// The changes in parts that can be recorded one after the other. What moves may go where another was, so that all of
-/// such a look is one part; what is new or has other content concerns nobody else.
+/// The changes in parts that can be recorded one after the other: together those that come to where others were, or left
+/// where others are now, and the rest, which concern nobody else, some at a time.
 pub(crate) fn parts(changes: Vec<Change>) -> Vec<Vec<Change>> {
-    let stands_alone = |change: &Change| matches!(change.kind, ChangeKind::Added | ChangeKind::Changed);
-    if !changes.iter().all(stands_alone) {
-        return vec![changes];
+    let left: BTreeSet<&Path> = changes.iter().filter_map(left_by).collect();
+    let taken = changes.iter().filter_map(taken_by).filter(|root| left.contains(root));
+    let contested: BTreeSet<PathBuf> = taken.map(Path::to_path_buf).collect();
+    let is_contested = |root: Option<&Path>| root.is_some_and(|root| contested.contains(root));
+    let (together, rest): (Vec<_>, Vec<_>) = changes
+        .into_iter()
+        .partition(|change| is_contested(left_by(change)) || is_contested(taken_by(change)));
+    let mut rest = rest.into_iter();
+    let some = std::iter::from_fn(|| Some(rest.by_ref().take(PART).collect::<Vec<_>>()));
+    let some = some.take_while(|part| !part.is_empty());
+    (!together.is_empty()).then_some(together).into_iter().chain(some).collect()
+}
+
+/// Where a project is no more.
+fn left_by(change: &Change) -> Option<&Path> {
+    match &change.kind {
+        ChangeKind::Moved { from } => Some(from),
+        ChangeKind::Missing => Some(&change.project.root),
+        ChangeKind::Added | ChangeKind::Changed | ChangeKind::Returned => None,
     }
-    let mut rest = changes.into_iter();
-    let parts = std::iter::from_fn(|| Some(rest.by_ref().take(PART).collect::<Vec<_>>()));
-    parts.take_while(|part| !part.is_empty()).collect()
+}
+
+/// Where a project is now.
+fn taken_by(change: &Change) -> Option<&Path> {
+    (change.project.presence == Presence::Present).then_some(&change.project.root)
 }
 
 /// Records changes and queues what the cloud has to know of them, inside the transaction that is open.
@@ -169,10 +189,15 @@ pub(crate) async fn apply(
 /// Has the changes keep what somebody gave meanwhile: whoever looked may have begun before that.
 async fn keep_given(connection: &mut SqliteConnection, changes: &mut [Change]) -> Result<(), Error> {
     let locals: Vec<Hex> = changes.iter().map(|change| Hex::of(change.project.local.0)).collect();
+    let mut given = BTreeMap::new();
     for found in sqlx::query(GIVEN).bind(json(&locals)?).fetch_all(connection).await? {
-        let Some(record) = row::or_warn(row::project(&found, 0)) else { continue };
-        let of_it = |change: &&mut Change| change.project.local == record.local;
-        changes.iter_mut().filter(of_it).for_each(|change| change.project.keep_given(&record));
+        let record = row::or_warn(row::project(&found, 0));
+        given.extend(record.map(|record| (record.local, record)));
+    }
+    for change in changes {
+        if let Some(record) = given.get(&change.project.local) {
+            change.project.keep_given(record);
+        }
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ async fn a_new_project_is_recorded_and_queued_in_one_commit() {
 }
 
 #[tokio::test]
-async fn many_that_stand_alone_are_recorded_in_parts_and_what_moves_in_one() {
+async fn many_that_stand_alone_are_recorded_in_parts_and_what_change_places_in_one() {
     let (_home, store, scope) = store().await;
     let new = |range: std::ops::Range<u128>| -> Vec<Change> {
         range.map(|number| added(number, &format!("/p/{number}"))).collect()
@@ -43,7 +43,7 @@ async fn many_that_stand_alone_are_recorded_in_parts_and_what_moves_in_one() {
     assert_eq!(applied, Applied { added: 300, enqueued: 300, ..Applied::default() });
     assert_eq!(store.figures().commits, commits + 3);
     assert_eq!(store.project().all().await.unwrap().len(), 300);
-    // Two that change places, and many that are new: nobody sees half of it.
+    // Two that change places, of which nobody sees half, and many that are new.
     let moved = |number: u128, from: u128, to: u128| Change {
         kind: ChangeKind::Moved { from: PathBuf::from(format!("/p/{from}")) },
         project: project(number, &format!("/p/{to}")),
@@ -52,9 +52,24 @@ async fn many_that_stand_alone_are_recorded_in_parts_and_what_moves_in_one() {
     let commits = store.figures().commits;
     let applied = store.project().apply(scope, MACHINE, changes, NOW).await.unwrap();
     assert_eq!((applied.added, applied.moved, applied.missing), (300, 2, 0));
-    assert_eq!(store.figures().commits, commits + 1);
+    assert_eq!(store.figures().commits, commits + 4);
     assert_eq!(store.project().apply(scope, MACHINE, Vec::new(), NOW).await.unwrap(), Applied::default());
-    assert_eq!(store.figures().commits, commits + 1);
+    assert_eq!(store.figures().commits, commits + 4);
+    // Many that move to where nobody was, a chain of which each takes the place of the one before, and one that takes that
+    // of one that is gone.
+    let away = (10..300).map(|number| moved(number, number, number + 1_000));
+    let chain = (3..9).map(|number| moved(number, number, number + 1));
+    let gone = Project { presence: Presence::Missing, ..project(9, "/p/9") };
+    let gone = Change { kind: ChangeKind::Missing, project: gone };
+    let commits = store.figures().commits;
+    let applied = store.project().apply(scope, MACHINE, away.chain(chain).chain([gone]).collect(), NOW).await;
+    let applied = applied.unwrap();
+    assert_eq!((applied.moved, applied.missing), (296, 1), "nobody is taken to be displaced");
+    assert_eq!(store.figures().commits, commits + 4);
+    for (root, number) in [("/p/4", 3), ("/p/9", 8), ("/p/1299", 299)] {
+        let found = store.project().at_or_above(Path::new(root)).await.unwrap();
+        assert_eq!(found.map(|project| project.local), Some(local(number)), "{root}");
+    }
 }
 
 #[tokio::test]

@@ -58,6 +58,8 @@ impl Eye {
             let covered =
                 |path: &Path| (survey.covered.has(path) && !standing.contains(path)) || left.contains(path);
             let changes = diff(&known, &survey.sightings, &covered, machine, now);
+            // Of thousands that move there are copies enough.
+            drop(known);
             store.project().apply(scope, machine, changes, now).await
         };
         match result.await {
