@@ -95,6 +95,22 @@ fn what_did_not_change_is_not_sent_again() {
 }
 
 #[test]
+fn whoever_asks_is_told_of_what_was_made_just_now() {
+    let (mut home, cloud) = world();
+    home.set_daemon("discovery", serde_json::json!({"roots": [home.roots()], "debounce": "3s"}));
+    home.project("first");
+    let daemon = Daemon::start(&home);
+    let idle = home.run(&["wait", "--for", "idle", "--within", "1m"]);
+    assert_eq!((idle.code, cloud.projects().len()), (0, 1), "{idle:?}");
+    // Three seconds have to pass before it is looked at unasked.
+    let second = home.project("second");
+    let scanned = home.json(&["scan", "--wait"]);
+    assert_eq!((&scanned["found"], &scanned["added"]), (&2.into(), &1.into()));
+    assert!(home.json(&["resolve", &second.display().to_string()])["local_project_uuid"].is_string());
+    daemon.finish();
+}
+
+#[test]
 fn a_reload_looks_in_another_root() {
     let (mut home, cloud) = world();
     let other = home.path().join("other");

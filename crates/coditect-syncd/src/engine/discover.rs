@@ -345,12 +345,16 @@ impl Eye {
             Some(Due::Glance) => Task::Glance,
             None => return,
         };
-        let quiet = self.settings.config.sync_daemon.discovery.debounce;
+        // Whoever asks wants to know how it is now: what is new and still being written is not left for later.
+        let is_wished =
+            task == Task::Everything && self.whole.as_ref().is_some_and(|whole| !whole.wishes.is_empty());
+        let debounce = self.settings.config.sync_daemon.discovery.debounce;
+        let quiet = if is_wished { Duration::ZERO } else { debounce };
         let turn = Turn {
             task,
             now_ms: millis_of(now),
             quiet_ms: millis(quiet),
-            most_ms: millis(MOST_QUIET.max(quiet)),
+            most_ms: millis(MOST_QUIET.max(debounce)),
         };
         let to = Destination {
             engine: self.engine.clone(),

@@ -138,6 +138,8 @@ pub(crate) struct DiscoveryView {
     problems: Vec<String>,
     last_scan: Option<LastScan>,
     surveyed: bool,
+    /// New projects that were met and are still being written.
+    arriving: usize,
 }
 
 /// Those who wait for look-ups, by what they asked for.

@@ -45,8 +45,17 @@ impl Engine {
 
     async fn what_goes_on(&self) -> Result<Option<String>, Refusal> {
         let discovery = self.settings().config.sync_daemon.discovery.clone();
-        if discovery.enabled && !self.0.discovery.borrow().surveyed {
-            return Ok(Some("projects are being looked for".to_owned()));
+        if discovery.enabled {
+            let (surveyed, arriving) = {
+                let view = self.0.discovery.borrow();
+                (view.surveyed, view.arriving)
+            };
+            if !surveyed {
+                return Ok(Some("projects are being looked for".to_owned()));
+            }
+            if arriving > 0 {
+                return Ok(Some(format!("{arriving} new projects are still being written")));
+            }
         }
         let queue = self.queue().await?;
         let waiting = queue.ready + queue.delayed + queue.in_flight;

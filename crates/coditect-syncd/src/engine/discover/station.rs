@@ -1,6 +1,6 @@
 //! One lookout at work: takes its turns on a thread of its own, one at a time, so that one that hangs holds up nobody.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -32,6 +32,8 @@ pub(super) struct Station {
     pub(super) refused: Vec<PathBuf>,
     pub(super) limit_hint: Option<String>,
     pub(super) watches: usize,
+    /// New projects that are still being written: they are seen when that is over.
+    pub(super) arriving: BTreeSet<PathBuf>,
     /// No turn is begun before: there was no thread for one.
     pub(super) rests_until: Timestamp,
     /// Nobody tells it of changes.
@@ -95,6 +97,7 @@ impl Station {
             refused: Vec::new(),
             limit_hint: None,
             watches: 0,
+            arriving: BTreeSet::new(),
             rests_until: now,
             is_deaf,
             is_stalled: false,

@@ -26,6 +26,10 @@ impl Station {
             self.limit_hint.clone_from(&report.limit_hint);
             self.agenda.glances(self.post.is_remote || self.is_deaf || !self.refused.is_empty());
         }
+        for survey in &seen.surveys {
+            self.arriving.retain(|root| !survey.covered.has(root));
+            self.arriving.extend(survey.arriving.iter().cloned());
+        }
         if !matches!(task, Task::Everything | Task::Glance) {
             return;
         }
@@ -91,12 +95,19 @@ impl Eye {
         }
         roots.sort_by(|left, right| left.path.cmp(&right.path));
         let watches: usize = self.stations.iter().map(|station| station.watches).sum();
+        let arriving = self.stations.iter().map(|station| station.arriving.len()).sum();
         let problems = self.stations.iter().flat_map(Station::words).take(MOST_PROBLEMS).collect();
+        let mut settled = false;
         self.engine.0.discovery.send_modify(|view| {
+            settled = view.arriving > 0 && arriving == 0;
             view.roots = roots;
             view.problems = problems;
+            view.arriving = arriving;
             view.watches = u64::try_from(watches).unwrap_or(u64::MAX);
         });
+        if settled {
+            self.engine.progressed();
+        }
     }
 
     pub(super) fn publish_whole(&self, whole: &Whole) {
