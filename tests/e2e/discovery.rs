@@ -33,6 +33,28 @@ fn tree(home: &Home, root: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+#[test]
+fn what_the_daemon_writes_itself_is_no_change_of_the_project_it_lies_in() {
+    let (mut home, cloud) = world();
+    let root = home.path().to_path_buf();
+    home.set_daemon("discovery", json!({"roots": [root], "debounce": "100ms"}));
+    std::fs::write(root.join(".gitignore"), "/stderr\n/cloud.db*\n").expect("a file");
+    home.git(&root, &["init", "-q"]);
+    home.git(&root, &["add", ".gitignore"]);
+    home.git(&root, &["commit", "-qm", "first"]);
+    let daemon = Daemon::start(&home);
+    until("the home is registered", || (cloud.projects().len() == 1).then_some(()));
+    drained(&home);
+    // That wrote to the database, the log and what is kept of looks, and so does each scan.
+    for _ in 0..3 {
+        let scanned = home.json(&["scan", "--wait"]);
+        assert_eq!((&scanned["found"], &scanned["changed"]), (&1.into(), &0.into()));
+    }
+    drained(&home);
+    assert_eq!(effects(&cloud.ledger()), ["created"]);
+    daemon.finish();
+}
+
 /// How long what changes has to be quiet in a journey's home.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 

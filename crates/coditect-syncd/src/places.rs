@@ -3,9 +3,14 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sync_config::{Places, Stranger};
+
+/// The folders the daemon writes to, which are no part of any project they may lie in.
+pub(crate) fn own(places: &Places) -> Vec<PathBuf> {
+    vec![places.state_dir.clone(), places.data_dir.clone()]
+}
 
 /// Why a place cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,8 @@
-//! What is mounted from elsewhere: looks do not go there, for it may not answer.
+//! What looks do not go into: what is mounted from elsewhere, for it may not answer, and where we write ourselves.
 //!
 //! Told by the table of mounts alone. Touches nothing, and knows nothing of what a look is for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::platform::{self, Mount};
@@ -13,6 +13,8 @@ pub(crate) struct Apart {
     mounts: Vec<Mount>,
     roots: Vec<PathBuf>,
     points: Vec<PathBuf>,
+    /// Where we write ourselves; of `points` as well.
+    own: Vec<PathBuf>,
 }
 
 impl Apart {
@@ -27,11 +29,23 @@ impl Apart {
             mounts.iter().map(|mount| (mount.point.as_path(), mount.is_remote)).collect();
         let remote = at.into_iter().filter(|(_, is_remote)| *is_remote);
         let points = remote.map(|(point, _)| point.to_path_buf()).collect();
-        Self { mounts, roots, points }
+        Self { mounts, roots, points, own: Vec::new() }
     }
 
-    /// Whether it is or lies in what is mounted from elsewhere, and no root has it looked at there.
+    /// And these folders, where we write ourselves, but for such as a root lies in on purpose. They are canonical.
+    pub(crate) fn with_own(mut self, own: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.own =
+            own.into_iter().filter(|own| !self.roots.iter().any(|root| root.starts_with(own))).collect();
+        self.points.extend(self.own.iter().cloned());
+        self
+    }
+
+    /// Whether it is or lies in what is mounted from elsewhere, and no root has it looked at there, or where we write
+    /// ourselves.
     pub(crate) fn has(&self, path: &Path) -> bool {
+        if self.own.iter().any(|own| path.starts_with(own)) {
+            return true;
+        }
         if !self.points.iter().any(|point| path.starts_with(point)) {
             return false;
         }
@@ -43,14 +57,14 @@ impl Apart {
         !self.roots.iter().any(|root| is_on_it(&root))
     }
 
-    /// Where they are mounted, by path.
+    /// Where it begins.
     pub(crate) fn points(&self) -> &[PathBuf] {
         &self.points
     }
 
-    /// Everything that is mounted.
-    pub(crate) fn mounts(&self) -> &[Mount] {
-        &self.mounts
+    /// Where a walk ends: whatever is mounted, and where we write ourselves.
+    pub(crate) fn ends(&self) -> BTreeSet<PathBuf> {
+        self.mounts.iter().map(|mount| &mount.point).chain(&self.own).cloned().collect()
     }
 }
 

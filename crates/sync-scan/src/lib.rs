@@ -71,6 +71,9 @@ pub struct Options {
     pub workspace_members: bool,
     /// How projects are examined in a process of their own; here where there is none.
     pub worker: Option<Worker>,
+    /// The folders to which whoever looks writes itself. They are no part of what they lie in: each thing that is seen
+    /// would be a change to be seen.
+    pub own: Vec<PathBuf>,
 }
 
 impl Default for Options {
@@ -83,6 +86,7 @@ impl Default for Options {
             rules: None,
             workspace_members: false,
             worker: None,
+            own: Vec::new(),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::memory::Memory;
 use crate::root::{Found, resolve_all};
 use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
-use crate::survey::{Arrivals, Asked, Attention, Survey, examine_again, survey_with};
+use crate::survey::{Arrivals, Asked, Attention, Survey, canonical, examine_again, survey_with};
 use crate::watch::{WatchReport, Watcher};
 use crate::worker::Spare;
 use crate::{Options, platform, rulebook};
@@ -210,7 +210,8 @@ impl Lookout {
     fn within_reach(&self, mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
         if !paths.is_empty() {
             let (roots, _) = resolve_all(&self.options.roots);
-            let apart = Apart::now(roots.into_iter().map(|root| root.path).collect());
+            let own = self.options.own.iter().map(|own| canonical(own));
+            let apart = Apart::now(roots.into_iter().map(|root| root.path).collect()).with_own(own);
             paths.retain(|path| !apart.has(path));
         }
         paths

@@ -292,7 +292,7 @@ impl Ground {
             Problem::new(Path::new("/"), ProblemKind::Unreadable, message)
         }));
         let Options { exclude: patterns, workspace_members, worker, .. } = options.clone();
-        let apart = Apart::now(paths);
+        let apart = Apart::now(paths).with_own(options.own.iter().map(|own| canonical(own)));
         Self { roots, exclude, workspace_members, patterns, worker, apart, problems }
     }
 
@@ -301,7 +301,7 @@ impl Ground {
             Found::Folder(place) => Some(place),
             Found::Nothing | Found::Hidden => None,
         });
-        Walk::new(&self.exclude, options, places.collect(), self.apart.mounts(), stop)
+        Walk::new(&self.exclude, options, places.collect(), self.apart.ends(), stop)
     }
 
     fn walk_roots(&self, walk: &mut Walk<'_>) {
@@ -383,6 +383,11 @@ impl Ground {
         };
         self.roots.iter().map(report).collect()
     }
+}
+
+/// The real path, as far as it is there.
+pub(crate) fn canonical(path: &Path) -> PathBuf {
+    platform::true_path(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// The examination of what a walk found.

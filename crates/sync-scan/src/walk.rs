@@ -13,7 +13,7 @@ use sync_core::Place;
 
 use crate::exclude::Exclude;
 use crate::listing::Listing;
-use crate::platform::{self, Mount};
+use crate::platform;
 use crate::problem::{Problem, ProblemKind, is_absent};
 use crate::vcs::{self, Control};
 
@@ -66,8 +66,9 @@ pub(crate) struct Walk<'a> {
     follow_symlinks: bool,
     /// Roots are walked on even when they are work trees.
     roots: BTreeSet<Place>,
-    /// So that a dead one need not be touched; where the system lists none, devices are compared.
-    mounts: BTreeSet<PathBuf>,
+    /// What is mounted, so that a dead one need not be touched (where the system lists none, devices are compared), and
+    /// what is not to be looked at.
+    ends: BTreeSet<PathBuf>,
     visited: BTreeMap<Place, PathBuf>,
     too_deep: Vec<PathBuf>,
     pub(crate) trees: Vec<Tree>,
@@ -84,7 +85,7 @@ impl<'a> Walk<'a> {
         exclude: &'a Exclude,
         options: &crate::Options,
         roots: BTreeSet<Place>,
-        mounts: &[Mount],
+        ends: BTreeSet<PathBuf>,
         stop: &'a AtomicBool,
     ) -> Self {
         Self {
@@ -93,7 +94,7 @@ impl<'a> Walk<'a> {
             max_depth: options.max_depth,
             follow_symlinks: options.follow_symlinks,
             roots,
-            mounts: mounts.iter().map(|mount| mount.point.clone()).collect(),
+            ends,
             visited: BTreeMap::new(),
             too_deep: Vec::new(),
             trees: Vec::new(),
@@ -175,7 +176,7 @@ impl<'a> Walk<'a> {
             if is_bare && INSIDE_BARE.iter().any(|own| OsStr::new(own) == name) {
                 continue;
             }
-            if self.prunes(listing, name, &path) || self.mounts.contains(&path) {
+            if self.prunes(listing, name, &path) || self.ends.contains(&path) {
                 self.blind.insert(path);
             } else if within.depth >= self.max_depth {
                 self.too_deep.push(path.clone());

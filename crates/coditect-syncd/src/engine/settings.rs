@@ -11,6 +11,7 @@ use sync_wire::ProblemCode;
 
 use super::api::Refusal;
 use super::refusal;
+use crate::places::own;
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -117,6 +118,7 @@ impl Settings {
             rules: discovery.rules_dir.clone(),
             workspace_members: discovery.workspace_members,
             worker: self.worker.clone(),
+            own: own(&self.places),
         }
     }
 

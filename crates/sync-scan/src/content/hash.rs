@@ -114,7 +114,9 @@ pub(super) fn hash(
     found.id = id.map_or_else(String::new, |id| id.to_string());
     let mentions = [
         found.unread.warning("partial: what could not be read is as in the index or left out"),
-        found.apart.warning("partial: what is mounted from elsewhere is as in the index or left out"),
+        found.apart.warning(
+            "partial: what is mounted from elsewhere or this program's own is as in the index or left out",
+        ),
         found.unfiltered.warning("filtered: a conversion of the repository was left out"),
     ];
     found.warnings.extend(mentions.into_iter().flatten());

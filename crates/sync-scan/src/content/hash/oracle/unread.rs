@@ -38,8 +38,7 @@ fn what_is_mounted_from_elsewhere_is_as_the_index_has_it_and_not_looked_into() {
     scene.git(&["init", "--quiet", "new/project"]);
     let found = scene.ours_beside(&["data", "inner", "new", "ignored", "elsewhere/in"]);
     assert_eq!(found.id, clean);
-    let warning =
-        "partial: what is mounted from elsewhere is as in the index or left out (3): data, inner, new";
+    let warning = "partial: what is mounted from elsewhere or this program's own is as in the index or left out (3): data, inner, new";
     assert_eq!(found.warnings, [warning]);
     // Nor is what the index has read by those who count languages.
     assert!(found.entries.iter().all(|entry| !entry.path.starts_with(b"data/")));
