@@ -249,7 +249,7 @@ def take(home, out, columns, lines, ending):
 
     home.faults()
     home.waits("all is registered", lambda status: status["queue"]["ready"] == 0 and status["projects"]["pending"] == 0
-               and status["discovery"]["last_scan"])
+               and status["projects"]["registered"] >= len(PROJECTS))
     draws(status(home, columns, lines), "status", "coditect-sync status: all is well")
     projects = Terminal(home, columns, lines)
     projects.begins(str(home.programs / "coditect-sync"), "projects")

@@ -4,6 +4,7 @@
 //! sample that breaks it, so that it is known to be able to fail. `docs/CONTRIBUTING.md` says the rules in prose.
 
 mod arrows;
+mod commands;
 mod dependencies;
 mod documents;
 mod durable;
@@ -12,6 +13,7 @@ mod form;
 mod heavy;
 mod lexer;
 mod manual;
+mod markers;
 mod operations;
 mod pure;
 mod regressions;

@@ -25,8 +25,17 @@ fn snapshot(path: &str) -> Option<&'static str> {
     rest.split_once("\n---\n").map(|(_, held)| held.trim_end())
 }
 
+/// The help of a command, by its name with hyphens; of the program itself for none.
+pub(crate) fn help(name: &str) -> Option<&'static str> {
+    snapshot(&help_path(name))
+}
+
+fn help_path(name: &str) -> String {
+    format!("{HELP}{}.snap", if name.is_empty() { String::new() } else { format!("-{name}") })
+}
+
 /// The commands that a help lists.
-fn listed(help: &str) -> Vec<&str> {
+pub(crate) fn listed(help: &str) -> Vec<&str> {
     let list = help.split("\nCommands:\n").nth(1).unwrap_or_default();
     let lines = list.lines().take_while(|line| !line.is_empty());
     let lines = lines.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
@@ -40,9 +49,8 @@ fn commands() -> Result<String, String> {
             .to_owned();
     let mut waiting = vec![String::new()];
     while let Some(name) = waiting.pop() {
-        let path = format!("{HELP}{}.snap", if name.is_empty() { String::new() } else { format!("-{name}") });
-        let held =
-            snapshot(&path).ok_or_else(|| format!("the help of `{name}` is in no snapshot ({path})"))?;
+        let held = help(&name)
+            .ok_or_else(|| format!("the help of `{name}` is in no snapshot ({})", help_path(&name)))?;
         let title =
             format!("coditect-sync {}", name.replace('-', " ")).trim_end().replace("set token", "set-token");
         write!(page, "\n## {title}\n\n```text\n{held}\n```\n").map_err(|error| error.to_string())?;

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 from .support import Scene, Stranger, answering
 
@@ -72,8 +73,10 @@ class CommandLine(Scene):
         code, _, error = self.run_it("--no-such-flag")
         self.assertEqual(code, 2)
         self.assertIn("usage: coditect-sync-client", error)
-        os.environ["CODITECT_DATA_DIR"] = "relative"
-        code, _, error = self.run_it("--queue-status")
-        self.assertEqual(code, 1)
-        self.assertIn("CODITECT_DATA_DIR", error)
-        self.assertNotIn("Traceback", error)
+        for variable in ("CODITECT_CONFIG", "CODITECT_SYNC_STATE_DIR", "CODITECT_SYNC_SOCKET", "CODITECT_DATA_DIR"):
+            with mock.patch.dict(os.environ, {variable: "relative"}):
+                for arguments in (["--queue-status"], ["--register", LOCAL]):
+                    code, out, error = self.run_it(*arguments)
+                    self.assertEqual((code, out), (1, ""), variable)
+                    self.assertIn(variable, error)
+                    self.assertNotIn("Traceback", error)

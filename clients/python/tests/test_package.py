@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 import coditect_sync_client
-from coditect_sync_client import CloudProjectClient, OfflineQueue, ProjectRegistration, SyncResult, UUIDCache
+from coditect_sync_client import CloudProjectClient, Daemon, OfflineQueue, ProjectRegistration, SyncResult, UUIDCache
 
 from .support import REPOSITORY
 
@@ -47,6 +47,13 @@ class Package(unittest.TestCase):
         manifest = (REPOSITORY / "Cargo.toml").read_text(encoding="utf-8")
         (version,) = re.findall(r'^\[workspace\.package\]\nversion = "([^"]+)"', manifest, re.MULTILINE)
         self.assertEqual(coditect_sync_client.__version__, version)
+
+    def test_its_page_names_every_method_of_the_control_api(self):
+        page = (REPOSITORY / "clients/python/README.md").read_text(encoding="utf-8")
+        (section,) = re.findall(r"^## More than the old client had\n(.*?)^\|", page, re.MULTILINE | re.DOTALL)
+        named = set(re.findall(r"`([a-z_]+)[`(]", section))
+        methods = {name for name, value in vars(Daemon).items() if callable(value) and not name.startswith("_")}
+        self.assertEqual(methods - named, set())
 
     def test_it_offers_what_the_old_client_did(self):
         expected = {

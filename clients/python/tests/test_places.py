@@ -12,6 +12,7 @@ from coditect_sync_client import (
     CloudProjectClient,
     Daemon,
     NoDaemon,
+    OfflineQueue,
     PlaceError,
     ProjectRegistration,
     get_coditect_data_dir,
@@ -74,6 +75,16 @@ class Places(Scene):
             with mock.patch.dict(os.environ, {variable: "relative"}), self.assertRaises(PlaceError) as caught:
                 ask()
             self.assertIn(variable, str(caught.exception))
+        with mock.patch.dict(os.environ, {"CODITECT_SYNC_SOCKET": "relative", "CODITECT_SYNC_STATE_DIR": "relative"}):
+            self.assertEqual(Daemon("/socket", "/state").socket, Path("/socket"), "an argument beats it")
+        for variable in ("CODITECT_CONFIG", "CODITECT_SYNC_STATE_DIR", "CODITECT_SYNC_SOCKET", "CODITECT_DATA_DIR"):
+            with mock.patch.dict(os.environ, {variable: "relative"}), self.assertRaises(PlaceError) as caught:
+                CloudProjectClient()
+            self.assertIn("%s is `relative`" % variable, str(caught.exception))
+            with mock.patch.dict(os.environ, {variable: "relative"}), self.assertRaises(PlaceError):
+                OfflineQueue()
+            with mock.patch.dict(os.environ, {variable: ""}):
+                self.assertEqual(CloudProjectClient().get_queue_status()["queue_size"], 0)
         with self.assertRaises(PlaceError) as caught:
             Daemon("/" + "x" * 120).status()
         self.assertIn("121 bytes", str(caught.exception))

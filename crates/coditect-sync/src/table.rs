@@ -62,7 +62,9 @@ impl Table {
         for (column, way) in &self.ways {
             let too_much = (widths.iter().sum::<usize>() + gaps).saturating_sub(columns);
             if let Some(width) = widths.get_mut(*column) {
-                let least = way.least().min(*width);
+                // A heading is shown whole, whatever is left below it.
+                let heading = self.headings.get(*column).map_or(0, |heading| wide(heading));
+                let least = way.least().max(heading).min(*width);
                 *width = match way {
                     // Half a UUID is of no more use than its first group.
                     Way::Uuid if too_much > 0 => least,
@@ -80,7 +82,11 @@ impl Table {
         let mut owed = 0;
         for (column, ((text, tone), width)) in row.iter().zip(widths).enumerate() {
             let way = self.ways.iter().find(|(gives, _)| *gives == column).map(|(_, way)| *way);
-            let text = if way == Some(Way::Path) { cut_beginning(text, *width) } else { cut(text, *width) };
+            let text = match way {
+                Some(Way::Path) => cut_beginning(text, *width),
+                Some(Way::Uuid) if wide(text) > *width => cut(text, NARROW_UUID),
+                Some(Way::Name | Way::Uuid) | None => cut(text, *width),
+            };
             line.push_str(&" ".repeat(owed));
             owed = (width + 2).saturating_sub(wide(&text));
             line.push_str(&tone.map_or_else(|| text.to_string(), |tone| view.paint(tone, &text)));
@@ -122,7 +128,7 @@ mod tests {
     #[test]
     fn one_column_after_the_other_gives_way_and_wide_letters_line_up() {
         let mut table =
-            Table::new(&["NAME", "PATH", "UUID"], &[(2, Way::Uuid), (1, Way::Path), (0, Way::Name)]);
+            Table::new(&["NAME", "PATH", "LOCAL UUID"], &[(2, Way::Uuid), (1, Way::Path), (0, Way::Name)]);
         for name in ["研究室", "analytical-engine"] {
             let uuid = "e3a62e4a-ba02-5170-b5ce-207c9125b7cf";
             table.row(vec![
@@ -134,19 +140,19 @@ mod tests {
         for (width, expected) in [
             (
                 80,
-                "NAME               PATH                UUID\n\
+                "NAME               PATH                LOCAL UUID\n\
                  研究室             /home/ada/p/engine  e3a62e4a-ba02-5170-b5ce-207c9125b7cf\n\
                  analytical-engine  /home/ada/p/engine  e3a62e4a-ba02-5170-b5ce-207c9125b7cf\n",
             ),
             (
                 70,
-                "NAME               PATH                UUID\n\
+                "NAME               PATH                LOCAL UUID\n\
                  研究室             /home/ada/p/engine  e3a62e4a…\n\
                  analytical-engine  /home/ada/p/engine  e3a62e4a…\n",
             ),
             (
-                36,
-                "NAME         PATH          UUID\n\
+                37,
+                "NAME         PATH          LOCAL UUID\n\
                  研究室       …da/p/engine  e3a62e4a…\n\
                  analytical…  …da/p/engine  e3a62e4a…\n",
             ),

@@ -3,7 +3,7 @@
 //! The configuration file is shared and is never written; the token has a file of its own.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -49,11 +49,11 @@ pub fn read(input: &str) -> Result<Secret, Problem> {
 }
 
 /// Writes a token to its file, which nobody else can read at any moment; the folder is made if it is missing. Of a link, as
-/// into a password store, the file that it leads to is written.
+/// into a password store, the file that it leads to is written. Answers whether another token was there.
 ///
 /// # Errors
 /// When the folder or the file cannot be written, or is another user's; a token that was there is then still there.
-pub fn write(path: &Path, token: &Secret) -> Result<(), Problem> {
+pub fn write(path: &Path, token: &Secret) -> Result<bool, Problem> {
     let failed = |why: String, hint: &str| {
         Problem::new(format!("cannot write the token to {}: {why}", path.display())).hint(hint)
     };
@@ -61,7 +61,17 @@ pub fn write(path: &Path, token: &Secret) -> Result<(), Problem> {
     let file = led_to(path).map_err(|error| failed(error.to_string(), hint))?;
     Stranger::none_at(folder_of(&file))
         .map_err(|stranger| failed(stranger.to_string(), "run this as that user, and not with `sudo`"))?;
-    replace(&file, token.expose()).map_err(|error| failed(error.to_string(), hint))
+    let before = stored(&file);
+    replace(&file, token.expose()).map_err(|error| failed(error.to_string(), hint))?;
+    Ok(before.is_some_and(|before| before != *token))
+}
+
+/// The token in a file, if there is one that can be read.
+fn stored(file: &Path) -> Option<Secret> {
+    std::fs::symlink_metadata(file).ok().filter(std::fs::Metadata::is_file)?;
+    let mut text = String::new();
+    File::open(file).ok()?.take(LONGEST_INPUT as u64).read_to_string(&mut text).ok()?;
+    read(&text).ok()
 }
 
 /// The file that a path leads to, over links, also one that is not there yet.
@@ -146,6 +156,16 @@ mod tests {
         assert_eq!(mode(&home.path().join("a")), 0o700);
         let left = std::fs::read_dir(home.path().join("a/b")).expect("it is there").count();
         assert_eq!(left, 1, "nothing is left beside the token");
+    }
+
+    #[test]
+    fn it_is_told_whether_another_token_was_there() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let path = home.path().join("token");
+        let written = |token: &str| write(&path, &Secret::new(token)).expect("the folder is ours");
+        assert_eq!(["first", "first", "second"].map(written), [false, false, true]);
+        std::fs::write(&path, " \n").expect("the file is ours");
+        assert!(!written("third"), "an empty file held none");
     }
 
     #[test]

@@ -46,6 +46,7 @@ class Daemon:
         state_dir: Optional[paths.AnyPath] = None,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
+        paths.check_variables(socket, state_dir)
         self._socket = socket
         self._state_dir = state_dir
         self._timeout = timeout

@@ -126,6 +126,17 @@ def make_private_folder(folder: Path) -> None:
                 raise
 
 
+def check_variables(socket: Optional[AnyPath] = None, state: Optional[AnyPath] = None) -> None:
+    """Raises ``PlaceError`` where the environment names a place by a relative path, as ``coditect-sync`` refuses it.
+
+    A variable that an argument beats is not looked at.
+    """
+    beaten = {"CODITECT_SYNC_SOCKET": socket, "CODITECT_SYNC_STATE_DIR": state}
+    for variable in ("CODITECT_CONFIG", "CODITECT_SYNC_STATE_DIR", "CODITECT_SYNC_SOCKET", "CODITECT_DATA_DIR"):
+        if beaten.get(variable) is None:
+            _given(None, variable)
+
+
 def _given(explicit: Optional[AnyPath], variable: str) -> Optional[Path]:
     text = os.fspath(explicit) if explicit is not None else os.environ.get(variable, "")
     if not text and explicit is None:

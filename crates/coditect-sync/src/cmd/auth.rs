@@ -80,9 +80,11 @@ fn set_token(context: &Context) -> Result<Answer, Failure> {
         .map_err(|error| Failure::failed(format!("cannot read the token: {error}")))?;
     let secret =
         token::read(&input).map_err(|problem| Failure::new(Exit::Usage, "usage", problem.to_string()))?;
-    token::write(&file, &secret).map_err(|problem| Failure::failed(problem.to_string()))?;
+    let replaced = token::write(&file, &secret).map_err(|problem| Failure::failed(problem.to_string()))?;
     // A daemon that runs notices the file by itself; this only makes it notice at once.
     let told = context.daemon()?.ask(&Call::reload()).is_ok();
-    let document = json!({"path": file.to_string_lossy(), "daemon_told": told}).to_string();
-    Ok(Answer::done(document.into_bytes(), format!("the token is stored in `{}`", file.display())))
+    let document =
+        json!({"path": file.to_string_lossy(), "replaced": replaced, "daemon_told": told}).to_string();
+    let instead = if replaced { ", in place of another" } else { "" };
+    Ok(Answer::done(document.into_bytes(), format!("the token is stored in `{}`{instead}", file.display())))
 }

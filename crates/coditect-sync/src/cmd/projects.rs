@@ -40,7 +40,7 @@ fn list(wanted: &ProjectsList, context: &Context) -> Result<Answer, Failure> {
         return Ok(Answer::result(document, "").with_note("no projects"));
     }
     let mut table = Table::new(
-        &["STATE", "NAME", "LANGUAGE", "PATH", "UUID"],
+        &["STATE", "NAME", "LANGUAGE", "PATH", "LOCAL UUID"],
         &[(4, Way::Uuid), (3, Way::Path), (1, Way::Name)],
     );
     for project in &projects {

@@ -179,6 +179,13 @@ fn a_token_is_stored_for_nobody_else_and_never_shown() {
     insta::assert_snapshot!("auth-status-without-a-token", home.run(&["auth", "status"]));
     let run = home.run_with(&["auth", "set-token"], "s3cr3t\n");
     insta::assert_snapshot!("auth-set-token", run);
+    let run = home.run_with(&["auth", "set-token"], "s3cr3t\n");
+    assert!(run.stdout.ends_with("/token`\n"), "the same is no other: {run}");
+    home.run_with(&["auth", "set-token"], "other\n");
+    let run = home.run_with(&["auth", "set-token"], "s3cr3t\n");
+    insta::assert_snapshot!("auth-set-token-over-another", run);
+    let run = home.run_with(&["auth", "set-token", "--json"], "s3cr3t\n");
+    assert!(run.stdout.contains("\"replaced\":false"), "{run}");
     let file = home.path().join("token");
     assert_eq!(std::fs::read_to_string(&file).expect("it is there").trim_end(), "s3cr3t");
     assert_eq!(std::fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
