@@ -1,11 +1,12 @@
 //! What happens, as server-sent events: what is kept of it first, then everything as it comes.
 //!
-//! A listener pulls: the next page is read when the last one was taken, so a slow one costs nothing but its place. The
-//! only thing that wakes for it is its own heartbeat, which also finds out that it has gone.
+//! A listener pulls: the next page is read when the last one was taken, so a slow one costs nothing but its place, and one
+//! that has gone not even that. The only thing that wakes for it is its own heartbeat.
 
 use std::sync::Arc;
 
-use futures_util::stream;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, stream};
 use hyper::StatusCode;
 use hyper::body::Frame;
 use sync_wire::events::{GAP, HEARTBEAT};
@@ -56,9 +57,11 @@ pub(super) async fn follow(question: Question) -> Result<Reply, Box<Problem>> {
     // The number alone tells a listener that has heard nothing yet where to go on.
     let id = if replaced.is_empty() { format!("id: {after}\n") } else { String::new() };
     let begun = format!("retry: {}\n{id}\n{replaced}", limits::RECONNECT.as_millis());
+    let peer = question.peer;
     let listener = Listener {
         engine: question.engine,
         stop: question.stop,
+        gone: async move { peer.gone().await }.boxed(),
         progress,
         after,
         begun: Some(begun),
@@ -76,6 +79,7 @@ pub(super) async fn follow(question: Question) -> Result<Reply, Box<Problem>> {
 struct Listener {
     engine: Engine,
     stop: CancellationToken,
+    gone: BoxFuture<'static, ()>,
     progress: watch::Receiver<u64>,
     /// The last number that was sent.
     after: i64,
@@ -117,6 +121,7 @@ impl Listener {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,
+                () = &mut self.gone => return None,
                 changed = self.progress.changed() => changed.ok()?,
                 () = tokio::time::sleep(HEARTBEAT) => return Some(": still there\n\n".to_owned()),
             }

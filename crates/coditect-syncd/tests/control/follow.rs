@@ -1,6 +1,8 @@
 //! The stream of events, as a program that follows it meets it.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use serde_json::json;
@@ -112,11 +114,24 @@ fn listeners_leave_room_for_questions_and_one_too_many_is_told_so() {
         register(&daemon, &format!("p{number}"));
     }
     until("the last one hears of it", || !heard(&mut listeners[63]).is_empty());
+}
+
+#[test]
+fn listeners_that_have_gone_leave_their_places_before_a_heartbeat_finds_it_out() {
+    let daemon = Daemon::start();
+    let mut witness = UnixStream::connect(daemon.socket()).expect("a connection");
+    witness.write_all(b"GET /v1/events HTTP/1.1\r\n\r\n").expect("a request");
+    let mut heard = [0; 4096];
+    let mut length = witness.read(&mut heard).expect("an answer");
+    witness.set_nonblocking(true).expect("it does not wait");
+    let listeners: Vec<EventStream> = (0..63).map(|_| follow(&daemon, None, true)).collect();
     drop(listeners);
-    let waited = "there is room again, which the next heartbeats find out";
-    until(waited, || {
+    until("there is room again", || {
         crate::raw::try_get(daemon.socket(), "/v1/events?follow=false").is_some_and(|r| r.status == 200)
     });
+    length += witness.read(&mut heard[length..]).unwrap_or(0);
+    let heard = String::from_utf8_lossy(&heard[..length]);
+    assert!(heard.starts_with("HTTP/1.1 200") && !heard.contains("still there"), "{heard}");
 }
 
 #[test]
