@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::answer::answer;
+use super::events;
 use super::limits;
 use super::peer::Peer;
 use super::reply::Reply;
@@ -45,6 +46,7 @@ pub(super) async fn converse(socket: UnixStream, server: Arc<Server>) {
                 let has_body = !request.body().is_end_stream();
                 let response = answer(request, &peer, &server).await;
                 turn.unread.store(has_body && response.status().is_client_error(), Ordering::Relaxed);
+                turn.endless.store(events::is_followed(&response), Ordering::Relaxed);
                 turn.answering.store(false, Ordering::Relaxed);
                 Ok::<_, Infallible>(response)
             })
@@ -67,8 +69,11 @@ pub(super) async fn converse(socket: UnixStream, server: Arc<Server>) {
     } else {
         Pin::new(&mut connection).graceful_shutdown();
         let mut finished = poll_fn(|cx| connection.poll_without_shutdown(cx));
-        // A long answer is none of these while its next part is read.
-        let is_busy = || turn.answering.load(Ordering::Relaxed) || turn.writing.load(Ordering::Relaxed);
+        // A long answer is none of these while its next part is read. An endless one is no request in progress.
+        let is_busy = || {
+            let is_written = turn.writing.load(Ordering::Relaxed) && !turn.endless.load(Ordering::Relaxed);
+            turn.answering.load(Ordering::Relaxed) || is_written
+        };
         match timeout(LAST_CHANCE, &mut finished).await {
             Ok(ended) => ended,
             Err(_elapsed) if is_busy() => finished.await,

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, stream};
-use hyper::StatusCode;
 use hyper::body::Frame;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Response, StatusCode};
 use sync_wire::events::{GAP, HEARTBEAT};
 use sync_wire::{Event, Missed, Problem, ProblemCode};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -18,7 +19,7 @@ use tracing::debug;
 use super::convert;
 use super::limits;
 use super::read::with_status;
-use super::reply::Reply;
+use super::reply::{Body, Reply};
 use super::route::Question;
 use crate::engine::Engine;
 
@@ -73,6 +74,11 @@ pub(super) async fn follow(question: Question) -> Result<Reply, Box<Problem>> {
         Some((Ok(Frame::data(piece.into())), listener))
     });
     Ok(Reply::stream(MEDIA_TYPE, Box::pin(pieces)))
+}
+
+/// Whether an answer is a stream of events.
+pub(super) fn is_followed(response: &Response<Body>) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|found| found == MEDIA_TYPE)
 }
 
 /// Somebody who follows.

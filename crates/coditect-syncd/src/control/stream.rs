@@ -26,6 +26,8 @@ pub(super) struct Turn {
     pub(super) answering: AtomicBool,
     /// The client takes the answer more slowly than it is written.
     pub(super) writing: AtomicBool,
+    /// The answer has no end of its own: its reader comes back and goes on.
+    pub(super) endless: AtomicBool,
     /// A request was refused while it may still have been on its way.
     pub(super) unread: AtomicBool,
 }

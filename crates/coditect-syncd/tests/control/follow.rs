@@ -135,6 +135,29 @@ fn listeners_that_have_gone_leave_their_places_before_a_heartbeat_finds_it_out()
 }
 
 #[test]
+fn who_follows_and_does_not_read_holds_up_no_end_of_the_daemon() {
+    let mut daemon = Daemon::start();
+    let below = daemon.home.path().canonicalize().expect("a home").join("projects").join("x".repeat(200));
+    let projects: Vec<_> = (0..300)
+        .map(|number| {
+            let root = below.join("y".repeat(200)).join(number.to_string());
+            fs::create_dir_all(&root).expect("a folder");
+            json!({"root_path": root, "project_name": "a"})
+        })
+        .collect();
+    let reply = post(daemon.socket(), "/v1/projects/sync", &json!({"projects": projects}).to_string());
+    assert_eq!(reply.status, 200);
+    let mut reader = UnixStream::connect(daemon.socket()).expect("a connection");
+    reader.write_all(b"GET /v1/events?since=0 HTTP/1.1\r\n\r\n").expect("a request");
+    until("it is written to, more than there is room for", || {
+        rustix::io::ioctl_fionread(&reader).expect("how much waits") > 60_000
+    });
+    daemon.terminate();
+    assert_eq!(daemon.wait(), Some(0));
+    assert!(!daemon.log().contains("grace"), "it waited for its grace to end");
+}
+
+#[test]
 fn what_cannot_be_a_number_is_refused() {
     let daemon = Daemon::start();
     for (query, header, words) in [
