@@ -28,6 +28,19 @@ fn a_stop_waits_for_what_is_in_the_air_but_not_longer_than_the_grace() {
 }
 
 #[test]
+fn who_tells_it_to_stop_hears_where_it_still_runs() {
+    let (mut home, cloud) = world();
+    home.set_daemon("shutdown_grace", "1m");
+    cloud.faults().add(Rule::new(Fault::Hang)).unwrap();
+    home.project("api");
+    let daemon = Daemon::start(&home);
+    until("it is in the air", || (queue(&home, "in_flight") == 1).then_some(()));
+    let told = home.run(&["stop", "--json"]);
+    assert_eq!((told.code, told.stdout.trim_end()), (75, r#"{"stopped":false}"#));
+    daemon.kill();
+}
+
+#[test]
 fn the_second_signal_does_not_wait() {
     let (mut home, cloud) = world();
     home.set_daemon("shutdown_grace", "10m");

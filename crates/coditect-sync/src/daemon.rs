@@ -76,7 +76,8 @@ impl Daemon {
         }
     }
 
-    fn explain(&self, error: ClientError) -> Failure {
+    /// Why the daemon does not answer.
+    pub(crate) fn explain(&self, error: ClientError) -> Failure {
         absent::explain(error, &self.places)
     }
 }

@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     NotFound = 3,
     /// No daemon that serves.
     NoDaemon = 69,
-    /// Accepted and queued, not yet in the cloud; only where it was waited for.
+    /// Accepted, and not yet done: queued and not in the cloud, or a daemon that still stops; only where it was waited for.
     Queued = 75,
     /// The cloud refuses the credentials.
     Refused = 77,
@@ -57,7 +57,7 @@ Exit status:
    2  wrong usage
    3  not found or not registered
   69  no daemon answers
-  75  accepted and queued, not yet in the cloud (only with --wait); `wait`: not in time
+  75  accepted and queued, not yet in the cloud (only with --wait); `wait`, `stop`: not in time
   77  the cloud refuses the credentials
   78  bad configuration
 

@@ -352,6 +352,44 @@ fn one_connection_too_many_is_told_so_and_only_while_it_is() {
 }
 
 #[test]
+fn who_waits_and_goes_leaves_its_place_and_what_it_asked_is_done() {
+    let daemon = Daemon::start();
+    let root = project_in(&daemon);
+    let unknown = "00000000-0000-0000-0000-000000000001";
+    let wait = "wait_ms=600000";
+    let register = json!({"root_path": root, "project_name": "api", "wait_ms": 600_000}).to_string();
+    let waiting = json!({"wait_ms": 600_000}).to_string();
+    let questions = [
+        // The first waits with nothing to look at, so the others wait for what it leaves to be sent.
+        request("POST", "/v1/projects", &register),
+        request("GET", &format!("/v1/wait?for=idle&{wait}"), ""),
+        request("POST", "/v1/queue/flush", &waiting),
+        request("GET", &format!("/v1/resolve?path={root}&{wait}"), ""),
+        request("GET", &format!("/v1/registrations/{unknown}?{wait}"), ""),
+    ];
+    for question in &questions {
+        // One that has gone is noticed while others come, so there are never as many as there may be.
+        for round in 0..300 {
+            let mut stream = UnixStream::connect(daemon.socket()).expect("a connection");
+            stream.write_all(question).expect("it is taken: there is room");
+            drop(stream);
+            if round % 100 == 99 {
+                until("there is room", || {
+                    raw::try_get(daemon.socket(), "/v1/queue").is_some_and(|reply| reply.status == 200)
+                });
+            }
+        }
+    }
+    until("what was asked is done", || get(daemon.socket(), "/v1/queue").json()["ready"] != json!(0));
+    // Who has closed one half only is still there.
+    let mut stream = UnixStream::connect(daemon.socket()).expect("a connection");
+    stream.write_all(&request("GET", "/v1/wait?for=idle&wait_ms=200", "")).expect("a request");
+    stream.shutdown(std::net::Shutdown::Write).expect("its half");
+    let answer = Reply::read(&read_to_end(stream));
+    assert_eq!((answer.status, &answer.json()["reached"]), (200, &json!(false)));
+}
+
+#[test]
 fn a_daemon_without_descriptors_serves_again_when_there_are_some() {
     let daemon = Daemon::start_with(Home::new(), |command| {
         let program = command.get_program().to_owned();

@@ -8,6 +8,7 @@ use sync_wire::{Call, PauseRequest};
 use super::{Context, config, millis};
 use crate::args::Pause;
 use crate::clock;
+use crate::exit::Exit;
 use crate::human::span;
 use crate::out::Answer;
 use crate::problem::Failure;
@@ -43,15 +44,27 @@ pub(super) fn reload(context: &Context) -> Result<Answer, Failure> {
 
 pub(super) fn stop(context: &Context) -> Result<Answer, Failure> {
     let mut daemon = context.daemon()?;
-    let document = document(daemon.ask(&Call::shutdown())?.body);
+    daemon.ask(&Call::shutdown())?;
     let deadline = clock::moment() + LONGEST_STOP;
-    while clock::moment() < deadline {
-        if daemon.has_gone() {
-            return Ok(Answer::done(document, "the daemon has stopped"));
-        }
+    let mut gone = daemon.has_gone();
+    while !gone && clock::moment() < deadline {
         std::thread::sleep(PAUSE);
+        gone = daemon.has_gone();
     }
-    Ok(Answer::done(document, "the daemon is still stopping: it ends what it is sending"))
+    Ok(told_to_stop(gone))
+}
+
+/// What became of a daemon that was told to stop.
+fn told_to_stop(gone: bool) -> Answer {
+    let document = json!({"stopped": gone}).to_string().into_bytes();
+    if gone {
+        return Answer::done(document, "the daemon has stopped");
+    }
+    let text =
+        format!("the daemon still runs after {}: it ends what it is sending", span(LONGEST_STOP.as_secs()));
+    Answer::done(document, text)
+        .ending(Exit::Queued)
+        .with_note("see what it does with `coditect-sync logs --follow`".to_owned())
 }
 
 fn told(context: &Context, call: &Call, text: &str) -> Result<Answer, Failure> {
@@ -62,4 +75,19 @@ fn told(context: &Context, call: &Call, text: &str) -> Result<Answer, Failure> {
 /// What the daemon answered, or that it is done where it had nothing to say.
 fn document(body: Vec<u8>) -> Vec<u8> {
     if body.is_empty() { json!({"done": true}).to_string().into_bytes() } else { body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_still_runs_is_not_taken_for_one_that_has_stopped() {
+        for (gone, exit, document) in
+            [(true, Exit::Done, r#"{"stopped":true}"#), (false, Exit::Queued, r#"{"stopped":false}"#)]
+        {
+            let answer = told_to_stop(gone);
+            assert_eq!((answer.exit, answer.document.as_slice()), (exit, document.as_bytes()));
+        }
+    }
 }

@@ -61,6 +61,7 @@ pub(super) fn run(events: &Events, context: &Context) -> Result<Answer, Failure>
             }
             Ok(Heard::Nothing) => {}
             Ok(Heard::End) if events.no_follow => return ended(),
+            Err(error) if events.no_follow => return Err(cut_off(daemon.explain(error), query)),
             Ok(Heard::End) | Err(_) => {
                 stream = None;
                 if !told_gone {
@@ -74,6 +75,17 @@ pub(super) fn run(events: &Events, context: &Context) -> Result<Answer, Failure>
 
 fn resumable(query: EventsQuery) -> String {
     query.since.map(|since| format!(" after event {since}")).unwrap_or_default()
+}
+
+/// A list that is not whole, which nobody is to take for one.
+fn cut_off(mut failure: Failure, query: EventsQuery) -> Failure {
+    failure.message = format!("the list of events is cut off{}: {}", resumable(query), failure.message);
+    match query.since {
+        Some(since) => {
+            failure.with_hint(format!("go on with `coditect-sync events --since {since} --no-follow`"))
+        }
+        None => failure,
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every end of a command is a result")]

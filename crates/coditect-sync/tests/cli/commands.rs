@@ -420,6 +420,34 @@ fn the_daemon_that_is_told_to_stop_is_told_once() {
 }
 
 #[test]
+fn a_list_of_events_that_is_cut_off_is_a_failure_and_says_where_to_go_on() {
+    use std::io::{Read, Write};
+    let home = Home::new();
+    let listener = std::os::unix::net::UnixListener::bind(home.socket()).expect("bound");
+    let daemon = std::thread::spawn(move || {
+        let event = r#"{"id":7,"at":"2026-03-01T12:00:00Z","kind":"project.added","local_project_uuid":null,"message":"`/a`"}"#;
+        let told = format!("id: 7\nevent: project.added\ndata: {event}\n\n");
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked";
+        // Who comes back all the same is refused, so that it does not come back for ever.
+        for answer in [
+            format!("{head}\r\n\r\n{:x}\r\n{told}\r\n", told.len()),
+            "HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n".to_owned(),
+        ] {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut asked = [0; 4096];
+            // One that only looks whether it can be let go asks for nothing.
+            if stream.read(&mut asked).is_ok_and(|length| length > 0) {
+                stream.write_all(answer.as_bytes()).expect("written");
+            }
+        }
+    });
+    let run = home.run(&["events", "--since", "3", "--no-follow"]);
+    drop(std::os::unix::net::UnixStream::connect(home.socket()));
+    daemon.join().expect("the daemon's end");
+    insta::assert_snapshot!("events-cut-off", run);
+}
+
+#[test]
 fn every_problem_has_its_exit_code() {
     for (status, code, exit) in [
         ("400 No", "bad_request", 2),

@@ -58,7 +58,7 @@ pub(super) async fn wait(question: Question) -> Result<Reply, Box<Problem>> {
         }
     };
     let wait = read::wait(question.query.number("wait_ms"))?;
-    let why = question.unless_stopped(question.engine.wait_until(&goal, wait)).await?;
+    let why = question.while_asked(question.engine.wait_until(&goal, wait)).await?;
     Ok(Reply::json(&WaitAnswer { goal: named, reached: why.is_none(), why }))
 }
 

@@ -10,20 +10,25 @@ use hyper::{Request, Response, StatusCode};
 use sync_wire::{Problem, ProblemCode};
 use tracing::{debug, error, trace};
 
+use super::peer::Peer;
 use super::read::{self, bad_request, with_status};
 use super::reply::{self, Reply};
 use super::route::{self, Found, Question, Route};
 use super::serve::Server;
 
 /// Answers a request, whatever it is.
-pub(super) async fn answer(request: Request<Incoming>, server: &Server) -> Response<reply::Body> {
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    peer: &Peer,
+    server: &Server,
+) -> Response<reply::Body> {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let read_whole = body.is_end_stream();
     let reply = match of_nobodys_page(&head.headers).map(|()| route::find(head.method.as_str(), &path)) {
         Err(problem) => Err(problem),
         Ok(Found::Route(route, segment)) => {
-            ask(route, segment, head.uri.query(), &head.headers, body, server).await
+            ask(route, segment, head.uri.query(), &head.headers, body, peer, server).await
         }
         Ok(Found::OtherMethods(methods)) => {
             let detail = format!("`{path}` does not take {}; it takes {methods}", head.method);
@@ -60,6 +65,7 @@ async fn ask(
     query: Option<&str>,
     headers: &HeaderMap,
     body: Incoming,
+    peer: &Peer,
     server: &Server,
 ) -> Result<Reply, Box<Problem>> {
     let segment = route.segment.as_ref().map(|parameter| read::segment(parameter, segment)).transpose()?;
@@ -69,6 +75,7 @@ async fn ask(
     let question = Question {
         engine: server.engine.clone(),
         version: server.version,
+        peer: peer.clone(),
         stop: server.stop.clone(),
         listeners: Arc::clone(&server.listeners),
         segment,

@@ -22,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::answer::answer;
+use super::events;
 use super::limits;
+use super::peer::Peer;
 use super::reply::Reply;
 use super::serve::Server;
 use super::stream::{Stream, Turn};
@@ -32,17 +34,19 @@ const LAST_CHANCE: Duration = Duration::from_millis(100);
 
 /// Serves one client until it goes, misbehaves, lies idle or the daemon stops.
 pub(super) async fn converse(socket: UnixStream, server: Arc<Server>) {
+    let peer = Peer::new(socket);
     let turn = Arc::new(Turn::default());
     let stop = server.stop.clone();
     let service = {
-        let turn = Arc::clone(&turn);
+        let (turn, peer) = (Arc::clone(&turn), peer.clone());
         service_fn(move |request: Request<Incoming>| {
             turn.answering.store(true, Ordering::Relaxed);
-            let (turn, server) = (Arc::clone(&turn), Arc::clone(&server));
+            let (turn, peer, server) = (Arc::clone(&turn), peer.clone(), Arc::clone(&server));
             Box::pin(async move {
                 let has_body = !request.body().is_end_stream();
-                let response = answer(request, &server).await;
+                let response = answer(request, &peer, &server).await;
                 turn.unread.store(has_body && response.status().is_client_error(), Ordering::Relaxed);
+                turn.endless.store(events::is_followed(&response), Ordering::Relaxed);
                 turn.answering.store(false, Ordering::Relaxed);
                 Ok::<_, Infallible>(response)
             })
@@ -54,7 +58,7 @@ pub(super) async fn converse(socket: UnixStream, server: Arc<Server>) {
         .max_buf_size(limits::HEAD)
         .max_headers(limits::HEADER_FIELDS)
         .half_close(true)
-        .serve_connection(TokioIo::new(Stream::new(socket, Arc::clone(&turn))), service);
+        .serve_connection(TokioIo::new(Stream::new(peer, Arc::clone(&turn))), service);
 
     let ended = tokio::select! {
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
@@ -65,8 +69,11 @@ pub(super) async fn converse(socket: UnixStream, server: Arc<Server>) {
     } else {
         Pin::new(&mut connection).graceful_shutdown();
         let mut finished = poll_fn(|cx| connection.poll_without_shutdown(cx));
-        // A long answer is none of these while its next part is read.
-        let is_busy = || turn.answering.load(Ordering::Relaxed) || turn.writing.load(Ordering::Relaxed);
+        // A long answer is none of these while its next part is read. An endless one is no request in progress.
+        let is_busy = || {
+            let is_written = turn.writing.load(Ordering::Relaxed) && !turn.endless.load(Ordering::Relaxed);
+            turn.answering.load(Ordering::Relaxed) || is_written
+        };
         match timeout(LAST_CHANCE, &mut finished).await {
             Ok(ended) => ended,
             Err(_elapsed) if is_busy() => finished.await,
@@ -75,7 +82,7 @@ pub(super) async fn converse(socket: UnixStream, server: Arc<Server>) {
     };
 
     let parts = connection.into_parts();
-    let (mut socket, refused) = parts.io.into_inner().into_parts();
+    let (mut peer, refused) = parts.io.into_inner().into_parts();
     let begun = !parts.read_buf.is_empty();
     let problem = match &ended {
         Ok(()) if stop.is_cancelled() && begun => Some(shutting_down()),
@@ -87,15 +94,16 @@ pub(super) async fn converse(socket: UnixStream, server: Arc<Server>) {
     };
     let refused = problem.is_some();
     if let Some(problem) = problem {
-        write(&mut socket, &problem).await;
+        write(&mut peer, &problem).await;
     }
-    linger(socket, refused || begun || turn.unread.load(Ordering::Relaxed), &stop).await;
+    linger(peer, refused || begun || turn.unread.load(Ordering::Relaxed), &stop).await;
 }
 
 /// Tells a client why it is not served, whatever it wants.
-pub(super) async fn turn_away(mut socket: UnixStream, problem: Problem) {
-    write(&mut socket, &problem).await;
-    linger(socket, true, &CancellationToken::new()).await;
+pub(super) async fn turn_away(socket: UnixStream, problem: Problem) {
+    let mut peer = Peer::new(socket);
+    write(&mut peer, &problem).await;
+    linger(peer, true, &CancellationToken::new()).await;
 }
 
 /// Why a client is turned away once the daemon stops.
@@ -142,8 +150,8 @@ fn last_words(error: &hyper::Error, refused: Option<StatusCode>, begun: bool) ->
     Some(Problem { status: status.as_u16(), ..Problem::new(ProblemCode::BadRequest, detail) })
 }
 
-async fn write(socket: &mut UnixStream, problem: &Problem) {
-    match timeout(limits::LINGER_TIME, socket.write_all(&raw(problem))).await {
+async fn write(peer: &mut Peer, problem: &Problem) {
+    match timeout(limits::LINGER_TIME, peer.write_all(&raw(problem))).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(%error, "a client cannot be told why it is refused"),
         Err(_elapsed) => debug!("a client does not take its answer"),
@@ -166,15 +174,15 @@ fn raw(problem: &Problem) -> Vec<u8> {
 
 /// Ends a connection so that a client that is still sending gets to read its answer: what it sends is thrown away for
 /// a moment, because closing on unread bytes resets the connection.
-async fn linger(mut socket: UnixStream, sending: bool, stop: &CancellationToken) {
-    if let Err(error) = socket.shutdown().await {
+async fn linger(mut peer: Peer, sending: bool, stop: &CancellationToken) {
+    if let Err(error) = peer.shutdown().await {
         debug!(%error, "a client has gone already");
     }
     if !sending {
         return;
     }
     let mut thrown_away = vec![0; 64 * 1024];
-    let drain = async { while matches!(socket.read(&mut thrown_away).await, Ok(1..)) {} };
+    let drain = async { while matches!(peer.read(&mut thrown_away).await, Ok(1..)) {} };
     tokio::select! {
         () = drain => {}
         () = tokio::time::sleep(limits::LINGER_TIME) => {}

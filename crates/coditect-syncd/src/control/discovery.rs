@@ -18,7 +18,7 @@ pub(super) async fn scan(question: Question) -> Result<Reply, Box<Problem>> {
     for (index, path) in paths.iter().enumerate() {
         read::absolute(path).map_err(|why| bad_request(format!("paths[{index}] {why}")))?;
     }
-    let scanned = question.unless_stopped(question.engine.scan(paths, wait)).await?;
+    let scanned = question.unless_stopped(question.engine.scan(paths, question.patience(wait))).await?;
     let status = if scanned.done { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(Reply::json_with(status, &convert::scanned(scanned)))
 }
@@ -27,6 +27,6 @@ pub(super) async fn scan(question: Question) -> Result<Reply, Box<Problem>> {
 pub(super) async fn inspect(question: Question) -> Result<Reply, Box<Problem>> {
     let path =
         question.query.path("path").ok_or_else(|| bad_request("the query has no `path`"))?.to_path_buf();
-    let answer = question.unless_stopped(question.engine.inspect(path)).await?;
+    let answer = question.while_asked(question.engine.inspect(path)).await?;
     Ok(Reply::json(&convert::inspected(answer)))
 }

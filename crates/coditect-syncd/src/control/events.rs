@@ -1,13 +1,18 @@
 //! What happens, as server-sent events: what is kept of it first, then everything as it comes.
 //!
-//! A listener pulls: the next page is read when the last one was taken, so a slow one costs nothing but its place. The
-//! only thing that wakes for it is its own heartbeat, which also finds out that it has gone.
+//! A listener pulls: the next page is read when the last one was taken, so a slow one costs nothing but its place, and one
+//! that has gone not even that. The only thing that wakes for it is its own heartbeat. What cannot be read cuts the stream off,
+//! and a listener sees that it has no end.
 
+use std::io;
 use std::sync::Arc;
 
-use futures_util::stream;
-use hyper::StatusCode;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, stream};
 use hyper::body::Frame;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Response, StatusCode};
+use sync_core::Timestamp;
 use sync_wire::events::{GAP, HEARTBEAT};
 use sync_wire::{Event, Missed, Problem, ProblemCode};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -17,9 +22,10 @@ use tracing::debug;
 use super::convert;
 use super::limits;
 use super::read::with_status;
-use super::reply::Reply;
+use super::reply::{Body, Pieces, Reply};
 use super::route::Question;
 use crate::engine::Engine;
+use crate::engine::api::{Happening, Refusal};
 
 /// The media type of the stream.
 pub(super) const MEDIA_TYPE: &str = "text/event-stream";
@@ -47,7 +53,7 @@ pub(super) async fn follow(question: Question) -> Result<Reply, Box<Problem>> {
         Some(since) if since > last => {
             // The database was replaced since, and the numbers began anew. No number is told before that is: who is cut off
             // between the two would go on after it, and never hear why.
-            replaced = written(&gap(&question.engine, 0, None));
+            replaced = written(&gap(question.engine.moment(), 0, None));
             0
         }
         Some(since) => since,
@@ -56,26 +62,57 @@ pub(super) async fn follow(question: Question) -> Result<Reply, Box<Problem>> {
     // The number alone tells a listener that has heard nothing yet where to go on.
     let id = if replaced.is_empty() { format!("id: {after}\n") } else { String::new() };
     let begun = format!("retry: {}\n{id}\n{replaced}", limits::RECONNECT.as_millis());
+    let peer = question.peer;
     let listener = Listener {
-        engine: question.engine,
+        story: question.engine,
         stop: question.stop,
+        gone: async move { peer.gone().await }.boxed(),
         progress,
         after,
         begun: Some(begun),
         follow: !question.query.is_unset("follow"),
         _permit: permit,
     };
-    let pieces = stream::unfold(listener, |mut listener| async move {
+    Ok(Reply::stream(MEDIA_TYPE, pieces(listener)))
+}
+
+/// What a listener is told, until its end.
+fn pieces(listener: Listener<impl Story>) -> Pieces {
+    Box::pin(stream::try_unfold(listener, |mut listener| async move {
         let piece = listener.next().await?;
-        Some((Ok(Frame::data(piece.into())), listener))
-    });
-    Ok(Reply::stream(MEDIA_TYPE, Box::pin(pieces)))
+        Ok(piece.map(|piece| (Frame::data(piece.into()), listener)))
+    }))
+}
+
+/// Where it is read what happened.
+trait Story: Send + Sync + 'static {
+    /// What happened after number `after`, oldest first, at most `limit`.
+    fn since(&self, after: i64, limit: u32) -> impl Future<Output = Result<Vec<Happening>, Refusal>> + Send;
+
+    /// The present moment.
+    fn moment(&self) -> Timestamp;
+}
+
+impl Story for Engine {
+    fn since(&self, after: i64, limit: u32) -> impl Future<Output = Result<Vec<Happening>, Refusal>> + Send {
+        self.happened_since(after, limit)
+    }
+
+    fn moment(&self) -> Timestamp {
+        self.moment()
+    }
+}
+
+/// Whether an answer is a stream of events.
+pub(super) fn is_followed(response: &Response<Body>) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|found| found == MEDIA_TYPE)
 }
 
 /// Somebody who follows.
-struct Listener {
-    engine: Engine,
+struct Listener<S> {
+    story: S,
     stop: CancellationToken,
+    gone: BoxFuture<'static, ()>,
     progress: watch::Receiver<u64>,
     /// The last number that was sent.
     after: i64,
@@ -86,39 +123,39 @@ struct Listener {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Listener {
+impl<S: Story> Listener<S> {
     /// The next piece of the stream; nothing at its end.
-    async fn next(&mut self) -> Option<String> {
+    async fn next(&mut self) -> io::Result<Option<String>> {
         if let Some(begun) = self.begun.take() {
-            return Some(begun);
+            return Ok(Some(begun));
         }
         loop {
             self.progress.mark_unchanged();
-            let found = match self.engine.happened_since(self.after, limits::EVENTS).await {
-                Ok(found) => found,
-                Err(refusal) => {
-                    debug!(reason = refusal.message, "a stream of events ends");
-                    return None;
-                }
-            };
+            let found = self.story.since(self.after, limits::EVENTS).await.map_err(|refusal| {
+                debug!(reason = refusal.message, "a stream of events is cut off");
+                io::Error::other(refusal.message)
+            })?;
             if let (Some(first), Some(last)) = (found.first(), found.last()) {
                 let mut piece = String::new();
                 if first.number > self.after.saturating_add(1) {
                     let missed = Missed { first: self.after.saturating_add(1), last: first.number - 1 };
-                    piece.push_str(&written(&gap(&self.engine, missed.last, Some(missed))));
+                    piece.push_str(&written(&gap(self.story.moment(), missed.last, Some(missed))));
                 }
                 self.after = last.number;
                 piece.extend(found.into_iter().map(|event| written(&convert::event(event))));
-                return Some(piece);
+                return Ok(Some(piece));
             }
             if !self.follow {
-                return None;
+                return Ok(None);
             }
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return None,
-                changed = self.progress.changed() => changed.ok()?,
-                () = tokio::time::sleep(HEARTBEAT) => return Some(": still there\n\n".to_owned()),
+                () = self.stop.cancelled() => return Ok(None),
+                () = &mut self.gone => return Ok(None),
+                changed = self.progress.changed() => if changed.is_err() {
+                    return Ok(None);
+                },
+                () = tokio::time::sleep(HEARTBEAT) => return Ok(Some(": still there\n\n".to_owned())),
             }
         }
     }
@@ -126,20 +163,13 @@ impl Listener {
 
 /// Says that events are missing before the next one. Its number is that of the last one missed, so that who goes on
 /// after it goes on rightly.
-fn gap(engine: &Engine, id: i64, missed: Option<Missed>) -> Event {
+fn gap(at: Timestamp, id: i64, missed: Option<Missed>) -> Event {
     let message = match missed {
         Some(Missed { first, last }) if first == last => format!("event {first} is no longer kept"),
         Some(Missed { first, last }) => format!("events {first} to {last} are no longer kept"),
         None => "the numbers of events begin anew: the database was replaced".to_owned(),
     };
-    Event {
-        id,
-        at: engine.moment().to_rfc3339(),
-        kind: GAP.to_owned(),
-        local_project_uuid: None,
-        message,
-        missed,
-    }
+    Event { id, at: at.to_rfc3339(), kind: GAP.to_owned(), local_project_uuid: None, message, missed }
 }
 
 /// An event as it goes over the socket.
@@ -151,7 +181,55 @@ fn written(event: &Event) -> String {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt;
+    use tokio::sync::Semaphore;
+
     use super::*;
+
+    /// Two events, after which nothing can be read.
+    struct Broken;
+
+    impl Story for Broken {
+        async fn since(&self, after: i64, _limit: u32) -> Result<Vec<Happening>, Refusal> {
+            if after > 0 {
+                let message = "the disk is gone".to_owned();
+                return Err(Refusal { code: ProblemCode::Internal, message, hint: None, entry: None });
+            }
+            let happened = |number| Happening {
+                number,
+                at: Timestamp(0),
+                kind: "project.added".to_owned(),
+                local: None,
+                message: "`/a`".to_owned(),
+            };
+            Ok([1, 2].map(happened).to_vec())
+        }
+
+        fn moment(&self) -> Timestamp {
+            Timestamp(0)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_cuts_the_stream_off_and_does_not_end_it() {
+        for follow in [false, true] {
+            let places = Arc::new(Semaphore::new(1));
+            let listener = Listener {
+                story: Broken,
+                stop: CancellationToken::new(),
+                gone: std::future::pending().boxed(),
+                progress: watch::channel(0).1,
+                after: 0,
+                begun: None,
+                follow,
+                _permit: places.try_acquire_owned().expect("a place"),
+            };
+            let told: Vec<_> = pieces(listener).collect().await;
+            let told: Vec<_> = told.iter().map(|piece| piece.as_ref().map_err(ToString::to_string)).collect();
+            assert!(matches!(told[..], [Ok(_), Err(_)]), "{told:?}");
+            assert_eq!(told[1].as_ref().err().map(String::as_str), Some("the disk is gone"));
+        }
+    }
 
     #[test]
     fn an_event_is_one_block_whatever_is_in_it() {

@@ -17,6 +17,7 @@ mod listen;
 mod metrics;
 mod openapi;
 mod page;
+mod peer;
 mod projects;
 mod queue;
 mod read;

@@ -53,13 +53,13 @@ pub(super) async fn show(question: Question) -> Result<Reply, Box<Problem>> {
     Ok(Reply::json(&convert::project(project)))
 }
 
-/// `POST /v1/projects`. Is not cut short when the daemon stops: what the engine has begun to write, it ends.
+/// `POST /v1/projects`. Is not cut short when the daemon stops or the client goes: what the engine has begun to write, it ends.
 pub(super) async fn register(question: Question) -> Result<Reply, Box<Problem>> {
     let request: RegisterRequest = read::json(&question.body)?;
     let wait = read::wait(request.wait_ms)?;
     let force = request.force;
     let draft = draft(request).map_err(bad_request)?;
-    let registered = question.engine.register(vec![draft], force, wait).await?;
+    let registered = question.engine.register(vec![draft], force, question.patience(wait)).await?;
     let result = registered.into_iter().next().map(convert::registered).ok_or_else(|| {
         let detail = "the daemon lost sight of the project it was given";
         Box::new(Problem::new(sync_wire::ProblemCode::Internal, detail))
@@ -91,7 +91,7 @@ pub(super) async fn sync(question: Question) -> Result<Reply, Box<Problem>> {
     let registered = if drafts.is_empty() {
         Vec::new()
     } else {
-        question.engine.register(drafts, request.force, wait).await?
+        question.engine.register(drafts, request.force, question.patience(wait)).await?
     };
     let results = registered.into_iter().map(convert::registered);
     Ok(Reply::json(&SyncResults {

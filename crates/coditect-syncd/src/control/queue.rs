@@ -59,7 +59,7 @@ pub(super) async fn retry_dead(question: Question) -> Result<Reply, Box<Problem>
 pub(super) async fn flush(question: Question) -> Result<Reply, Box<Problem>> {
     let request: FlushRequest = read::json(&question.body)?;
     let wait = read::wait(request.wait_ms)?;
-    let flushed = question.unless_stopped(question.engine.flush(wait)).await?;
+    let flushed = question.unless_stopped(question.engine.flush(question.patience(wait))).await?;
     Ok(Reply::json(&convert::flushed(flushed)))
 }
 

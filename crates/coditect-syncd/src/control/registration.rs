@@ -17,6 +17,6 @@ pub(super) async fn show(question: Question) -> Result<Reply, Box<Problem>> {
         return Err(bad_request("the path has no registration's UUID"));
     };
     let wait = question.query.number("wait_ms").map_or(limits::RESOLVE_WAIT, Duration::from_millis);
-    let found = question.unless_stopped(question.engine.registration(CloudId(uuid), wait)).await?;
+    let found = question.while_asked(question.engine.registration(CloudId(uuid), wait)).await?;
     Ok(Reply::json(&convert::told_by_cloud(&found)))
 }

@@ -24,6 +24,6 @@ pub(super) async fn resolve(question: Question) -> Result<Reply, Box<Problem>> {
     };
     let refresh = question.query.flag("refresh");
     let wait = question.query.number("wait_ms").map_or(limits::RESOLVE_WAIT, Duration::from_millis);
-    let resolved = question.unless_stopped(question.engine.resolve(which, refresh, wait)).await?;
+    let resolved = question.while_asked(question.engine.resolve(which, refresh, wait)).await?;
     Ok(Reply::json(&convert::resolved(&resolved)))
 }

@@ -3,6 +3,7 @@
 //! The server follows the [table](super::table), and the OpenAPI document is made from it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -12,10 +13,11 @@ use sync_wire::{Problem, ProblemCode};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::peer::Peer;
 use super::read::{Kind, Query, Value};
 use super::reply::Reply;
 use super::table::ROUTES;
-use crate::engine::Engine;
+use crate::engine::{Engine, Patience};
 
 /// A request that was understood, and whom to ask.
 pub(super) struct Question {
@@ -23,6 +25,8 @@ pub(super) struct Question {
     pub(super) engine: Engine,
     /// The daemon's version.
     pub(super) version: &'static str,
+    /// Who asks.
+    pub(super) peer: Peer,
     /// Whether the daemon stops.
     pub(super) stop: CancellationToken,
     /// Places for those who follow the events.
@@ -38,6 +42,28 @@ pub(super) struct Question {
 }
 
 impl Question {
+    /// Waits for an answer as long as somebody is there to hear it. Only for questions: what else was asked is done also for
+    /// those who have gone.
+    pub(super) async fn while_asked<T>(
+        &self,
+        answer: impl Future<Output = Result<T, crate::engine::api::Refusal>>,
+    ) -> Result<T, Box<Problem>> {
+        tokio::select! {
+            biased;
+            answer = self.unless_stopped(answer) => answer,
+            () = self.peer.gone() => {
+                let detail = "who asked has gone, so this is no longer waited for";
+                Err(Box::new(Problem::new(ProblemCode::BadRequest, detail)))
+            }
+        }
+    }
+
+    /// For how long what was asked is waited for, of so long: only while somebody is there to hear of it.
+    pub(super) fn patience(&self, wait: Duration) -> Patience {
+        let peer = self.peer.clone();
+        Patience::new(wait, async move { peer.gone().await })
+    }
+
     /// Waits for an answer, but not when the daemon stops. Only for questions: what writes is not to be cut short.
     pub(super) async fn unless_stopped<T>(
         &self,

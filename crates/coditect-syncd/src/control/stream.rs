@@ -11,10 +11,10 @@ use std::task::{Context, Poll};
 
 use hyper::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
 use tokio::time::{Sleep, sleep};
 
 use super::limits;
+use super::peer::Peer;
 
 /// How much of a head is read at a time, so that one beyond the limit is not read much beyond it.
 const HEAD_PIECE: usize = 1024;
@@ -26,6 +26,8 @@ pub(super) struct Turn {
     pub(super) answering: AtomicBool,
     /// The client takes the answer more slowly than it is written.
     pub(super) writing: AtomicBool,
+    /// The answer has no end of its own: its reader comes back and goes on.
+    pub(super) endless: AtomicBool,
     /// A request was refused while it may still have been on its way.
     pub(super) unread: AtomicBool,
 }
@@ -33,7 +35,7 @@ pub(super) struct Turn {
 /// A socket with the limits of a connection.
 #[derive(Debug)]
 pub(super) struct Stream {
-    socket: UnixStream,
+    socket: Peer,
     turn: Arc<Turn>,
     stalled: Option<Pin<Box<Sleep>>>,
     refused: Option<StatusCode>,
@@ -41,12 +43,12 @@ pub(super) struct Stream {
 
 impl Stream {
     /// A client's socket, and where its connection is to be noted.
-    pub(super) fn new(socket: UnixStream, turn: Arc<Turn>) -> Self {
+    pub(super) fn new(socket: Peer, turn: Arc<Turn>) -> Self {
         Self { socket, turn, stalled: None, refused: None }
     }
 
     /// The socket, and the status with which the library meant to refuse what it could not read.
-    pub(super) fn into_parts(self) -> (UnixStream, Option<StatusCode>) {
+    pub(super) fn into_parts(self) -> (Peer, Option<StatusCode>) {
         (self.socket, self.refused)
     }
 }

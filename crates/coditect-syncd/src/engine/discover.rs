@@ -467,15 +467,19 @@ impl Engine {
     ///
     /// # Errors
     /// When a path is not absolute.
-    pub(crate) async fn scan(&self, paths: Vec<PathBuf>, wait: Duration) -> Result<Scanned, super::Refusal> {
+    pub(crate) async fn scan(
+        &self,
+        paths: Vec<PathBuf>,
+        wait: impl Into<super::Patience>,
+    ) -> Result<Scanned, super::Refusal> {
         Settings::check_paths(&paths)?;
         let (done, answer) = oneshot::channel();
         locked(&self.0.scans).push(ScanWish { paths, done });
         self.0.discover_wake.wake();
         tokio::select! {
-            answer = tokio::time::timeout(wait, answer) => {
-                Ok(answer.ok().and_then(Result::ok).unwrap_or_default())
-            }
+            biased;
+            answer = answer => Ok(answer.unwrap_or_default()),
+            () = wait.into().over() => Ok(Scanned::default()),
             () = self.0.stop.finishing() => Err(super::shutting_down()),
         }
     }

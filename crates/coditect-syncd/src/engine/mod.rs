@@ -15,6 +15,7 @@ mod holds;
 mod index;
 mod inspect;
 mod legacy;
+mod patience;
 mod pause;
 mod queue;
 mod register;
@@ -28,7 +29,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use sync_cloud::Source;
 use sync_core::{CloudId, EntryId, LocalId, MachineId, Scope, ScopeId, Tenant, Timestamp};
@@ -50,6 +50,7 @@ pub(crate) use discover::discover;
 pub(crate) use events::chronicle;
 pub(crate) use holds::HOLDERS;
 pub(crate) use legacy::legacy;
+pub(crate) use patience::Patience;
 pub(crate) use pause::Pausing;
 pub(crate) use settings::{DevSettings, Settings};
 pub(crate) use wait::Goal;
@@ -376,13 +377,17 @@ impl Engine {
     }
 
     /// Waits until `look` finds an answer, looking again after every commit, at most for `wait`.
-    async fn wait_for<T, F>(&self, wait: Duration, mut look: impl FnMut() -> F) -> Result<Option<T>, Refusal>
+    async fn wait_for<T, F>(
+        &self,
+        wait: impl Into<Patience>,
+        mut look: impl FnMut() -> F,
+    ) -> Result<Option<T>, Refusal>
     where
         F: Future<Output = Result<Option<T>, Refusal>>,
     {
         let mut progress = self.progress();
-        let limit = tokio::time::sleep(wait);
-        tokio::pin!(limit);
+        let over = wait.into().over();
+        tokio::pin!(over);
         loop {
             progress.mark_unchanged();
             if let Some(found) = look().await? {
@@ -395,7 +400,7 @@ impl Engine {
                     }
                 }
                 () = self.0.stop.finishing() => return Err(shutting_down()),
-                () = &mut limit => return Ok(None),
+                () = &mut over => return Ok(None),
             }
         }
     }

@@ -1,13 +1,12 @@
 //! The offline queue as people see it, and what they can do to it.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use sync_core::{Entry, EntryId, Timestamp};
 use sync_wire::ProblemCode;
 
 use super::api::{EntryPage, EntryState, EntryView, Flushed, QueueCounts, Refusal};
-use super::{Engine, refusal, store_refusal};
+use super::{Engine, Patience, refusal, store_refusal};
 
 impl Engine {
     /// How many entries stand where.
@@ -75,7 +74,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub(crate) async fn flush(&self, wait: Duration) -> Result<Flushed, Refusal> {
+    pub(crate) async fn flush(&self, wait: impl Into<Patience>) -> Result<Flushed, Refusal> {
         let scope = self.scope().id;
         let before = self.0.counters.delivered.load(Ordering::Relaxed);
         let landings = self.0.delivery.borrow().landings;

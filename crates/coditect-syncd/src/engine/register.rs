@@ -14,7 +14,7 @@ use sync_store::{Enqueued, How, Wish};
 use sync_wire::ProblemCode;
 
 use super::api::{Draft, Refusal, RegisterOutcome, Registered};
-use super::{Engine, Settings, refusal, store_refusal};
+use super::{Engine, Patience, Settings, refusal, store_refusal};
 use crate::blocking::blocking;
 
 /// How long a look at given paths may take.
@@ -30,7 +30,7 @@ impl Engine {
         &self,
         drafts: Vec<Draft>,
         force: bool,
-        wait: Duration,
+        wait: impl Into<Patience>,
     ) -> Result<Vec<Registered>, Refusal> {
         let roots: Vec<PathBuf> = drafts.iter().map(|draft| draft.root.clone()).collect();
         Settings::check_paths(&roots)?;
@@ -88,19 +88,15 @@ impl Engine {
 
         let mut taken = taken.into_iter();
         let mut registered = Vec::with_capacity(outcomes.len());
-        let deadline = tokio::time::Instant::now() + wait;
+        let wait = wait.into();
+        let deadline = wait.deadline();
         for outcome in outcomes {
             registered.push(match outcome {
                 Err(failed) => failed,
-                Ok(registration) => {
-                    let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-                    match taken.next() {
-                        Some(taken) => self.outcome(taken, left).await?,
-                        None => {
-                            Registered { local: registration.local, outcome: RegisterOutcome::Queued(None) }
-                        }
-                    }
-                }
+                Ok(registration) => match taken.next() {
+                    Some(taken) => self.outcome(taken, wait.until(deadline)).await?,
+                    None => Registered { local: registration.local, outcome: RegisterOutcome::Queued(None) },
+                },
             });
         }
         Ok(registered)
@@ -130,12 +126,12 @@ impl Engine {
         Ok(known)
     }
 
-    async fn outcome(&self, taken: Enqueued, wait: Duration) -> Result<Registered, Refusal> {
+    async fn outcome(&self, taken: Enqueued, wait: Patience) -> Result<Registered, Refusal> {
         let Enqueued { local, hash, how } = taken;
         if let How::Known(mapping) = how {
             return Ok(Registered { local, outcome: RegisterOutcome::Cached(mapping) });
         }
-        if wait.is_zero() {
+        if wait.is_none() {
             return Ok(Registered { local, outcome: RegisterOutcome::Queued(None) });
         }
         let settled = match self.wait_for(wait, || self.settled(local, hash)).await {

@@ -1,6 +1,8 @@
 //! The stream of events, as a program that follows it meets it.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use serde_json::json;
@@ -112,11 +114,47 @@ fn listeners_leave_room_for_questions_and_one_too_many_is_told_so() {
         register(&daemon, &format!("p{number}"));
     }
     until("the last one hears of it", || !heard(&mut listeners[63]).is_empty());
+}
+
+#[test]
+fn listeners_that_have_gone_leave_their_places_before_a_heartbeat_finds_it_out() {
+    let daemon = Daemon::start();
+    let mut witness = UnixStream::connect(daemon.socket()).expect("a connection");
+    witness.write_all(b"GET /v1/events HTTP/1.1\r\n\r\n").expect("a request");
+    let mut heard = [0; 4096];
+    let mut length = witness.read(&mut heard).expect("an answer");
+    witness.set_nonblocking(true).expect("it does not wait");
+    let listeners: Vec<EventStream> = (0..63).map(|_| follow(&daemon, None, true)).collect();
     drop(listeners);
-    let waited = "there is room again, which the next heartbeats find out";
-    until(waited, || {
+    until("there is room again", || {
         crate::raw::try_get(daemon.socket(), "/v1/events?follow=false").is_some_and(|r| r.status == 200)
     });
+    length += witness.read(&mut heard[length..]).unwrap_or(0);
+    let heard = String::from_utf8_lossy(&heard[..length]);
+    assert!(heard.starts_with("HTTP/1.1 200") && !heard.contains("still there"), "{heard}");
+}
+
+#[test]
+fn who_follows_and_does_not_read_holds_up_no_end_of_the_daemon() {
+    let mut daemon = Daemon::start();
+    let below = daemon.home.path().canonicalize().expect("a home").join("projects").join("x".repeat(200));
+    let projects: Vec<_> = (0..300)
+        .map(|number| {
+            let root = below.join("y".repeat(200)).join(number.to_string());
+            fs::create_dir_all(&root).expect("a folder");
+            json!({"root_path": root, "project_name": "a"})
+        })
+        .collect();
+    let reply = post(daemon.socket(), "/v1/projects/sync", &json!({"projects": projects}).to_string());
+    assert_eq!(reply.status, 200);
+    let mut reader = UnixStream::connect(daemon.socket()).expect("a connection");
+    reader.write_all(b"GET /v1/events?since=0 HTTP/1.1\r\n\r\n").expect("a request");
+    until("it is written to, more than there is room for", || {
+        rustix::io::ioctl_fionread(&reader).expect("how much waits") > 60_000
+    });
+    daemon.terminate();
+    assert_eq!(daemon.wait(), Some(0));
+    assert!(!daemon.log().contains("grace"), "it waited for its grace to end");
 }
 
 #[test]
