@@ -88,7 +88,7 @@ fn run_under(
         }
     })?;
     if let Some(Command::Inspect { paths, .. }) = &args.command {
-        return inspect::run(&loaded.config, paths);
+        return inspect::run(&loaded.config, &places, paths);
     }
     places::prepare(&places).map_err(|error| Fatal::place(&error))?;
 

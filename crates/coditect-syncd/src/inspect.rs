@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use sync_config::Config;
+use sync_config::{Config, Places};
 use sync_core::{ProjectKind, Sighting};
 use sync_scan::Survey;
 use sync_wire::{Evidence, Inspection, LanguageShare, ProjectType, Proof};
@@ -15,12 +15,13 @@ use crate::fatal::Fatal;
 ///
 /// # Errors
 /// When a path cannot be read, or the lines cannot be written.
-pub(crate) fn run(config: &Config, paths: &[PathBuf]) -> Result<(), Fatal> {
+pub(crate) fn run(config: &Config, places: &Places, paths: &[PathBuf]) -> Result<(), Fatal> {
+    let options = options(config, places);
     let mut stdout = io::stdout().lock();
     for path in paths {
         let path = std::fs::canonicalize(path)
             .map_err(|error| Fatal::Failed(format!("failed to read `{}`: {error}", path.display())))?;
-        let survey = sync_scan::look(&options(config), std::slice::from_ref(&path), &AtomicBool::new(false));
+        let survey = sync_scan::look(&options, std::slice::from_ref(&path), &AtomicBool::new(false));
         for sighting in told(&survey, &path) {
             let evidence = survey.evidence.get(&sighting.root).cloned().unwrap_or_default();
             match print(&mut stdout, &inspection(sighting, &evidence)) {
@@ -37,13 +38,14 @@ pub(crate) fn run(config: &Config, paths: &[PathBuf]) -> Result<(), Fatal> {
     Ok(())
 }
 
-fn options(config: &Config) -> sync_scan::Options {
+fn options(config: &Config, places: &Places) -> sync_scan::Options {
     let discovery = &config.sync_daemon.discovery;
     sync_scan::Options {
         roots: if discovery.enabled { discovery.roots.clone() } else { Vec::new() },
         exclude: discovery.exclude.clone(),
         max_depth: discovery.max_depth,
         follow_symlinks: discovery.follow_symlinks,
+        homes: places.homes(),
         rules: discovery.rules_dir.clone(),
         workspace_members: discovery.workspace_members,
         // The process ends with it.

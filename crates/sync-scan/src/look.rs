@@ -117,7 +117,7 @@ impl<'a> Aim<'a> {
                 self.note_enclosing(&path)?;
                 return Ok(Some(step));
             }
-            if enclosed == Enclosed::No && has_manifest(&path)? {
+            if enclosed == Enclosed::No && self.has_manifest(&path)? {
                 enclosed = Enclosed::ByManifest;
                 manifest = Some(step);
             }
@@ -131,10 +131,16 @@ impl<'a> Aim<'a> {
     }
 
     /// Where to start for a folder outside all roots: the work tree it is in, or the superproject of that; else the
-    /// nearest manifest; else itself. A folder that holds a root is too wide to be meant.
+    /// nearest manifest; else itself. A folder that holds a root is too wide to be meant, and so is somebody's home.
     fn outside(&self, folder: &Path, is_there: bool) -> io::Result<Option<Step>> {
-        let too_wide =
-            |path: &Path| path != folder && self.ground.roots.iter().any(|root| root.path.starts_with(path));
+        let Ground { roots, homes, .. } = self.ground;
+        let too_wide = |path: &Path| {
+            let holds_much = || {
+                roots.iter().any(|root| root.path.starts_with(path))
+                    || homes.iter().any(|home| home.starts_with(path))
+            };
+            path != folder && holds_much()
+        };
         let step =
             |path: &Path| Step { path: path.to_path_buf(), depth: 0, device: None, enclosed: Enclosed::No };
         let above = || folder.ancestors().take_while(|path| path.parent().is_some() && !too_wide(path));
@@ -149,7 +155,7 @@ impl<'a> Aim<'a> {
             return Ok(Some(step(path)));
         }
         for path in above() {
-            if has_manifest(path)? {
+            if self.has_manifest(path)? {
                 return Ok(Some(step(path)));
             }
         }
@@ -162,12 +168,17 @@ impl<'a> Aim<'a> {
         let Some(top) = roots.min_by_key(|root| root.path.as_os_str().len()) else { return Ok(()) };
         let mut enclosed = false;
         for above in downwards(&top.path, path.parent().unwrap_or(path)) {
-            if vcs::detect(&above)?.is_some() || (!enclosed && has_manifest(&above)?) {
+            if vcs::detect(&above)?.is_some() || (!enclosed && self.has_manifest(&above)?) {
                 enclosed = true;
                 self.enclosing.insert(above);
             }
         }
         Ok(())
+    }
+
+    fn has_manifest(&self, folder: &Path) -> io::Result<bool> {
+        let is_home = self.ground.homes.iter().any(|home| home == folder);
+        Ok(Listing::read(platform::open_folder(folder)?)?.makes_project(is_home))
     }
 
     fn carry_out(mut self, options: &Options, attention: Attention<'_>, stop: &AtomicBool) -> Survey {
@@ -193,8 +204,4 @@ fn downwards(top: &Path, path: &Path) -> Vec<PathBuf> {
         path.ancestors().take_while(|above| above.starts_with(top)).map(Path::to_path_buf).collect();
     steps.reverse();
     steps
-}
-
-fn has_manifest(folder: &Path) -> io::Result<bool> {
-    Ok(Listing::read(platform::open_folder(folder)?)?.has_manifest)
 }

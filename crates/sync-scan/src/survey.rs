@@ -176,7 +176,7 @@ pub(crate) fn examine_again(
             continue;
         }
         enclosing.extend(memory.around(root));
-        match known_tree(root) {
+        match known_tree(root, &ground.homes) {
             Ok(tree) => {
                 points.extend(memory.with_inner(root));
                 walk.trees.extend(tree);
@@ -269,6 +269,8 @@ impl<'a> Attention<'a> {
 pub(crate) struct Ground {
     pub(crate) roots: Vec<Root>,
     pub(crate) exclude: Exclude,
+    /// As far as they are there, canonical.
+    pub(crate) homes: Vec<PathBuf>,
     pub(crate) workspace_members: bool,
     /// The user's, as they were written.
     pub(crate) patterns: Vec<String>,
@@ -288,7 +290,8 @@ impl Ground {
         }));
         let Options { exclude: patterns, workspace_members, worker, .. } = options.clone();
         let apart = Apart::now(paths);
-        Self { roots, exclude, workspace_members, patterns, worker, apart, problems }
+        let homes = options.homes.iter().filter_map(|home| platform::true_path(home).ok()).collect();
+        Self { roots, exclude, homes, workspace_members, patterns, worker, apart, problems }
     }
 
     pub(crate) fn walk<'a>(&'a self, options: &Options, stop: &'a AtomicBool) -> Walk<'a> {
@@ -296,7 +299,7 @@ impl Ground {
             Found::Folder(place) => Some(place),
             Found::Nothing | Found::Hidden => None,
         });
-        Walk::new(&self.exclude, options, places.collect(), self.apart.mounts(), stop)
+        Walk::new(&self.exclude, &self.homes, options, places.collect(), self.apart.mounts(), stop)
     }
 
     fn walk_roots(&self, walk: &mut Walk<'_>) {

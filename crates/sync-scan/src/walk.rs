@@ -61,6 +61,8 @@ pub(crate) struct Step {
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
     exclude: &'a Exclude,
+    /// What [`Options::homes`](crate::Options::homes) are.
+    homes: &'a [PathBuf],
     stop: &'a AtomicBool,
     max_depth: u32,
     follow_symlinks: bool,
@@ -82,6 +84,7 @@ impl<'a> Walk<'a> {
     /// A walk that has not begun.
     pub(crate) fn new(
         exclude: &'a Exclude,
+        homes: &'a [PathBuf],
         options: &crate::Options,
         roots: BTreeSet<Place>,
         mounts: &[Mount],
@@ -89,6 +92,7 @@ impl<'a> Walk<'a> {
     ) -> Self {
         Self {
             exclude,
+            homes,
             stop,
             max_depth: options.max_depth,
             follow_symlinks: options.follow_symlinks,
@@ -155,7 +159,7 @@ impl<'a> Walk<'a> {
                 return Ok(());
             }
             enclosed = Enclosed::ByRoot;
-        } else if listing.has_manifest && enclosed == Enclosed::No {
+        } else if enclosed == Enclosed::No && listing.makes_project(self.homes.contains(&step.path)) {
             self.trees.push(Tree { root: step.path.clone(), place, born, control: None });
             enclosed = Enclosed::ByManifest;
         } else if enclosed != Enclosed::ByManifest {
@@ -243,14 +247,15 @@ pub(crate) fn tree_at(root: &Path) -> io::Result<Option<Tree>> {
 }
 
 /// The project that was at `root`: a work tree still, or a folder with a manifest.
-pub(crate) fn known_tree(root: &Path) -> io::Result<Option<Tree>> {
+pub(crate) fn known_tree(root: &Path, homes: &[PathBuf]) -> io::Result<Option<Tree>> {
     let found = match tree_at(root) {
         Ok(None) => {
             let folder = platform::open_folder(root)?;
             let metadata = folder.metadata()?;
             let (place, born) = (platform::place(&metadata), platform::born(&metadata));
-            let has_manifest = Listing::read(folder)?.has_manifest;
-            Ok(has_manifest.then(|| Tree { root: root.to_path_buf(), place, born, control: None }))
+            let is_home = homes.iter().any(|home| home == root);
+            let makes_project = Listing::read(folder)?.makes_project(is_home);
+            Ok(makes_project.then(|| Tree { root: root.to_path_buf(), place, born, control: None }))
         }
         other => other,
     };

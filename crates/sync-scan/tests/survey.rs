@@ -169,6 +169,22 @@ fn a_look_outside_all_roots_finds_what_was_meant() {
 }
 
 #[test]
+fn a_look_outside_all_roots_does_not_mean_the_home_around() {
+    let mut home = Home::new();
+    home.options.roots = Vec::new();
+    home.folder("work/.coditect/config");
+    committed(&home.at("ada"));
+    home.folder("ada/notes/idea");
+    home.folder("work/thoughts/idea");
+    let told = |home: &Home, path: &str| home.names(&home.look(&[path]));
+    assert_eq!(told(&home, "work/thoughts/idea"), ["work"]);
+    assert_eq!(told(&home, "ada/notes/idea"), ["ada"]);
+    home.options.homes = vec![home.at("ada"), home.at("work")];
+    assert!(told(&home, "work/thoughts/idea").is_empty() && told(&home, "ada/notes/idea").is_empty());
+    assert_eq!(told(&home, "ada"), ["ada"], "it is named itself");
+}
+
+#[test]
 fn what_is_gone_is_covered_and_what_was_not_looked_at_is_not() {
     let home = Home::new();
     let gone = home.repository("a/gone");
