@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::vcs::{detect, path_in, setting, small_file};
+use crate::vcs::{configuration, detect, path_in, setting, small_file};
 
 /// The project among the work trees of the git folder `shared`: the main one where `reachable`, else the first
 /// linked one that is; when none is, the main one or the first all the same. Those that are not `touchable` are passed over.
@@ -29,9 +29,7 @@ fn main_tree(shared: &Path, touchable: &dyn Fn(&Path) -> bool) -> Option<PathBuf
 }
 
 fn configured_tree(shared: &Path, touchable: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
-    let bytes = small_file(&shared.join("config")).ok()??;
-    let text = String::from_utf8_lossy(&bytes);
-    let tree = shared.join(setting(&text, "core", "worktree")?);
+    let tree = shared.join(setting(&configuration(shared).ok()?, "core", "worktree")?);
     touchable(&tree).then(|| tree.canonicalize().ok())?
 }
 

@@ -122,6 +122,30 @@ fn linked_work_trees_are_listed_with_their_project() {
 }
 
 #[test]
+fn a_bare_repository_is_no_project_wherever_it_lies_and_its_work_trees_are_found() {
+    let home = Home::new();
+    let plain = tempfile::tempdir().unwrap();
+    committed(plain.path());
+    let from = plain.path().to_str().unwrap();
+    for (folder, store) in [("hidden", "hidden/.bare"), ("odd", "odd/.git"), ("told", "told/.git")] {
+        home.folder(folder);
+        git(&home.path, &["clone", "--quiet", "--bare", from, store]);
+        git(&home.at(store), &["worktree", "add", "--quiet", "--detach", "../tree"]);
+    }
+    home.file("hidden/.git", "gitdir: ./.bare\n");
+    // As `git sparse-checkout` in a linked work tree leaves it.
+    git(&home.at("told/.git"), &["config", "extensions.worktreeConfig", "true"]);
+    git(&home.at("told/.git"), &["config", "--unset", "core.bare"]);
+    git(&home.at("told/.git"), &["config", "--worktree", "core.bare", "true"]);
+    let survey = home.expect(&["hidden/tree", "odd/tree", "told/tree"]);
+    assert!(survey.problems.is_empty(), "{:?}", survey.problems);
+    for seen in &survey.sightings {
+        assert_eq!(seen.content_hash, home.tree(&home.name(&seen.root)), "{}", seen.root.display());
+        assert!(home.look(&[&home.name(&seen.root)]).sightings.contains(seen));
+    }
+}
+
+#[test]
 fn a_look_examines_the_project_a_path_is_in() {
     let home = Home::new();
     home.repository("a");
