@@ -332,6 +332,7 @@ impl Ground {
         attention: Attention<'_>,
         stop: &AtomicBool,
     ) -> Survey {
+        let linked = walk.trees.iter().filter_map(Tree::linked).collect();
         let mut gathering = Gathering {
             ground: self,
             attention,
@@ -341,6 +342,7 @@ impl Ground {
             sightings: BTreeMap::new(),
             evidence: BTreeMap::new(),
             worktrees: BTreeSet::new(),
+            linked,
             folders: walk.folders.into_iter().map(|folder| (folder.into(), Role::Frontier)).collect(),
             noted: BTreeMap::new(),
             arriving: Vec::new(),
@@ -394,6 +396,8 @@ struct Gathering<'a> {
     sightings: BTreeMap<PathBuf, Arc<Sighting>>,
     evidence: BTreeMap<PathBuf, Evidence>,
     worktrees: BTreeSet<Worktree>,
+    /// Linked work trees that were met, by their own folders of version control.
+    linked: BTreeMap<PathBuf, PathBuf>,
     folders: BTreeMap<Arc<Path>, Role>,
     noted: BTreeMap<PathBuf, Noted>,
     arriving: Vec<PathBuf>,
@@ -545,14 +549,16 @@ impl Gathering<'_> {
         let Some(shared) = tree.control.as_ref().and_then(|control| control.shared.as_deref()) else {
             return false;
         };
+        self.linked.extend(tree.linked());
         let ground = self.ground;
         let reachable = |path: &Path| {
             ground.roots.iter().any(|root| path.starts_with(&root.path) && ground.is_open(&root.path, path))
         };
         let touchable = |path: &Path| !ground.apart.has(path);
-        let Some(of) = worktree::keeper(shared, &reachable, &touchable).filter(|of| *of != tree.root) else {
+        let Some(of) = worktree::keeper(shared, &self.linked, &reachable, &touchable) else { return false };
+        if of == tree.root {
             return false;
-        };
+        }
         match tree_at(&of) {
             Ok(Some(keeper)) => self.waiting.push_back((keeper, nesting)),
             Ok(None) => return false,

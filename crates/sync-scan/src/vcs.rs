@@ -22,7 +22,7 @@ pub(crate) struct Control {
     pub(crate) vcs: Vcs,
     /// Its own folder: `.git` or what a `.git` file points to, `.hg`, `.jj`, `.svn`.
     pub(crate) folder: PathBuf,
-    /// Where that folder is.
+    /// Where that folder is, or the one that it shares with others.
     pub(crate) place: Place,
     /// The git folder that this linked work tree shares with others; `None` when it has one of its own.
     pub(crate) shared: Option<PathBuf>,
@@ -146,7 +146,7 @@ fn detect_git(root: &Path) -> io::Result<Option<Control>> {
         None if is_bare(&folder)? => return Ok(None),
         None => None,
     };
-    let place = platform::place(&fs::metadata(&folder)?);
+    let place = platform::place(&fs::metadata(shared.as_ref().unwrap_or(&folder))?);
     Ok(Some(Control { vcs: Vcs::Git, folder, place, shared }))
 }
 

@@ -107,7 +107,7 @@ fn linked_work_trees_are_listed_with_their_project() {
     assert!(survey.worktrees.contains(&expected[0]), "{:?}", survey.worktrees);
     assert_eq!(home.names(&home.look(&["a-linked"])), ["z-main"]);
 
-    // Without the main work tree the first of the others stands for all.
+    // Without the main work tree the oldest of the others stands for all.
     let bare = Home::new();
     git(
         &home.path,
@@ -116,9 +116,9 @@ fn linked_work_trees_are_listed_with_their_project() {
     for name in ["two", "one"] {
         git(&bare.at("store"), &["worktree", "add", "--quiet", "--detach", bare.at(name).to_str().unwrap()]);
     }
-    let survey = bare.expect(&["one"]);
-    assert_eq!(survey.worktrees, [Worktree { path: bare.at("two"), of: bare.at("one") }]);
-    assert_eq!(bare.names(&bare.look(&["two"])), ["one"]);
+    let survey = bare.expect(&["two"]);
+    assert_eq!(survey.worktrees, [Worktree { path: bare.at("one"), of: bare.at("two") }]);
+    assert_eq!(bare.names(&bare.look(&["one"])), ["two"]);
 }
 
 #[test]
