@@ -118,6 +118,22 @@ fn what_cannot_be_read_is_in_the_status_and_hides_nothing_else() {
 }
 
 #[test]
+fn a_home_that_is_a_root_is_no_project_and_hides_none() {
+    let (mut home, cloud) = world();
+    home.set_daemon("discovery", json!({"roots": [home.path()], "debounce": "200ms"}));
+    home.project("one");
+    let idea = home.path().join("notes/idea");
+    std::fs::create_dir_all(&idea).unwrap();
+    let daemon = Daemon::start(&home);
+    assert_eq!(home.json(&["scan", "--wait"])["found"], 1);
+    assert_eq!(home.json(&["scan", "--wait", &idea.display().to_string()])["found"], 0);
+    drained(&home);
+    let names: Vec<_> = cloud.projects().iter().map(|project| project["project_name"].clone()).collect();
+    assert_eq!(names, ["one"]);
+    daemon.finish();
+}
+
+#[test]
 fn packages_become_projects_and_stay_in_the_cloud_when_they_are_none_any_more() {
     let (mut home, cloud) = world();
     let root = repository(&home, "w");

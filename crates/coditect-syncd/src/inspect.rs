@@ -17,12 +17,12 @@ use crate::places::own;
 /// # Errors
 /// When a path cannot be read, or the lines cannot be written.
 pub(crate) fn run(config: &Config, places: &Places, paths: &[PathBuf]) -> Result<(), Fatal> {
+    let options = options(config, places);
     let mut stdout = io::stdout().lock();
     for path in paths {
         let path = std::fs::canonicalize(path)
             .map_err(|error| Fatal::Failed(format!("failed to read `{}`: {error}", path.display())))?;
-        let survey =
-            sync_scan::look(&options(config, places), std::slice::from_ref(&path), &AtomicBool::new(false));
+        let survey = sync_scan::look(&options, std::slice::from_ref(&path), &AtomicBool::new(false));
         for sighting in told(&survey, &path) {
             let evidence = survey.evidence.get(&sighting.root).cloned().unwrap_or_default();
             match print(&mut stdout, &inspection(sighting, &evidence)) {
@@ -46,6 +46,7 @@ fn options(config: &Config, places: &Places) -> sync_scan::Options {
         exclude: discovery.exclude.clone(),
         max_depth: discovery.max_depth,
         follow_symlinks: discovery.follow_symlinks,
+        homes: places.homes(),
         rules: discovery.rules_dir.clone(),
         workspace_members: discovery.workspace_members,
         // The process ends with it.

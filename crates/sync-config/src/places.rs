@@ -41,6 +41,8 @@ pub struct Places {
     pub data_dir: PathBuf,
     /// The file with the machine's UUID, shared with other tools.
     pub machine_id: PathBuf,
+    /// The user's home directory, where one is known.
+    pub home: Option<PathBuf>,
 }
 
 impl Places {
@@ -108,7 +110,18 @@ impl Places {
             config_file,
             state_dir,
             data_dir,
+            home: home.map(Path::to_path_buf),
         })
+    }
+
+    /// The folders whose `.coditect` is where programs are configured: the user's home, and the one around the `.coditect`
+    /// that the configuration lies in.
+    pub fn homes(&self) -> Vec<PathBuf> {
+        let configured = self.config_file.ancestors().find(|above| above.ends_with(".coditect"));
+        let around = configured.and_then(Path::parent).map(Path::to_path_buf);
+        let mut homes: Vec<PathBuf> = self.home.clone().into_iter().chain(around).collect();
+        homes.dedup();
+        homes
     }
 }
 
@@ -145,8 +158,28 @@ mod tests {
                 state_dir: state,
                 data_dir: "/home/ada/.coditect-data".into(),
                 machine_id: "/home/ada/.coditect-data/machine-id.json".into(),
+                home: Some("/home/ada".into()),
             }
         );
+    }
+
+    #[test]
+    fn a_home_is_the_users_and_where_the_configuration_lies() {
+        let told = |config: Option<&str>, home: Option<&str>, expected: &[&str]| {
+            let flags = PlaceFlags {
+                config: config.map(PathBuf::from),
+                state_dir: Some("/state".into()),
+                ..PlaceFlags::default()
+            };
+            let env = [("CODITECT_DATA_DIR", "/data")];
+            let places = check(&flags, &env, home).expect("all is given");
+            assert_eq!(places.homes(), expected.iter().map(PathBuf::from).collect::<Vec<_>>());
+        };
+        told(None, Some("/home/ada"), &["/home/ada"]);
+        told(Some("/srv/ada/.coditect/config/c.json"), None, &["/srv/ada"]);
+        told(Some("/srv/ada/.coditect/c.json"), Some("/home/ada"), &["/home/ada", "/srv/ada"]);
+        told(Some("/etc/coditect/config.json"), Some("/home/ada"), &["/home/ada"]);
+        told(Some("/etc/coditect/config.json"), None, &[]);
     }
 
     #[test]

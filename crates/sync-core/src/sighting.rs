@@ -52,12 +52,13 @@ impl Vcs {
 pub struct Sighting {
     /// Its root, absolute and canonical.
     pub root: PathBuf,
-    /// Where the root folder is.
+    /// Where the root folder is; of a linked work tree that stands for all of its repository, where the git folder is that
+    /// they share: when it goes, the next is the same project.
     pub place: Place,
-    /// When the root folder was made, in nanoseconds since 1970, where the file system tells: two folders that had the
+    /// When that folder was made, in nanoseconds since 1970, where the file system tells: two folders that had the
     /// same number one after the other differ in it.
     pub born: Option<i64>,
-    /// Where its own version-control folder is (`.git` and the like); the same after a move on one file system.
+    /// Where its version-control folder is (`.git` and the like), or the one it shares with others; the same after a move on one file system.
     pub vcs_place: Option<Place>,
     /// Its version control.
     pub vcs: Vcs,

@@ -65,6 +65,9 @@ pub struct Options {
     pub max_depth: u32,
     /// Whether a link to a folder is read like a folder.
     pub follow_symlinks: bool,
+    /// Folders whose `.coditect` is where this program is configured and not a manifest: the user's home. A look from
+    /// below does not take one for what was meant.
+    pub homes: Vec<PathBuf>,
     /// A folder with the user's own rules for frameworks, `*.toml`.
     pub rules: Option<PathBuf>,
     /// Whether the packages of a declared workspace are projects of their own, inside of it.
@@ -83,6 +86,7 @@ impl Default for Options {
             exclude: Vec::new(),
             max_depth: 8,
             follow_symlinks: false,
+            homes: Vec::new(),
             rules: None,
             workspace_members: false,
             worker: None,

@@ -20,14 +20,21 @@ pub(crate) struct Listing {
     pub(crate) folders: Vec<OsString>,
     /// Its links, sorted.
     pub(crate) links: Vec<OsString>,
-    /// Whether a file in it makes it a project where no version control does.
-    pub(crate) has_manifest: bool,
+    /// What in it makes it a project where no version control does.
+    manifest: Option<Manifest>,
     /// Whether something in it may be version control's.
     pub(crate) has_marker: bool,
     /// Whether there was more than is read.
     pub(crate) cut: bool,
     /// Short file names that matter to what is pruned.
     files: BTreeSet<Box<str>>,
+}
+
+/// What a manifest is; a file says more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Manifest {
+    Folder,
+    File,
 }
 
 impl Listing {
@@ -70,6 +77,12 @@ impl Listing {
             || self.folders.binary_search_by(|folder| folder.as_os_str().cmp(OsStr::new(name))).is_ok()
     }
 
+    /// Whether something in the folder makes it a project where no version control does. In a home, the one manifest that
+    /// may be a folder is where this program and its like are configured, and says nothing of what is beside it.
+    pub(crate) fn makes_project(&self, is_home: bool) -> bool {
+        self.manifest >= Some(if is_home { Manifest::File } else { Manifest::Folder })
+    }
+
     /// Whether this is the inside of a git folder that has no work tree around it.
     pub(crate) fn is_bare(&self) -> bool {
         self.files.contains("HEAD") && self.has("objects") && self.has("refs")
@@ -83,7 +96,9 @@ impl Listing {
         let owned = || OsStr::from_bytes(bytes).to_owned();
         match kind {
             FileType::Directory => {
-                self.has_manifest |= bytes == manifest::FOLDER.as_bytes();
+                if bytes == manifest::FOLDER.as_bytes() {
+                    self.manifest = self.manifest.max(Some(Manifest::Folder));
+                }
                 self.folders.push(owned());
             }
             FileType::Symlink => {
@@ -104,7 +119,9 @@ impl Listing {
         let makes_project = manifest::is_manifest(text);
         let matters = makes_project || text == "HEAD" || exclude::is_maker(text);
         if matters && (!is_link || leads_to_file(folder, name)) {
-            self.has_manifest |= makes_project;
+            if makes_project {
+                self.manifest = Some(Manifest::File);
+            }
             self.files.insert(text.into());
         }
     }
@@ -148,10 +165,24 @@ mod tests {
         let listing = Listing::read(open_folder(home.path()).unwrap()).unwrap();
         assert_eq!(listing.folders, ["a", "b", "pom.xml"]);
         assert_eq!(listing.links, ["Cargo.toml", "go.mod"]);
-        assert!(listing.has_manifest && !listing.has_marker && !listing.cut && !listing.is_bare());
+        assert!(listing.makes_project(true) && !listing.has_marker && !listing.cut && !listing.is_bare());
         for (name, expected) in [("Cargo.toml", true), ("setup.cfg", true), ("a", true), ("go.mod", false)] {
             assert_eq!(listing.has(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn where_programs_are_configured_makes_no_project_of_a_home() {
+        let check = |make: fn(&std::path::Path), elsewhere: bool, at_home: bool| {
+            let home = tempfile::tempdir().unwrap();
+            make(home.path());
+            let listing = Listing::read(open_folder(home.path()).unwrap()).unwrap();
+            assert_eq!((listing.makes_project(false), listing.makes_project(true)), (elsewhere, at_home));
+        };
+        check(|_| {}, false, false);
+        check(|home| fs::create_dir(home.join(".coditect")).unwrap(), true, false);
+        check(|home| fs::write(home.join(".coditect"), "").unwrap(), true, true);
+        check(|home| fs::write(home.join("go.mod"), "").unwrap(), true, true);
     }
 
     #[test]

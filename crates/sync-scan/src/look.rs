@@ -81,7 +81,10 @@ impl<'a> Aim<'a> {
     }
 
     fn has_manifest(&mut self, folder: &Path) -> io::Result<bool> {
-        once(&mut self.manifests, folder, has_manifest)
+        let is_home = self.ground.homes.iter().any(|home| home == folder);
+        once(&mut self.manifests, folder, |folder| {
+            Ok(Listing::read(platform::open_folder(folder)?)?.makes_project(is_home))
+        })
     }
 
     fn at(&mut self, asked: &Path) -> io::Result<()> {
@@ -144,10 +147,17 @@ impl<'a> Aim<'a> {
     }
 
     /// Where to start for a folder outside all roots: the work tree it is in, or the superproject of that; else the
-    /// nearest manifest; else itself. A folder that holds a root is too wide to be meant.
-    fn outside(&self, folder: &Path, is_there: bool) -> io::Result<Option<Step>> {
-        let too_wide =
-            |path: &Path| path != folder && self.ground.roots.iter().any(|root| root.path.starts_with(path));
+    /// nearest manifest; else itself. A folder that holds a root is too wide to be meant, and so is somebody's home.
+    fn outside(&mut self, folder: &Path, is_there: bool) -> io::Result<Option<Step>> {
+        let ground = self.ground;
+        let Ground { roots, homes, .. } = ground;
+        let too_wide = |path: &Path| {
+            let holds_much = || {
+                roots.iter().any(|root| root.path.starts_with(path))
+                    || homes.iter().any(|home| home.starts_with(path))
+            };
+            path != folder && holds_much()
+        };
         let step =
             |path: &Path| Step { path: path.to_path_buf(), depth: 0, device: None, enclosed: Enclosed::No };
         let above = || folder.ancestors().take_while(|path| path.parent().is_some() && !too_wide(path));
@@ -162,7 +172,7 @@ impl<'a> Aim<'a> {
             return Ok(Some(step(path)));
         }
         for path in above() {
-            if has_manifest(path)? {
+            if self.has_manifest(path)? {
                 return Ok(Some(step(path)));
             }
         }
@@ -219,8 +229,4 @@ fn downwards(top: &Path, path: &Path) -> Vec<PathBuf> {
         path.ancestors().take_while(|above| above.starts_with(top)).map(Path::to_path_buf).collect();
     steps.reverse();
     steps
-}
-
-fn has_manifest(folder: &Path) -> io::Result<bool> {
-    Ok(Listing::read(platform::open_folder(folder)?)?.has_manifest)
 }

@@ -219,6 +219,7 @@ impl Lookout {
 
     /// Looks where something happened and came to rest.
     fn look(&self, paths: &[PathBuf], turn: &Turn, stop: &AtomicBool) -> Survey {
+        let paths = &[paths, &self.memory.heirs(paths)].concat();
         let places = paths.iter().cloned().collect();
         let mut attention = self.attention(turn, Asked::At(&places));
         attention.arrivals = attention.arrivals.map(|arrivals| Arrivals { at_rest: &places, ..arrivals });
@@ -273,7 +274,8 @@ impl Lookout {
         }
         let begun = moment();
         while !self.to_sweep.is_empty() && begun.elapsed() < SLICE && !stop.load(Ordering::Relaxed) {
-            let part = self.to_sweep.split_off(self.to_sweep.len().saturating_sub(SWEPT_AT_ONCE));
+            let mut part = self.to_sweep.split_off(self.to_sweep.len().saturating_sub(SWEPT_AT_ONCE));
+            part.extend(self.memory.heirs(&part));
             let attention = Attention { memory: None, ..self.attention(turn, Asked::All) };
             let mut survey = examine_again(&self.options, &part, &self.memory, attention, stop);
             // Most often nothing changed, and then nobody has to hear of it.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use sync_core::Sighting;
 
 use crate::events::Role;
+use crate::problem::is_absent;
 use crate::survey::Survey;
 use crate::walk::Tree;
 
@@ -29,6 +30,8 @@ pub(crate) struct Memory {
     projects: BTreeMap<Arc<Path>, Box<Remembered>>,
     /// The folders whose changes matter, but for the insides of projects.
     folders: BTreeMap<Arc<Path>, Role>,
+    /// Linked work trees, each with the project that stands for it.
+    worktrees: BTreeMap<PathBuf, PathBuf>,
     /// Up to when nothing else is wanted to be watched than was last, if nothing else is seen.
     same_until_ms: u64,
 }
@@ -118,6 +121,9 @@ impl Memory {
         if survey.update(&mut self.folders) {
             self.same_until_ms = 0;
         }
+        self.worktrees.retain(|path, _| !(survey.covered.has(path) || survey.apart.has(path)));
+        let linked = survey.worktrees.iter().map(|linked| (linked.path.clone(), linked.of.clone()));
+        self.worktrees.extend(linked);
         let seen: BTreeSet<_> = survey.sightings.iter().map(|sighting| sighting.root.as_path()).collect();
         let known = self.projects.len() + self.folders.len();
         self.folders.retain(|folder, _| !survey.apart.has(folder));
@@ -220,6 +226,14 @@ impl Memory {
     pub(crate) fn outermost(&self) -> Vec<PathBuf> {
         let outermost = self.projects.iter().filter(|(_, known)| known.is_outermost);
         outermost.map(|(root, _)| root.to_path_buf()).collect()
+    }
+
+    /// The linked work trees of projects at, around or below these paths that are there no more: one of them is it now.
+    pub(crate) fn heirs(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
+        let is_near = |of: &Path| paths.iter().any(|path| path.starts_with(of) || of.starts_with(path));
+        let is_gone = |of: &Path| std::fs::symlink_metadata(of).is_err_and(|error| is_absent(&error));
+        let left = self.worktrees.iter().filter(|(_, of)| is_near(of) && is_gone(of));
+        left.map(|(path, _)| path.clone()).collect()
     }
 
     /// The project at this root and those inside it, down to the innermost.

@@ -178,7 +178,7 @@ pub(crate) fn examine_again(
             continue;
         }
         enclosing.extend(memory.around(root));
-        match known_tree(root) {
+        match known_tree(root, &ground.homes) {
             Ok(tree) => {
                 points.extend(memory.with_inner(root));
                 walk.trees.extend(tree);
@@ -274,6 +274,8 @@ impl<'a> Attention<'a> {
 pub(crate) struct Ground {
     pub(crate) roots: Vec<Root>,
     pub(crate) exclude: Exclude,
+    /// As far as they are there, canonical.
+    pub(crate) homes: Vec<PathBuf>,
     pub(crate) workspace_members: bool,
     /// The user's, as they were written.
     pub(crate) patterns: Vec<String>,
@@ -293,7 +295,8 @@ impl Ground {
         }));
         let Options { exclude: patterns, workspace_members, worker, .. } = options.clone();
         let apart = Apart::now(paths).with_own(options.own.iter().map(|own| canonical(own)));
-        Self { roots, exclude, workspace_members, patterns, worker, apart, problems }
+        let homes = options.homes.iter().filter_map(|home| platform::true_path(home).ok()).collect();
+        Self { roots, exclude, homes, workspace_members, patterns, worker, apart, problems }
     }
 
     pub(crate) fn walk<'a>(&'a self, options: &Options, stop: &'a AtomicBool) -> Walk<'a> {
@@ -301,7 +304,7 @@ impl Ground {
             Found::Folder(place) => Some(place),
             Found::Nothing | Found::Hidden => None,
         });
-        Walk::new(&self.exclude, options, places.collect(), self.apart.ends(), stop)
+        Walk::new(&self.exclude, &self.homes, options, places.collect(), self.apart.ends(), stop)
     }
 
     fn walk_roots(&self, walk: &mut Walk<'_>) {
@@ -334,6 +337,7 @@ impl Ground {
         attention: Attention<'_>,
         stop: &AtomicBool,
     ) -> Survey {
+        let linked = walk.trees.iter().filter_map(Tree::linked).collect();
         let mut gathering = Gathering {
             ground: self,
             attention,
@@ -343,6 +347,7 @@ impl Ground {
             sightings: BTreeMap::new(),
             evidence: BTreeMap::new(),
             worktrees: BTreeSet::new(),
+            linked,
             folders: walk.folders.into_iter().map(|folder| (folder.into(), Role::Frontier)).collect(),
             noted: BTreeMap::new(),
             arriving: Vec::new(),
@@ -401,6 +406,8 @@ struct Gathering<'a> {
     sightings: BTreeMap<PathBuf, Arc<Sighting>>,
     evidence: BTreeMap<PathBuf, Evidence>,
     worktrees: BTreeSet<Worktree>,
+    /// Linked work trees that were met, by their own folders of version control.
+    linked: BTreeMap<PathBuf, PathBuf>,
     folders: BTreeMap<Arc<Path>, Role>,
     noted: BTreeMap<PathBuf, Noted>,
     arriving: Vec<PathBuf>,
@@ -552,14 +559,16 @@ impl Gathering<'_> {
         let Some(shared) = tree.control.as_ref().and_then(|control| control.shared.as_deref()) else {
             return false;
         };
+        self.linked.extend(tree.linked());
         let ground = self.ground;
         let reachable = |path: &Path| {
             ground.roots.iter().any(|root| path.starts_with(&root.path) && ground.is_open(&root.path, path))
         };
         let touchable = |path: &Path| !ground.apart.has(path);
-        let Some(of) = worktree::keeper(shared, &reachable, &touchable).filter(|of| *of != tree.root) else {
+        let Some(of) = worktree::keeper(shared, &self.linked, &reachable, &touchable) else { return false };
+        if of == tree.root {
             return false;
-        };
+        }
         match tree_at(&of) {
             Ok(Some(keeper)) => self.waiting.push_back((keeper, nesting)),
             Ok(None) => return false,

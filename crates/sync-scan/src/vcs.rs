@@ -1,6 +1,6 @@
 //! Tells whether a folder is a work tree, of which version control, and where that keeps its own folder.
 //!
-//! Only looks for a few names and reads two small files; no repository is opened and nothing of its configuration
+//! Only looks for a few names and reads a few small files; no repository is opened and nothing of its configuration
 //! is obeyed.
 
 use std::fs;
@@ -22,7 +22,7 @@ pub(crate) struct Control {
     pub(crate) vcs: Vcs,
     /// Its own folder: `.git` or what a `.git` file points to, `.hg`, `.jj`, `.svn`.
     pub(crate) folder: PathBuf,
-    /// Where that folder is.
+    /// Where that folder is, or the one that it shares with others.
     pub(crate) place: Place,
     /// The git folder that this linked work tree shares with others; `None` when it has one of its own.
     pub(crate) shared: Option<PathBuf>,
@@ -74,16 +74,30 @@ pub(crate) fn setting(config: &str, section: &str, key: &str) -> Option<String> 
     let mut inside = false;
     let mut value = None;
     for line in config.lines().map(str::trim) {
+        // A key without a value is switched on.
+        let (name, text) = line.split_once('=').unwrap_or((line, "true"));
         if let Some(header) = line.strip_prefix('[') {
             inside = header.trim_end_matches(']').trim().eq_ignore_ascii_case(section);
-        } else if inside
-            && let Some((name, text)) = line.split_once('=')
-            && name.trim().eq_ignore_ascii_case(key)
-        {
+        } else if inside && name.trim().eq_ignore_ascii_case(key) {
             value = Some(text.trim().trim_matches('"').to_owned());
         }
     }
     value
+}
+
+/// What is set for the git folder, without includes: its configuration, and the part of it that is for its own work tree
+/// alone where it says that there is one.
+pub(crate) fn configuration(folder: &Path) -> io::Result<String> {
+    let read = |name: &str| -> io::Result<String> {
+        let bytes = small_file(&folder.join(name))?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let mut text = read("config")?;
+    if setting(&text, "extensions", "worktreeConfig").is_some_and(|value| is_on(&value)) {
+        text.push('\n');
+        text.push_str(&read("config.worktree")?);
+    }
+    Ok(text)
 }
 
 /// A small file's bytes; `None` when there is none or it is too long to be what was looked for.
@@ -108,7 +122,8 @@ fn detect_git(root: &Path) -> io::Result<Option<Control>> {
     let dot_git = root.join(".git");
     let Some(metadata) = present(fs::metadata(&dot_git))? else { return Ok(None) };
     if metadata.is_dir() {
-        return Ok(is_git_folder(&dot_git)?.then(|| Control {
+        let has_tree = is_git_folder(&dot_git)? && !is_bare(&dot_git)?;
+        return Ok(has_tree.then(|| Control {
             vcs: Vcs::Git,
             folder: dot_git,
             place: platform::place(&metadata),
@@ -128,9 +143,10 @@ fn detect_git(root: &Path) -> io::Result<Option<Control>> {
             None => return Ok(None),
             found => found,
         },
+        None if is_bare(&folder)? => return Ok(None),
         None => None,
     };
-    let place = platform::place(&fs::metadata(&folder)?);
+    let place = platform::place(&fs::metadata(shared.as_ref().unwrap_or(&folder))?);
     Ok(Some(Control { vcs: Vcs::Git, folder, place, shared }))
 }
 
@@ -141,6 +157,19 @@ fn is_git_folder(folder: &Path) -> io::Result<bool> {
     }
     Ok(present(fs::metadata(folder.join("objects")))?.is_some_and(|objects| objects.is_dir())
         || present(fs::metadata(folder.join("commondir")))?.is_some_and(|common| common.is_file()))
+}
+
+/// Whether the git folder says that no work tree belongs to it. Linked ones may: they have folders of their own in it.
+fn is_bare(folder: &Path) -> io::Result<bool> {
+    let configured = configuration(folder)?;
+    let is_bare = setting(&configured, "core", "bare").is_some_and(|value| is_on(&value));
+    Ok(is_bare && setting(&configured, "core", "worktree").is_none())
+}
+
+fn is_on(value: &str) -> bool {
+    let word = value.split_ascii_whitespace().next().unwrap_or_default();
+    ["true", "yes", "on"].iter().any(|on| word.eq_ignore_ascii_case(on))
+        || word.parse::<i64>().is_ok_and(|number| number != 0)
 }
 
 fn declares(outer: &Path, relative: &Path) -> bool {
@@ -169,6 +198,11 @@ mod tests {
         fs::write(folder.join("HEAD"), "ref: refs/heads/main\n").unwrap();
     }
 
+    fn configured(root: &Path, text: &str) {
+        repository(&root.join(".git"));
+        fs::write(root.join(".git/config"), text).unwrap();
+    }
+
     #[test]
     fn a_work_tree_is_told_by_what_its_folder_of_version_control_holds() {
         let check = |expected: Option<Vcs>, make: fn(&Path)| {
@@ -189,6 +223,19 @@ mod tests {
         check(Some(Vcs::Git), |root| {
             repository(&root.join("kept"));
             fs::write(root.join(".git"), "gitdir: kept\n").unwrap();
+        });
+        check(None, |root| configured(root, "[core]\n\tbare = true\n"));
+        check(None, |root| configured(root, "[core]\n\tbare\n"));
+        check(Some(Vcs::Git), |root| configured(root, "[core]\n\tbare = off\n"));
+        check(Some(Vcs::Git), |root| configured(root, "[core]\n\tbare = 1\n\tworktree = ..\n"));
+        check(None, |root| {
+            configured(root, "[core]\n\tbare = false\n[extensions]\n\tworktreeConfig = true\n");
+            fs::write(root.join(".git/config.worktree"), "[core]\n\tbare = yes\n").unwrap();
+        });
+        check(None, |root| {
+            repository(&root.join("kept"));
+            fs::write(root.join("kept/config"), "[core]\n\tbare = true\n").unwrap();
+            fs::write(root.join(".git"), "gitdir: ./kept\n").unwrap();
         });
         check(None, |root| fs::create_dir(root.join(".hg")).unwrap());
         check(Some(Vcs::Hg), |root| fs::create_dir_all(root.join(".hg/store")).unwrap());

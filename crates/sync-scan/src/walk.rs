@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,11 +29,27 @@ const INSIDE_BARE: &[&str] =
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
     pub(crate) root: PathBuf,
+    /// Where the root folder is; of a linked work tree, where the git folder is that it shares with others.
     pub(crate) place: Place,
-    /// When the root folder was made, in nanoseconds since 1970, where the file system tells.
+    /// When that folder was made, in nanoseconds since 1970, where the file system tells.
     pub(crate) born: Option<i64>,
     /// `None` for a folder with a manifest.
     pub(crate) control: Option<Control>,
+}
+
+impl Tree {
+    fn of(root: PathBuf, folder: &Metadata, control: Option<Control>) -> io::Result<Self> {
+        let shared = control.as_ref().and_then(|control| control.shared.as_ref());
+        let shared = shared.map(std::fs::metadata).transpose()?;
+        let known_by = shared.as_ref().unwrap_or(folder);
+        Ok(Self { root, place: platform::place(known_by), born: platform::born(known_by), control })
+    }
+
+    /// Of a linked work tree its own folder of version control, and its root.
+    pub(crate) fn linked(&self) -> Option<(PathBuf, PathBuf)> {
+        let control = self.control.as_ref().filter(|control| control.shared.is_some())?;
+        Some((control.folder.clone(), self.root.clone()))
+    }
 }
 
 /// What a folder lies in, as far as the walk knows.
@@ -61,6 +78,8 @@ pub(crate) struct Step {
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
     exclude: &'a Exclude,
+    /// What [`Options::homes`](crate::Options::homes) are.
+    homes: &'a [PathBuf],
     stop: &'a AtomicBool,
     max_depth: u32,
     follow_symlinks: bool,
@@ -83,6 +102,7 @@ impl<'a> Walk<'a> {
     /// A walk that has not begun.
     pub(crate) fn new(
         exclude: &'a Exclude,
+        homes: &'a [PathBuf],
         options: &crate::Options,
         roots: BTreeSet<Place>,
         ends: BTreeSet<PathBuf>,
@@ -90,6 +110,7 @@ impl<'a> Walk<'a> {
     ) -> Self {
         Self {
             exclude,
+            homes,
             stop,
             max_depth: options.max_depth,
             follow_symlinks: options.follow_symlinks,
@@ -132,7 +153,6 @@ impl<'a> Walk<'a> {
         let folder = platform::open_folder(&step.path)?;
         let metadata = folder.metadata()?;
         let place = platform::place(&metadata);
-        let born = platform::born(&metadata);
         if step.device.is_some_and(|device| device != place.device) {
             self.blind.insert(step.path.clone());
             return Ok(());
@@ -151,13 +171,13 @@ impl<'a> Walk<'a> {
         let mut enclosed = if is_root { Enclosed::No } else { step.enclosed };
         let control = if listing.has_marker { vcs::detect(&step.path)? } else { None };
         if let Some(control) = control {
-            self.trees.push(Tree { root: step.path.clone(), place, born, control: Some(control) });
+            self.trees.push(Tree::of(step.path.clone(), &metadata, Some(control))?);
             if !is_root {
                 return Ok(());
             }
             enclosed = Enclosed::ByRoot;
-        } else if listing.has_manifest && enclosed == Enclosed::No {
-            self.trees.push(Tree { root: step.path.clone(), place, born, control: None });
+        } else if enclosed == Enclosed::No && listing.makes_project(self.homes.contains(&step.path)) {
+            self.trees.push(Tree::of(step.path.clone(), &metadata, None)?);
             enclosed = Enclosed::ByManifest;
         } else if enclosed != Enclosed::ByManifest {
             self.folders.insert(step.path.clone());
@@ -239,19 +259,18 @@ pub(crate) fn tree_at(root: &Path) -> io::Result<Option<Tree>> {
     let root = platform::true_path(root)?;
     let Some(control) = vcs::detect(&root)? else { return Ok(None) };
     let metadata = std::fs::metadata(&root)?;
-    let (place, born) = (platform::place(&metadata), platform::born(&metadata));
-    Ok(Some(Tree { root, place, born, control: Some(control) }))
+    Tree::of(root, &metadata, Some(control)).map(Some)
 }
 
 /// The project that was at `root`: a work tree still, or a folder with a manifest.
-pub(crate) fn known_tree(root: &Path) -> io::Result<Option<Tree>> {
+pub(crate) fn known_tree(root: &Path, homes: &[PathBuf]) -> io::Result<Option<Tree>> {
     let found = match tree_at(root) {
         Ok(None) => {
             let folder = platform::open_folder(root)?;
             let metadata = folder.metadata()?;
-            let (place, born) = (platform::place(&metadata), platform::born(&metadata));
-            let has_manifest = Listing::read(folder)?.has_manifest;
-            Ok(has_manifest.then(|| Tree { root: root.to_path_buf(), place, born, control: None }))
+            let is_home = homes.iter().any(|home| home == root);
+            let makes_project = Listing::read(folder)?.makes_project(is_home);
+            makes_project.then(|| Tree::of(root.to_path_buf(), &metadata, None)).transpose()
         }
         other => other,
     };

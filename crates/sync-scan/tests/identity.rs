@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use proptest::prelude::*;
 use sync_core::{LocalId, MachineId, Presence, Project, Timestamp, diff};
 use sync_scan::{Lookout, Task, Turn};
-use walk_support::Home;
+use walk_support::{Home, committed, git};
 
 /// What a person does; the numbers choose among what is there.
 #[derive(Clone, Debug)]
@@ -236,6 +236,53 @@ fn apply(known: &mut Vec<Project>, changes: Vec<sync_core::Change>) {
         known.retain(|project| project.local != change.project.local);
         known.push(change.project);
     }
+}
+
+#[test]
+fn the_work_trees_of_a_bare_repository_are_one_project_whichever_comes_or_goes() {
+    let home = Home::new();
+    let plain = tempfile::tempdir().unwrap();
+    committed(plain.path());
+    let store = home.at("store.git");
+    git(&home.path, &["clone", "--quiet", "--bare", plain.path().to_str().unwrap(), "store.git"]);
+    let add = |name: &str| {
+        git(&store, &["worktree", "add", "--quiet", "--detach", home.at(name).to_str().unwrap()]);
+        // Another branch has another content.
+        fs::write(home.at(name).join("README"), name).unwrap();
+    };
+    let stop = AtomicBool::new(false);
+    let machine: MachineId = "00000000-0000-0000-0000-000000000007".parse().unwrap();
+    let mut lookout = Lookout::new(home.options.clone(), None, None);
+    let mut known: Vec<Project> = Vec::new();
+    let mut turn = |lookout: &mut Lookout, task: Task| {
+        let turn = Turn { task, now_ms: 0, quiet_ms: 0, most_ms: 0 };
+        let mut told = Vec::new();
+        for survey in lookout.turn(&turn, &stop).surveys {
+            let covered = |path: &Path| survey.covered.has(path);
+            let changes = diff(&known, &survey.sightings, &covered, machine, Timestamp(0));
+            told.extend(changes.iter().map(|change| (change.kind.as_str(), home.name(&change.project.root))));
+            apply(&mut known, changes);
+        }
+        let ids: BTreeSet<LocalId> = known.iter().map(|project| project.local).collect();
+        (told, ids.len())
+    };
+    let told = |kind: &'static str, name: &str| (vec![(kind, name.to_owned())], 1);
+    add("wt-main");
+    assert_eq!(turn(&mut lookout, Task::Everything), told("added", "wt-main"));
+    add("wt-aaa");
+    assert_eq!(turn(&mut lookout, Task::Everything), (Vec::new(), 1));
+    git(&store, &["worktree", "remove", "--force", home.at("wt-main").to_str().unwrap()]);
+    // Whether a sweep finds it, or everything is looked at after a restart.
+    assert_eq!(turn(&mut lookout, Task::Sweep), told("moved", "wt-aaa"));
+    add("wt-zzz");
+    fs::remove_dir_all(home.at("wt-aaa")).unwrap();
+    let mut lookout = Lookout::new(home.options.clone(), None, None);
+    assert_eq!(turn(&mut lookout, Task::Everything), told("moved", "wt-zzz"));
+    add("other");
+    // Git is not told of this move.
+    fs::rename(home.at("wt-zzz"), home.at("there")).unwrap();
+    assert_eq!(turn(&mut lookout, Task::Everything), told("moved", "there"));
+    assert_eq!(turn(&mut lookout, Task::Everything), (Vec::new(), 1));
 }
 
 proptest! {

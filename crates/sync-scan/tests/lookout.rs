@@ -107,6 +107,31 @@ impl Looking {
 }
 
 #[test]
+fn when_the_work_tree_goes_that_stands_for_a_bare_repository_the_next_is_seen_at_once() {
+    let home = Home::new();
+    committed(&home.at("plain"));
+    git(&home.path, &["clone", "--quiet", "--bare", "plain", "store.git"]);
+    for name in ["wt-b", "wt-a"] {
+        git(
+            &home.at("store.git"),
+            &["worktree", "add", "--quiet", "--detach", home.at(name).to_str().unwrap()],
+        );
+    }
+    let mut looking = Looking::at(home);
+    let gone = looking.home.at("wt-b");
+    git(&looking.home.at("store.git"), &["worktree", "remove", "--force", gone.to_str().unwrap()]);
+    loop {
+        let seen = looking.turn(Task::Events);
+        let look = seen.surveys.iter().find(|survey| survey.covered.has(&gone));
+        if let Some(look) = look.filter(|_| !gone.exists()) {
+            assert_eq!(looking.home.names(look), ["wt-a"]);
+            break;
+        }
+        assert!(seen.next_ms.is_some() || looking.wakes.recv_timeout(LONG).is_ok(), "waited in vain");
+    }
+}
+
+#[test]
 fn after_an_event_only_the_project_concerned_is_examined() {
     let home = Home::new();
     for name in ["a", "b", "group/c"] {

@@ -107,7 +107,7 @@ fn linked_work_trees_are_listed_with_their_project() {
     assert!(survey.worktrees.contains(&expected[0]), "{:?}", survey.worktrees);
     assert_eq!(home.names(&home.look(&["a-linked"])), ["z-main"]);
 
-    // Without the main work tree the first of the others stands for all.
+    // Without the main work tree the oldest of the others stands for all.
     let bare = Home::new();
     git(
         &home.path,
@@ -116,9 +116,33 @@ fn linked_work_trees_are_listed_with_their_project() {
     for name in ["two", "one"] {
         git(&bare.at("store"), &["worktree", "add", "--quiet", "--detach", bare.at(name).to_str().unwrap()]);
     }
-    let survey = bare.expect(&["one"]);
-    assert_eq!(survey.worktrees, [Worktree { path: bare.at("two"), of: bare.at("one") }]);
-    assert_eq!(bare.names(&bare.look(&["two"])), ["one"]);
+    let survey = bare.expect(&["two"]);
+    assert_eq!(survey.worktrees, [Worktree { path: bare.at("one"), of: bare.at("two") }]);
+    assert_eq!(bare.names(&bare.look(&["one"])), ["two"]);
+}
+
+#[test]
+fn a_bare_repository_is_no_project_wherever_it_lies_and_its_work_trees_are_found() {
+    let home = Home::new();
+    let plain = tempfile::tempdir().unwrap();
+    committed(plain.path());
+    let from = plain.path().to_str().unwrap();
+    for (folder, store) in [("hidden", "hidden/.bare"), ("odd", "odd/.git"), ("told", "told/.git")] {
+        home.folder(folder);
+        git(&home.path, &["clone", "--quiet", "--bare", from, store]);
+        git(&home.at(store), &["worktree", "add", "--quiet", "--detach", "../tree"]);
+    }
+    home.file("hidden/.git", "gitdir: ./.bare\n");
+    // As `git sparse-checkout` in a linked work tree leaves it.
+    git(&home.at("told/.git"), &["config", "extensions.worktreeConfig", "true"]);
+    git(&home.at("told/.git"), &["config", "--unset", "core.bare"]);
+    git(&home.at("told/.git"), &["config", "--worktree", "core.bare", "true"]);
+    let survey = home.expect(&["hidden/tree", "odd/tree", "told/tree"]);
+    assert!(survey.problems.is_empty(), "{:?}", survey.problems);
+    for seen in &survey.sightings {
+        assert_eq!(seen.content_hash, home.tree(&home.name(&seen.root)), "{}", seen.root.display());
+        assert!(home.look(&[&home.name(&seen.root)]).sightings.contains(seen));
+    }
 }
 
 #[test]
@@ -166,6 +190,22 @@ fn a_look_outside_all_roots_finds_what_was_meant() {
     check("m/src", &["m"]);
     check("", &["m", "p"]);
     check("gone", &[]);
+}
+
+#[test]
+fn a_look_outside_all_roots_does_not_mean_the_home_around() {
+    let mut home = Home::new();
+    home.options.roots = Vec::new();
+    home.folder("work/.coditect/config");
+    committed(&home.at("ada"));
+    home.folder("ada/notes/idea");
+    home.folder("work/thoughts/idea");
+    let told = |home: &Home, path: &str| home.names(&home.look(&[path]));
+    assert_eq!(told(&home, "work/thoughts/idea"), ["work"]);
+    assert_eq!(told(&home, "ada/notes/idea"), ["ada"]);
+    home.options.homes = vec![home.at("ada"), home.at("work")];
+    assert!(told(&home, "work/thoughts/idea").is_empty() && told(&home, "ada/notes/idea").is_empty());
+    assert_eq!(told(&home, "ada"), ["ada"], "it is named itself");
 }
 
 #[test]

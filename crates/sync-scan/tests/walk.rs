@@ -45,6 +45,22 @@ fn the_outermost_manifest_is_a_project_but_hides_no_work_tree() {
 }
 
 #[test]
+fn a_home_is_no_project_by_where_programs_are_configured_and_hides_none() {
+    let mut home = Home::new();
+    home.folder(".coditect/config");
+    home.file("notes/idea/go.mod", "module example.org/idea\n");
+    home.folder("other/.coditect");
+    home.expect(&["."]);
+    home.options.homes = vec![home.at("")];
+    let survey = home.expect(&["notes/idea", "other"]);
+    assert_eq!(home.look(&[""]).sightings, survey.sightings);
+    assert_eq!(home.look(&["notes/idea"]).sightings, survey.sightings[..1]);
+    // What somebody made one says so by another manifest.
+    home.file("package.json", "{}");
+    home.expect(&["."]);
+}
+
+#[test]
 fn dependencies_and_what_the_user_excludes_are_not_looked_into() {
     let mut home = Home::new();
     home.options.exclude = vec!["attic/".to_owned(), "/top".to_owned()];

@@ -115,6 +115,7 @@ impl Settings {
             exclude: discovery.exclude.clone(),
             max_depth: discovery.max_depth,
             follow_symlinks: discovery.follow_symlinks,
+            homes: self.places.homes(),
             rules: discovery.rules_dir.clone(),
             workspace_members: discovery.workspace_members,
             worker: self.worker.clone(),
