@@ -297,6 +297,7 @@ impl Store {
 pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
     [
         ("apply", apply::STATEMENTS),
+        ("census", census::STATEMENTS),
         ("enqueue", enqueue::STATEMENTS),
         ("event", event::STATEMENTS),
         ("mapping", mapping::STATEMENTS),
