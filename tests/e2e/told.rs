@@ -132,3 +132,35 @@ fn a_log_that_is_removed_goes_on_and_one_that_cannot_is_told() {
     is_mended(&home, "log");
     daemon.finish();
 }
+
+#[test]
+fn how_a_root_stands_is_told_when_it_changes_and_not_with_the_next_look_at_everything() {
+    let (mut home, _cloud) = world();
+    let root = home.path().join("later");
+    home.set_daemon("discovery", serde_json::json!({"roots": [root], "debounce": "200ms", "max_depth": 3}));
+    let daemon = Daemon::start(&home);
+    let stands = |expected: &str| {
+        until(&format!("the root is {expected}"), || {
+            let status = home.json(&["status"]);
+            (status["discovery"]["roots"][0]["state"] == expected).then_some(())
+        });
+    };
+    stands("missing");
+    fs::create_dir_all(&root).unwrap();
+    stands("watching");
+    assert!(!home.run(&["status"]).stdout.contains("does not exist"));
+    // What an event shows to be out of reach.
+    let problems = || home.json(&["status"])["discovery"]["problems"].to_string();
+    let made = home.path().join("deep");
+    fs::create_dir_all(made.join("a/b/c/d/e")).unwrap();
+    fs::rename(&made, root.join("deep")).unwrap();
+    until("what lies too deep is told", || problems().contains("deep").then_some(()));
+    fs::remove_dir_all(root.join("deep")).unwrap();
+    until("it is told no more", || (problems() == "[]").then_some(()));
+    fs::remove_dir(&root).unwrap();
+    stands("missing");
+    assert!(home.run(&["status"]).stdout.contains("does not exist: make it"));
+    fs::create_dir_all(&root).unwrap();
+    stands("watching");
+    daemon.finish();
+}
