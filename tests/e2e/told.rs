@@ -164,3 +164,26 @@ fn how_a_root_stands_is_told_when_it_changes_and_not_with_the_next_look_at_every
     stands("watching");
     daemon.finish();
 }
+
+#[test]
+fn a_log_folder_may_be_a_link_and_so_may_the_database() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let (home, _cloud) = world();
+    Daemon::start(&home).finish();
+    let disk = home.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    fs::set_permissions(&disk, fs::Permissions::from_mode(0o700)).unwrap();
+    for name in ["logs", "sync.db"] {
+        fs::rename(home.state().join(name), disk.join(name)).unwrap();
+        symlink(disk.join(name), home.state().join(name)).unwrap();
+    }
+    let daemon = Daemon::start(&home);
+    let checks = home.run(&["--json", "doctor"]).stdout;
+    let checks: Value = serde_json::from_str(&checks).unwrap();
+    for check in checks["checks"].as_array().unwrap() {
+        let is_of_links = check["code"] == "state.logs" || check["code"] == "state.database";
+        assert!(!is_of_links || check["outcome"] == "ok", "{check}");
+    }
+    daemon.finish();
+    assert!(fs::read_dir(disk.join("logs")).unwrap().count() > 0);
+}
