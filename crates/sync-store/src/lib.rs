@@ -11,6 +11,7 @@ mod census;
 mod enqueue;
 mod error;
 mod event;
+mod gone;
 mod legacy;
 mod mapping;
 mod meta;
@@ -300,6 +301,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("census", census::STATEMENTS),
         ("enqueue", enqueue::STATEMENTS),
         ("event", event::STATEMENTS),
+        ("gone", gone::STATEMENTS),
         ("mapping", mapping::STATEMENTS),
         ("meta", meta::STATEMENTS),
         ("migrate", migrate::STATEMENTS),
