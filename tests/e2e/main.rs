@@ -20,6 +20,7 @@ mod service;
 mod stop;
 mod survival;
 mod tenants;
+mod told;
 mod transcripts;
 mod two_hosts;
 mod two_machines;

@@ -119,6 +119,19 @@ pub(crate) fn cloud_state(state: CloudState) -> (&'static str, Tone) {
     }
 }
 
+/// What does not happen while something is held back.
+pub(crate) fn held_back(stops: &str) -> Cow<'_, str> {
+    clean(match stops {
+        "sending" => "nothing is sent",
+        "sweeps" => "only what changes is looked at",
+        "queueing" => "nothing new is queued",
+        "reloads" => "a changed configuration is not followed",
+        "imports" => "nothing is taken over from the earlier client",
+        "logging" => "no log is written",
+        other => other,
+    })
+}
+
 /// Text from elsewhere, made harmless for a terminal: what would move its cursor is shown and not done.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     if text.chars().any(char::is_control) {

@@ -1,6 +1,5 @@
 //! The order of starting and of ending, nothing else.
 
-use std::future::Future;
 use std::io::Read;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -19,12 +18,13 @@ use tokio::time::Instant;
 use crate::args::{Args, Command, manual_page};
 use crate::clock::Clock;
 use crate::dice::Dice;
-use crate::engine::{Engine, Parts, Settings, chronicle, credential, deliver, discover, legacy};
+use crate::engine::{DevSettings, Engine, Parts, Settings, chronicle, credential, deliver, discover, legacy};
 use crate::fatal::{Fatal, passes_by_itself};
 use crate::lock::{Lock, LockError};
 use crate::logging::{self, Logging};
 use crate::network::network;
 use crate::program::{Look, Program};
+use crate::reload::Reloads;
 use crate::sandbox::{Sandbox, Wish};
 use crate::service::{Manager, Service};
 use crate::stop::Stop;
@@ -223,6 +223,7 @@ impl Life {
             unclean,
             sandbox: self.sandbox.clone(),
             around: Around::here(),
+            log: self.logging.state(),
         })
         .await
         .map_err(|error| Fatal::Fault(format!("failed to {}", chain(&error))))?;
@@ -248,7 +249,7 @@ impl Life {
         let reports = Reports { service: telling, pulse, program };
         supervisor.start("service", reports.tell(engine.clone(), self.stop.clone()));
         let stop = self.stop.clone();
-        supervisor.start("reload", self.follow_reloads(engine.clone(), dev));
+        supervisor.start("reload", self.reloads(dev).follow(engine.clone()));
         let ended: Result<(), Fault> = supervisor.watch(grace).await;
 
         service.stopping();
@@ -274,61 +275,9 @@ impl Life {
         }
     }
 
-    /// Reads the configuration again when asked; one that is wrong changes nothing.
-    fn follow_reloads(
-        self,
-        engine: Engine,
-        dev: Option<crate::engine::DevSettings>,
-    ) -> impl Future<Output = Result<(), String>> + Send {
+    fn reloads(self, dev: Option<DevSettings>) -> Reloads {
         let Self { args, environment, places, stop, reload, logging, sandbox, manager, .. } = self;
-        let mut had_file = places.config_file.exists();
-        async move {
-            loop {
-                tokio::select! {
-                    () = stop.finishing() => return Ok(()),
-                    () = reload.notified() => {}
-                    () = engine.reload_wanted() => {}
-                }
-                if had_file && !places.config_file.exists() {
-                    tracing::error!(
-                        file = %places.config_file.display(),
-                        "the configuration was not changed: its file is gone; start the daemon again to do without"
-                    );
-                    continue;
-                }
-                had_file = places.config_file.exists();
-                match environment.load(&places.config_file, args.values()) {
-                    Ok(loaded) => {
-                        for warning in &loaded.warnings {
-                            tracing::warn!("{warning}");
-                        }
-                        for key in fixed_at_start(&engine.settings().config, &loaded.config) {
-                            tracing::warn!("`{key}` has changed: start the daemon again");
-                        }
-                        logging.follow(&loaded.config.sync_daemon.log);
-                        match (sandbox.differs(&loaded.config), manager) {
-                            (Some(why), Some(_)) => stop.start_again(why),
-                            (Some(why), None) => tracing::warn!("{why}: start the daemon again"),
-                            (None, _) => {}
-                        }
-                        let worker = worker(&environment, &places, &loaded.config);
-                        engine.follow(Settings {
-                            config: loaded.config,
-                            places: places.clone(),
-                            dev: dev.clone(),
-                            worker,
-                        });
-                        tracing::info!(file = %places.config_file.display(), "configuration read again");
-                    }
-                    Err(problems) => {
-                        for problem in problems {
-                            tracing::error!("{problem}");
-                        }
-                        tracing::error!("the configuration was not changed: it has errors");
-                    }
-                }
-            }
-        }
+        Reloads { args, environment, places, stop, hung_up: reload, logging, sandbox, manager, dev }
     }
 }
 
@@ -342,18 +291,6 @@ fn refusal(file: &Path) -> Option<std::io::Error> {
         Ok(_) => None,
         Err(error) => Some(error),
     }
-}
-
-/// What differs between two configurations and is only read at the start.
-fn fixed_at_start(before: &Config, after: &Config) -> Vec<&'static str> {
-    let (before, after) = (&before.sync_daemon, &after.sync_daemon);
-    let keys = [
-        ("sync_daemon.queue_max_items", before.queue_max_items != after.queue_max_items),
-        ("sync_daemon.shutdown_grace", before.shutdown_grace != after.shutdown_grace),
-        ("sync_daemon.log.format", before.log.format != after.log.format),
-        ("sync_daemon.log.keep_days", before.log.keep_days != after.log.keep_days),
-    ];
-    keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }
 
 /// The store, and whether the process that used it last did not end in order.

@@ -21,6 +21,7 @@ mod network;
 mod places;
 mod process;
 mod program;
+mod reload;
 mod respite;
 mod sandbox;
 mod service;

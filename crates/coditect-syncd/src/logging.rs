@@ -1,9 +1,11 @@
 //! Where log lines go: to stderr for people and the service manager, and to daily files.
 
-use std::io;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sync_config::{Log, LogFormat};
+use sync_core::Timestamp;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::filter::EnvFilter;
@@ -11,15 +13,38 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+use crate::clock::Clock;
 use crate::service::Manager;
 
 /// Lines that may wait for the disk; more than that and they are dropped. The default of 128,000 takes 4 MB.
 const WAITING_LINES: usize = 512;
+const PREFIX: &str = "coditect-syncd";
+const SUFFIX: &str = "log";
 
 /// Changes the level of the running log.
 #[derive(Debug)]
 pub(crate) struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
+    state: LogState,
+}
+
+/// Whether the files are written, as who writes them knows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LogState(Arc<Mutex<Option<(Timestamp, String)>>>);
+
+impl LogState {
+    /// Since when no line was written, and why.
+    pub(crate) fn trouble(&self) -> Option<(Timestamp, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A line was written, or was not. Says whether that is news.
+    fn see(&self, error: Option<String>, now: Timestamp) -> bool {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = state.is_some() != error.is_some();
+        *state = error.map(|reason| (state.as_ref().map_or(now, |(since, _)| *since), reason));
+        is_news
+    }
 }
 
 /// Why there is no log.
@@ -51,7 +76,8 @@ pub(crate) fn start(
 }
 
 fn begin(log: &Log, folder: &Path, manager: Option<Manager>) -> Result<(Logging, Written), io::Error> {
-    let appender = appender(log, folder)?;
+    let state = LogState::default();
+    let appender = Daily::new(log, folder, state.clone())?;
     // The library panics where it gets no thread; so whether there is one is asked first.
     let thread = std::thread::Builder::new().name("log".to_owned()).spawn(|| ())?;
     if thread.join().is_err() {
@@ -77,11 +103,67 @@ fn begin(log: &Log, folder: &Path, manager: Option<Manager>) -> Result<(Logging,
         Some(guard)
     };
     tracing_subscriber::registry().with(filter).with(layers).try_init().map_err(io::Error::other)?;
-    Ok((Logging { filter: handle }, Written { _files: files_guard, _stderr: stderr_guard }))
+    Ok((Logging { filter: handle, state }, Written { _files: files_guard, _stderr: stderr_guard }))
 }
 
 fn lines(thread: &str) -> NonBlockingBuilder {
     NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).thread_name(thread)
+}
+
+/// The daily files. The library holds on to a file that somebody removed; here another one is begun with the next line.
+struct Daily {
+    log: Log,
+    folder: PathBuf,
+    appender: RollingFileAppender,
+    state: LogState,
+}
+
+impl Daily {
+    fn new(log: &Log, folder: &Path, state: LogState) -> io::Result<Self> {
+        let appender = appender(log, folder)?;
+        Ok(Self { log: log.clone(), folder: folder.to_owned(), appender, state })
+    }
+
+    /// Begins today's file where it is not there: on another day, or because it was removed.
+    fn is_there(&mut self, now: Timestamp) -> io::Result<()> {
+        let day: String = now.to_rfc3339().chars().take("2026-01-01".len()).collect();
+        let file = self.folder.join(format!("{PREFIX}.{day}.{SUFFIX}"));
+        match std::fs::symlink_metadata(&file) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.appender = appender(&self.log, &self.folder)?;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Write for Daily {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let now = Clock::System.now();
+        let is_there = self.is_there(now);
+        // Also where another cannot be begun: the one that is open may be all there is.
+        let written = self.appender.write(line);
+        let error = is_there.err().or_else(|| written.as_ref().err().map(copy));
+        let reason = error.map(|error| format!("`{}`: {error}", self.folder.display()));
+        if self.state.see(reason.clone(), now) {
+            if let Some(reason) = reason {
+                tracing::warn!(reason, "the log cannot be written");
+            } else {
+                tracing::info!("the log is written again");
+            }
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.appender.flush()
+    }
+}
+
+fn copy(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 /// The daily files: today's and as many before it as are to be kept. The library makes room for another file when it begins,
@@ -89,8 +171,8 @@ fn lines(thread: &str) -> NonBlockingBuilder {
 fn appender(log: &Log, folder: &Path) -> io::Result<RollingFileAppender> {
     RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
-        .filename_prefix("coditect-syncd")
-        .filename_suffix("log")
+        .filename_prefix(PREFIX)
+        .filename_suffix(SUFFIX)
         .max_log_files(
             usize::try_from(log.keep_days.max(1)).map_or(usize::MAX, |days| days.saturating_add(1)),
         )
@@ -101,13 +183,15 @@ fn appender(log: &Log, folder: &Path) -> io::Result<RollingFileAppender> {
 /// What the system said, below the library's own words for it.
 fn kept(error: &tracing_appender::rolling::InitError) -> io::Error {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    source.map_or_else(
-        || io::Error::other(error.to_string()),
-        |source| source.raw_os_error().map_or_else(|| source.kind().into(), io::Error::from_raw_os_error),
-    )
+    source.map_or_else(|| io::Error::other(error.to_string()), copy)
 }
 
 impl Logging {
+    /// Whether the files are written.
+    pub(crate) fn state(&self) -> LogState {
+        self.state.clone()
+    }
+
     /// Follows a changed level; the other settings of the log need a restart.
     pub(crate) fn follow(&self, log: &Log) {
         if let Err(error) = self.filter.reload(filter(log)) {
@@ -136,6 +220,38 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn a_log_that_is_removed_is_begun_anew_and_what_is_in_its_way_is_told() {
+        let home = tempfile::tempdir().unwrap();
+        let (folder, state) = (home.path().join("logs"), LogState::default());
+        let log = sync_config::Config::default().sync_daemon.log;
+        let mut daily = Daily::new(&log, &folder, state.clone()).unwrap();
+        let lines = || -> Vec<String> {
+            let files = std::fs::read_dir(&folder).unwrap();
+            files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+        };
+        daily.write_all(b"one\n").unwrap();
+        for whole in [true, false] {
+            let mut files = std::fs::read_dir(&folder).unwrap();
+            std::fs::remove_file(files.next().unwrap().unwrap().path()).unwrap();
+            if whole {
+                std::fs::remove_dir(&folder).unwrap();
+            }
+            daily.write_all(b"two\n").unwrap();
+            assert_eq!((lines(), state.trouble()), (vec!["two\n".to_owned()], None));
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::write(&folder, "").unwrap();
+        daily.write_all(b"lost\n").unwrap();
+        let (since, reason) = state.trouble().unwrap();
+        assert!(reason.contains("logs`: ") && since > Timestamp(0), "{reason}");
+        daily.write_all(b"lost\n").unwrap();
+        assert_eq!(state.trouble(), Some((since, reason)));
+        std::fs::remove_file(&folder).unwrap();
+        daily.write_all(b"three\n").unwrap();
+        assert_eq!((lines(), state.trouble()), (vec!["three\n".to_owned()], None));
+    }
 
     #[test]
     fn what_was_logged_today_is_there_after_another_start() {

@@ -16,10 +16,12 @@ pub(crate) fn own(places: &Places) -> Vec<PathBuf> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlaceError {
     /// It is not what it has to be.
-    #[error("use `{path}` as the state directory: it {why}")]
+    #[error("use `{path}` as the {what}: it {why}")]
     Unsafe {
         /// The directory.
         path: String,
+        /// What it is for.
+        what: &'static str,
         /// What is wrong with it, and what to do.
         why: &'static str,
     },
@@ -47,10 +49,11 @@ pub(crate) enum PlaceError {
 /// Makes the state directory and its log folder, 0700, and the other folders that the daemon writes to.
 ///
 /// # Errors
-/// When it is a symlink, belongs to somebody else, is open to others, or cannot be written to.
+/// When the state directory is a symlink, or one of them belongs to somebody else, is open to others, or cannot be written
+/// to.
 pub(crate) fn prepare(places: &Places) -> Result<(), PlaceError> {
-    private(&places.state_dir)?;
-    private(&places.logs)?;
+    private(&places.state_dir, Use::State)?;
+    private(&places.logs, Use::Logs)?;
     // These have to be there before the sandbox closes. Whoever needs one says why it could not be made.
     for folder in [Some(&*places.data_dir), places.socket.parent()].into_iter().flatten() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).unwrap_or_default();
@@ -58,28 +61,45 @@ pub(crate) fn prepare(places: &Places) -> Result<(), PlaceError> {
     Ok(())
 }
 
-fn private(folder: &Path) -> Result<(), PlaceError> {
+/// What a folder is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Use {
+    State,
+    /// May be a link, to another disk for example: it lies in the state directory, where nobody else can make one.
+    Logs,
+}
+
+fn private(folder: &Path, used: Use) -> Result<(), PlaceError> {
     let path = folder.display().to_string();
     let refused = |source| PlaceError::Refused { path: path.clone(), source };
-    let unsafe_place = |why| Err(PlaceError::Unsafe { path: path.clone(), why });
-    match fs::symlink_metadata(folder) {
-        Ok(found) if found.is_symlink() => {
+    let what = match used {
+        Use::State => "state directory",
+        Use::Logs => "log folder",
+    };
+    let unsafe_place = |why| Err(PlaceError::Unsafe { path: path.clone(), what, why });
+    let is_link = fs::symlink_metadata(folder).is_ok_and(|found| found.is_symlink());
+    match (fs::metadata(folder), used) {
+        (_, Use::State) if is_link => {
             unsafe_place("is a symbolic link; name the folder it leads to with `--state-dir`")
         }
-        Ok(found) if !found.is_dir() => unsafe_place("is not a folder; move it away"),
-        Ok(found) if found.uid() != rustix::process::geteuid().as_raw() => {
-            unsafe_place("belongs to another user; choose another with `--state-dir`")
-        }
-        Ok(found) if found.permissions().mode() & 0o077 != 0 => {
+        (Ok(found), _) if !found.is_dir() => unsafe_place("is not a folder; move it away"),
+        (Ok(found), _) if found.uid() != rustix::process::geteuid().as_raw() => unsafe_place(match used {
+            Use::State => "belongs to another user; choose another with `--state-dir`",
+            Use::Logs => "belongs to another user; remove it, another is made then",
+        }),
+        (Ok(found), _) if found.permissions().mode() & 0o077 != 0 => {
             unsafe_place("is open to other users; run `chmod 700` on it")
         }
-        Ok(_) => writable(folder).map_err(refused),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        (Ok(_), _) => writable(folder).map_err(refused),
+        (Err(error), _) if is_link && error.kind() == io::ErrorKind::NotFound => unsafe_place(
+            "is a symbolic link that leads nowhere; make the folder it leads to, or remove the link",
+        ),
+        (Err(error), _) if error.kind() == io::ErrorKind::NotFound => {
             Stranger::none_at(folder)
                 .map_err(|stranger| PlaceError::Elsewhere { path: path.clone(), stranger })?;
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(refused)
         }
-        Err(error) => Err(refused(error)),
+        (Err(error), _) => Err(refused(error)),
     }
 }
 
@@ -99,7 +119,7 @@ mod tests {
             eprintln!("SKIPPED nothing_is_made_in_the_home_of_another_user: only root gives folders away");
             return;
         }
-        let error = private(&home.path().join("new/deep")).unwrap_err();
+        let error = private(&home.path().join("new/deep"), Use::State).unwrap_err();
         assert!(
             crate::chain(&error).ends_with("belongs to another user (uid 4719)"),
             "{}",
@@ -113,9 +133,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let base = home.path();
         let plain = base.join("new/deep");
-        private(&plain).unwrap();
+        private(&plain, Use::State).unwrap();
         assert_eq!(fs::metadata(&plain).unwrap().permissions().mode() & 0o777, 0o700);
-        private(&plain).unwrap();
+        private(&plain, Use::State).unwrap();
 
         fs::set_permissions(&plain, fs::Permissions::from_mode(0o750)).unwrap();
         std::os::unix::fs::symlink(&plain, base.join("link")).unwrap();
@@ -125,8 +145,29 @@ mod tests {
             (base.join("link"), "symbolic link"),
             (base.join("file"), "not a folder"),
         ] {
-            let error = private(&path).unwrap_err().to_string();
+            let error = private(&path, Use::State).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_log_folder_may_be_a_link_to_a_folder_that_is_as_private() {
+        let home = tempfile::tempdir().unwrap();
+        let (disk, link) = (home.path().join("disk"), home.path().join("logs"));
+        std::os::unix::fs::symlink(&disk, &link).unwrap();
+        let refused = || private(&link, Use::Logs).unwrap_err().to_string();
+        assert!(
+            refused().contains("log folder: it is a symbolic link that leads nowhere; make"),
+            "{}",
+            refused()
+        );
+        fs::create_dir(&disk).unwrap();
+        fs::set_permissions(&disk, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(refused().contains("open to other users"), "{}", refused());
+        fs::set_permissions(&disk, fs::Permissions::from_mode(0o700)).unwrap();
+        private(&link, Use::Logs).unwrap();
+        if std::os::unix::fs::chown(&disk, Some(4719), None).is_ok() {
+            assert!(refused().contains("belongs to another user; remove it"), "{}", refused());
         }
     }
 }

@@ -96,8 +96,9 @@ impl Watched {
             }
             Some((_, Role::Control(_) | Role::Outlook)) | None => {}
         }
-        // The folder itself went, and nobody watches the one it was in.
-        match self.roles.get(path).filter(|_| takes_away(kind))? {
+        // The folder itself went, or may be read by others than before, and nobody watches the one it is in.
+        let of_itself = takes_away(kind) || matches!(kind, EventKind::Modify(ModifyKind::Metadata(_)));
+        match self.roles.get(path).filter(|_| of_itself)? {
             Role::Project | Role::Frontier => Some(path.to_path_buf()),
             Role::Control(project) | Role::Inside(project) => Some(project.to_path_buf()),
             Role::Outlook => None,
@@ -200,6 +201,14 @@ mod tests {
         check(FOLDER_MADE, "/r/.git", &["/r"]);
         check(WRITTEN, "/r/p2/Cargo.toml", &["/r/p2"]);
         check(EventKind::Remove(RemoveKind::Folder), "/kept/p.git", &["/r/p"]);
+    }
+
+    #[test]
+    fn a_root_that_may_be_read_again_is_looked_at() {
+        const OPENED: EventKind = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+        check(OPENED, "/r", &["/r"]);
+        check(OPENED, "/elsewhere", &[]);
+        check(OPENED, "/r/p/.git", &["/r/p"]);
     }
 
     #[test]

@@ -18,7 +18,9 @@ use crate::memory::Memory;
 use crate::root::{Found, resolve_all};
 use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
-use crate::survey::{Arrivals, Asked, Attention, Survey, canonical, examine_again, survey_with};
+use crate::survey::{
+    Arrivals, Asked, Attention, RootReport, Survey, canonical, examine_again, roots_now, survey_with,
+};
 use crate::watch::{WatchReport, Watcher};
 use crate::worker::Spare;
 use crate::{Options, platform, rulebook};
@@ -84,6 +86,8 @@ pub struct Turn {
 pub struct Seen {
     /// What was seen, in order.
     pub surveys: Vec<Survey>,
+    /// How the roots stand, when that may have changed.
+    pub roots: Option<Vec<RootReport>>,
     /// What is watched, when that may have changed.
     pub watch: Option<WatchReport>,
     /// When the next turn for events is due without a wake, since 1970.
@@ -158,7 +162,19 @@ impl Lookout {
             seen.next_ms = Some(turn.now_ms);
         }
         self.spare.turn_ends();
+        seen.roots = self.roots_after(&turn.task, &seen);
         seen
+    }
+
+    /// How the roots stand after a turn: as a look at everything found them, else as they are now. At its end a sweep asks
+    /// as well, for what the system tells nothing of.
+    fn roots_after(&self, task: &Task, seen: &Seen) -> Option<Vec<RootReport>> {
+        match (seen.surveys.as_slice(), task) {
+            ([whole], Task::Everything | Task::Glance) => Some(whole.roots.clone()),
+            ([], Task::Everything | Task::Glance | Task::Events | Task::Paths(_)) => None,
+            ([], Task::Sweep) if seen.sweeping => None,
+            _ => Some(roots_now(&self.options.roots, |root| self.memory.count_in(root))),
+        }
     }
 
     fn see(&mut self, seen: &mut Seen, turn: &Turn, look: impl FnOnce(&mut Self) -> Survey) {

@@ -265,6 +265,12 @@ impl Memory {
         is_hot(self.changed_ms(root, content_hash, written, now_ms), now_ms)
     }
 
+    /// How many projects are in the folder, itself included.
+    pub(crate) fn count_in(&self, folder: &Path) -> usize {
+        let from = self.projects.range::<Path, _>((Bound::Included(folder), Bound::Unbounded));
+        from.take_while(|(root, _)| root.starts_with(folder)).count()
+    }
+
     /// The projects below `path`.
     pub(crate) fn below(&self, path: &Path) -> BTreeSet<PathBuf> {
         let below = (Bound::Excluded(path), Bound::Unbounded);

@@ -88,6 +88,13 @@ impl Survey {
         is_other
     }
 
+    /// Whether it came to where `path` is, so that what could not be read there before and is not among its problems was
+    /// read.
+    pub fn came_to(&self, path: &Path) -> bool {
+        let mut places = self.covered.below().iter().chain(self.covered.at());
+        !self.covered.stopped && places.any(|place| path.starts_with(place))
+    }
+
     /// Has it speak for exactly these as well, but not for what is at or below a project that is still being made, or
     /// mounted from elsewhere.
     pub(crate) fn speaks_for(&mut self, points: impl IntoIterator<Item = PathBuf>) {
@@ -160,6 +167,22 @@ pub(crate) fn survey_with(options: &Options, attention: Attention<'_>, stop: &At
     let mut survey = ground.assemble(walk, scopes, &BTreeSet::new(), attention, stop);
     survey.roots = ground.reports(&survey);
     survey
+}
+
+/// How the roots stand just now, whatever a look before was about; `count` tells of the projects in them. Costs a few calls
+/// for each.
+pub(crate) fn roots_now(roots: &[PathBuf], count: impl Fn(&Path) -> usize) -> Vec<RootReport> {
+    let (roots, _) = resolve_all(roots);
+    let report = |root: Root| {
+        let state = match root.found {
+            Found::Folder(_) if platform::open_folder(&root.path).is_err() => RootState::Denied,
+            Found::Folder(_) => RootState::Ready,
+            Found::Nothing => RootState::Missing,
+            Found::Hidden => RootState::Denied,
+        };
+        RootReport { projects: count(&root.path), path: root.given, real: root.path, state }
+    };
+    roots.into_iter().map(report).collect()
 }
 
 /// Examines some projects again, and those inside them; walks nowhere.
@@ -362,7 +385,7 @@ impl Ground {
         blind.extend(gathering.arriving.iter().cloned());
         // What lies in them was not seen.
         blind.extend(gathering.broken.iter().cloned());
-        let away = || self.roots.iter().filter(|root| matches!(root.found, Found::Nothing));
+        let away = || self.roots.iter().filter(|root| !matches!(root.found, Found::Folder(_)));
         gathering.folders.extend(away().map(|root| (root.path.as_path().into(), Role::Frontier)));
         // What is said of the folder around such a root says nothing of what lies in it.
         blind.extend(away().map(|root| root.path.clone()));
@@ -373,6 +396,7 @@ impl Ground {
         gathering.finish(covered, enclosing)
     }
 
+    /// How the roots stand, which were all walked.
     fn reports(&self, survey: &Survey) -> Vec<RootReport> {
         let report = |root: &Root| {
             let is_unread =

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime};
 
-use sync_scan::{Lookout, Seen, Task, Turn, WatchReport, Watcher};
+use sync_scan::{Lookout, RootState, Seen, Task, Turn, WatchReport, Watcher};
 use walk_support::{Home, committed, git};
 
 /// How long the system may take to tell.
@@ -598,4 +598,53 @@ fn watches_of_this_process() -> usize {
         .filter_map(|entry| fs::read_to_string(entry.path()).ok())
         .map(|text| text.lines().filter(|line| line.starts_with("inotify wd:")).count());
     watches.sum()
+}
+
+/// Takes turns until the root stands so, by what is told of no look at everything.
+#[expect(clippy::disallowed_methods, reason = "how long a test waits, a duration")]
+#[track_caller]
+fn root_is(looking: &mut Looking, expected: RootState) {
+    let begun = Instant::now();
+    loop {
+        let seen = looking.turn(Task::Events);
+        if let Some(roots) = seen.roots {
+            let stands: Vec<_> = roots.iter().map(|root| (root.path.clone(), root.state)).collect();
+            if stands == [(looking.home.at("root"), expected)] {
+                return;
+            }
+        }
+        assert!(begun.elapsed() < LONG, "waited in vain for {expected:?}");
+        looking.wakes.recv_timeout(Duration::from_millis(50)).unwrap_or_default();
+    }
+}
+
+#[test]
+fn a_root_that_is_made_goes_or_is_shut_is_told_of_without_a_look_at_everything() {
+    let mut home = Home::new();
+    home.options.roots = vec![home.at("root")];
+    let mut looking = Looking::at(home);
+    let made = looking.home.folder("root");
+    root_is(&mut looking, RootState::Ready);
+    fs::remove_dir(&made).unwrap();
+    root_is(&mut looking, RootState::Missing);
+    // A link to itself cannot be resolved by anybody, root included.
+    looking.home.link("root", "root");
+    root_is(&mut looking, RootState::Denied);
+    fs::remove_file(&made).unwrap();
+    looking.home.file("root/p/Cargo.toml", "[package]\nname = \"p\"\n");
+    // Nothing tells of that; so it is among what is looked at every minute.
+    assert_eq!(looking.watched.refused, [looking.home.at("root")]);
+    let roots = looking.turn(Task::Glance).roots.expect("they are told of");
+    assert_eq!((roots[0].state, roots[0].projects), (RootState::Ready, 1));
+}
+
+#[test]
+fn a_root_that_nobody_told_of_is_seen_by_the_end_of_a_sweep() {
+    let mut home = Home::new();
+    home.options.roots = vec![home.at("root")];
+    let mut looking = Looking::with(home, None, channel().1, 0);
+    looking.home.folder("root");
+    let seen = looking.turn(Task::Sweep);
+    let roots = seen.roots.expect("they are told of");
+    assert!(!seen.sweeping && roots[0].state == RootState::Ready, "{roots:?}");
 }

@@ -59,7 +59,7 @@ crate::sql::statements! {
     // No two present projects share a root: who comes to one displaces who was recorded there.
     DISPLACE = "\
         update project
-        set presence = 1
+        set presence = 1, seen_at = w.value ->> 'seen_at'
         from json_each(?1) as w
         where project.presence = 0
             and project.root = unhex(w.value ->> 'root')

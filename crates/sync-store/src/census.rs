@@ -9,10 +9,12 @@ use std::sync::{Mutex, PoisonError};
 
 use sync_core::{ScopeId, Timestamp};
 
+use crate::enqueue::LARGEST_QUEUE;
 use crate::error::Error;
 use crate::mapping::MappingCounts;
 use crate::outbox::Counts;
 use crate::project::ProjectCounts;
+use crate::row::Columns;
 use crate::{Mappings, Outbox, Projects, Store};
 
 /// How many there are of everything in one scope.
@@ -24,6 +26,19 @@ pub struct Census {
     pub mapping: MappingCounts,
     /// The projects.
     pub project: ProjectCounts,
+    /// Nothing more fits into the queue, whose scope it may be.
+    pub is_full: bool,
+}
+
+/// Of any registration's payload, in bytes.
+const SMALL: u64 = 1_024;
+
+crate::sql::statements! {
+    // As an enqueue counts it.
+    FILLED = "\
+        select
+            (select coalesce(sum(rows), 0) from tally where standing < 2),
+            (select coalesce(sum(bytes), 0) from tally where standing < 2)";
 }
 
 /// How often the file was written to: odd while that happens, and another number afterwards.
@@ -85,7 +100,7 @@ impl Store {
         let (outbox, due) = Outbox { store: self }.counted(scope, now).await?;
         let (mapping, expires) = Mappings { store: self }.counted(scope, now).await?;
         let project = Projects { store: self }.counts(scope).await?;
-        let census = Census { outbox, mapping, project };
+        let census = Census { outbox, mapping, project, is_full: self.is_full().await? };
         // What is written from here on has another edition.
         if let Some(edition) = edition {
             let until = due.into_iter().chain(expires).min();
@@ -93,6 +108,14 @@ impl Store {
             *known.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         }
         Ok(census)
+    }
+
+    async fn is_full(&self) -> Result<bool, Error> {
+        let rows = self.read(sqlx::query(FILLED)).await?;
+        let Some(found) = rows.first() else { return Ok(false) };
+        let mut columns = Columns::new(found, 0, "tally", "sum".to_owned());
+        let (rows, bytes) = (columns.count("rows")?, columns.count("bytes")?);
+        Ok(rows >= self.limits().max_items || bytes.saturating_add(SMALL) > LARGEST_QUEUE)
     }
 }
 
@@ -107,6 +130,7 @@ mod tests {
             outbox: Counts::default(),
             mapping: MappingCounts::default(),
             project: ProjectCounts::default(),
+            is_full: false,
         };
         Kept { scope: SCOPE, edition: 4, counted: Timestamp(100), until: until.map(Timestamp), census }
     }

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::event::{self, NewEvent};
 use crate::row::{self, Columns};
 use crate::sql::{Hex, json, together};
+pub(crate) use book::LARGEST_QUEUE;
 use book::{Book, Key, Place, Row, Taken, Verb};
 
 /// A registration somebody wants the cloud to have.

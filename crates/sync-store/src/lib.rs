@@ -11,6 +11,7 @@ mod census;
 mod enqueue;
 mod error;
 mod event;
+mod gone;
 mod legacy;
 mod mapping;
 mod meta;
@@ -297,8 +298,10 @@ impl Store {
 pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
     [
         ("apply", apply::STATEMENTS),
+        ("census", census::STATEMENTS),
         ("enqueue", enqueue::STATEMENTS),
         ("event", event::STATEMENTS),
+        ("gone", gone::STATEMENTS),
         ("mapping", mapping::STATEMENTS),
         ("meta", meta::STATEMENTS),
         ("migrate", migrate::STATEMENTS),

@@ -1,11 +1,15 @@
-//! Keeps the file from growing for ever: old events and dead letters go, and room that nothing fills is given back.
+//! Keeps the file from growing for ever: old events, dead letters and projects that have been gone for long go, and room that
+//! nothing fills is given back.
 //!
 //! It is done in steps, each a short transaction of its own, so that whoever wants to write waits for one step at most;
 //! readers wait for none. A step looks for itself what there is to do, so it may be the last one at any time.
 
-use crate::Store;
+use std::time::Duration;
+
+use sync_core::Timestamp;
+
 use crate::error::Error;
-use crate::row;
+use crate::{Store, gone, row};
 
 /// The upkeep of one store.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +24,9 @@ pub struct Keep {
     pub events: u32,
     /// So many dead entries of each scope, the newest.
     pub dead: u32,
+    /// Projects that have been gone for no longer, and those of which something waits to be sent or which are the parent of
+    /// one on disk.
+    pub gone: Duration,
 }
 
 /// What one step did.
@@ -29,6 +36,8 @@ pub enum Step {
     Events(u64),
     /// So many old dead entries went.
     Dead(u64),
+    /// So many projects that had been gone for long were forgotten, with what the cloud told of them.
+    Gone(u64),
     /// So many pages were given back to the system, or will be when the log is moved into the file.
     Pages(u64),
     /// There is nothing left to do.
@@ -47,8 +56,8 @@ crate::sql::statements! {
 }
 
 impl Upkeep<'_> {
-    /// Does one piece of what there is to do, and says what that was.
-    pub async fn step(self, keep: Keep) -> Result<Step, Error> {
+    /// Does one piece of what there is to do at `now`, and says what that was.
+    pub async fn step(self, keep: Keep, now: Timestamp) -> Result<Step, Error> {
         let events = self.store.event().trim(keep.events, ROWS).await?;
         if events > 0 {
             return Ok(Step::Events(events));
@@ -56,6 +65,10 @@ impl Upkeep<'_> {
         let dead = self.store.outbox().trim_dead(keep.dead, ROWS).await?;
         if dead > 0 {
             return Ok(Step::Dead(dead));
+        }
+        let gone = gone::forget(self.store, now.before(keep.gone), ROWS).await?;
+        if gone > 0 {
+            return Ok(Step::Gone(gone));
         }
         let free = self.free_pages().await?;
         if free <= SPARE_PAGES {

@@ -61,8 +61,8 @@ pub use resolve::{RegistrationAnswer, ResolveAnswer, ResolveQuery, Source, Subje
 pub use socket::{SOCKET_VARIABLE, TooLong, socket_path};
 pub use status::{
     CacheCounts, CloudState, CloudStatus, DiscoveryStatus, Goal, Health, HoldStatus, LastError, LastScan,
-    PauseAnswer, PauseRequest, PauseStatus, ProjectCounts, QueueCounts, Ready, RootState, RootStatus, Status,
-    WaitAnswer,
+    PauseAnswer, PauseRequest, PauseStatus, ProjectCounts, QueueCounts, Ready, ReloadAnswer, RootState,
+    RootStatus, Status, WaitAnswer,
 };
 
 /// The version of the control API that these types describe; the `1` in `/v1/`.

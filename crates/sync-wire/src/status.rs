@@ -253,9 +253,11 @@ pub struct PauseStatus {
 /// Something that is held back by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HoldStatus {
-    /// What for: `battery`, `low_battery`, `metered`, `disk`, `credential`; more words may come.
+    /// What for: `battery`, `low_battery`, `metered`, `disk`, `credential`, `queue`, `configuration`, `legacy`, `log`; more
+    /// words may come.
     pub by: String,
-    /// What does not happen: `sending`, `sweeps` (looks through everything known), `queueing`.
+    /// What does not happen: `sending`, `sweeps` (looks through everything known), `queueing`, `reloads`, `imports`,
+    /// `logging`; more words may come.
     pub stops: String,
     /// Since when.
     pub since: String,
@@ -275,6 +277,14 @@ pub struct PauseAnswer {
     /// Who paused it, why and until when.
     #[serde(default)]
     pub pause: Option<PauseStatus>,
+}
+
+/// What `POST /v1/reload` answers when the configuration is in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReloadAnswer {
+    /// What somebody should know of it, for people: odd keys, and what needs another start.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// What can be waited for.

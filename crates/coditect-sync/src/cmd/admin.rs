@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sync_wire::{Call, PauseRequest};
+use sync_wire::{Call, PauseRequest, ReloadAnswer};
 
 use super::{Context, config, millis};
 use crate::args::Pause;
 use crate::clock;
 use crate::exit::Exit;
-use crate::human::span;
+use crate::human::{clean, span};
 use crate::out::Answer;
 use crate::problem::Failure;
 
@@ -37,9 +37,12 @@ pub(super) fn resume(context: &Context) -> Result<Answer, Failure> {
 
 pub(super) fn reload(context: &Context) -> Result<Answer, Failure> {
     let places = context.places()?;
-    // The daemon refuses the same, and says so in its log only.
+    // The daemon refuses the same; this names file and key for each.
     config::load(&places.config_file, context)?;
-    told(context, &Call::reload(), "the daemon is told to read its configuration again")
+    let (answer, document) = context.daemon()?.ask_for::<ReloadAnswer>(&Call::reload())?;
+    let mut lines = vec!["the daemon has read its configuration again".to_owned()];
+    lines.extend(answer.warnings.iter().map(|warning| clean(warning).into_owned()));
+    Ok(Answer::done(document, lines.join("\n")))
 }
 
 pub(super) fn stop(context: &Context) -> Result<Answer, Failure> {

@@ -60,7 +60,7 @@ fn missing(context: &Context) -> Result<Failure, Failure> {
     let (message, hint) = if runs {
         (
             format!("there is no log in `{folder}`, but a daemon runs: its log was removed under it"),
-            "it begins a new one with the next day (UTC), or when it is started again: `coditect-sync service restart`",
+            "it begins a new one with the next line it writes; where it cannot, `coditect-sync status` says why",
         )
     } else {
         (

@@ -4,7 +4,7 @@ use sync_wire::{Call, CloudState, DiscoveryStatus, HoldStatus, RootState, Status
 use time::OffsetDateTime;
 
 use super::{Context, queue};
-use crate::human::{Tone, clean, cloud_state, count, elapsed, next, relative, span};
+use crate::human::{Tone, clean, cloud_state, count, elapsed, held_back, next, relative, span};
 use crate::out::Answer;
 use crate::problem::Failure;
 use crate::table::{Table, Way};
@@ -147,13 +147,7 @@ fn held(hold: &HoldStatus, status: &Status, now: OffsetDateTime) -> Option<Strin
         "credential" => status.cloud.state == CloudState::AuthRequired,
         by => status.pause.as_ref().is_some_and(|pause| pause.by == by),
     };
-    let what = match &*hold.stops {
-        "sending" => "nothing is sent",
-        "sweeps" => "only what changes is looked at",
-        "queueing" => "nothing new is queued",
-        other => other,
-    };
-    let (what, reason, ends) = (clean(what), clean(&hold.reason), clean(&hold.ends));
+    let (what, reason, ends) = (held_back(&hold.stops), clean(&hold.reason), clean(&hold.ends));
     let since = elapsed(now, &hold.since);
     (!is_told).then(|| format!("{what} for {since}: {reason}; it goes on {ends}"))
 }

@@ -43,14 +43,27 @@ pub(crate) fn token(path: &Path) -> Option<Check> {
     owned("token.permissions", path, Kind::File)
 }
 
+/// What is looked at where its link leads to.
+const MAY_BE_LINKS: &[&str] = &["token.permissions", "state.logs", "state.database"];
+
 /// Whether something belongs to this user alone; nothing where it is not there, because it is made when it is needed.
 fn owned(code: &'static str, path: &Path, kind: Kind) -> Option<Check> {
     let shown = path.display();
     let quoted = typed(&path.display().to_string());
-    // The token's file may be a link into a password store; what is the daemon's own may not.
-    let found = if code == "token.permissions" { fs::metadata(path) } else { fs::symlink_metadata(path) };
+    // The token's file may be a link into a password store, logs and database may lie on another disk: then that counts
+    // which is there. What else is the daemon's own may not be a link.
+    let may_be_link = MAY_BE_LINKS.contains(&code);
+    let found = if may_be_link { fs::metadata(path) } else { fs::symlink_metadata(path) };
     let found = match found {
         Ok(found) => found,
+        Err(error) if may_be_link && error.kind() == ErrorKind::NotFound && path.is_symlink() => {
+            let remedy = format!("make what it leads to, or remove the link: `rm {quoted}`");
+            return Some(Check::failed(
+                code,
+                format!("`{shown}` is a symbolic link that leads nowhere"),
+                remedy,
+            ));
+        }
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return None,
         Err(error) => {
             let remedy = "check the owner and the permissions of the folders above it";
@@ -220,6 +233,14 @@ mod tests {
             assert_eq!(check.remedy.is_some(), check.outcome != Outcome::Ok);
         }
         assert_eq!(owned("code", &path("none"), Kind::File), None);
+        for (mode, expected) in [(0o600, Outcome::Ok), (0o644, Outcome::Failed)] {
+            fs::set_permissions(path("file"), fs::Permissions::from_mode(mode)).expect("it is ours");
+            let check = owned("state.database", &path("link"), Kind::File).expect("it is there");
+            assert_eq!(check.outcome, expected, "{check:?}");
+        }
+        fs::remove_file(path("file")).expect("it is there");
+        let check = owned("state.logs", &path("link"), Kind::Folder).expect("the link is there");
+        assert!(check.outcome == Outcome::Failed && check.message.contains("leads nowhere"), "{check:?}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What the daemon says of itself, of the cloud and of its roots, judged.
 
-use sync_wire::{CloudState, Health, RootState, SandboxFigures, Status};
+use sync_wire::{CloudState, Health, HoldStatus, RootState, SandboxFigures, Status};
 
 use super::Check;
-use crate::human::{clean, cloud_sentence, count};
+use crate::human::{clean, cloud_sentence, count, held_back};
 
 /// All that can be told from the daemon's status, for this command line: its version, the cloud of its configuration,
 /// and whether it sees a folder itself.
@@ -37,10 +37,7 @@ pub(crate) fn checks(
         let message = format!("sending is paused{until}{reason}");
         checks.push(Check::warning("daemon.paused", message, "run `coditect-sync resume`"));
     }
-    checks.extend(status.holds.iter().filter(|hold| hold.stops == "sweeps").map(|hold| {
-        let (reason, ends) = (clean(&hold.reason), clean(&hold.ends));
-        Check::ok("daemon.held", format!("only what changes is looked at: {reason}; it goes on {ends}"))
-    }));
+    checks.extend(status.holds.iter().filter_map(held));
     checks.extend(queue(status));
     checks.extend(roots(status, sees));
     checks.extend(status.discovery.problems.iter().map(|problem| {
@@ -48,6 +45,18 @@ pub(crate) fn checks(
         Check::warning("discovery.problems", clean(problem), remedy)
     }));
     checks
+}
+
+/// Something that is held back by itself. What keeps it from sending is told by its pause and by the cloud's state, a full
+/// disk by its health.
+fn held(hold: &HoldStatus) -> Option<Check> {
+    let code = "daemon.held";
+    let (what, reason, ends) = (held_back(&hold.stops), clean(&hold.reason), clean(&hold.ends));
+    match (&*hold.by, &*hold.stops) {
+        ("disk", _) | (_, "sending") => None,
+        (_, "sweeps") => Some(Check::ok(code, format!("{what}: {reason}; it goes on {ends}"))),
+        _ => Some(Check::warning(code, format!("{what}: {reason}"), format!("it goes on {ends}"))),
+    }
 }
 
 /// Whether the daemon uses the configured cloud.
@@ -230,6 +239,24 @@ pub(crate) mod tests {
         };
         check(with_a_cloud_of_its_own, &[]);
         check(|status| status.paused = true, &[("daemon.paused", Warning)]);
+        for (by, stops, expected) in [
+            ("queue", "queueing", &[("daemon.held", Warning)][..]),
+            ("configuration", "reloads", &[("daemon.held", Warning)]),
+            ("legacy", "imports", &[("daemon.held", Warning)]),
+            ("log", "logging", &[("daemon.held", Warning)]),
+            ("low_battery", "sweeps", &[]),
+            // Told by others.
+            ("disk", "queueing", &[]),
+            ("metered", "sending", &[]),
+        ] {
+            let [by, stops] = [by, stops].map(str::to_owned);
+            let (since, reason, ends) =
+                ("2026-06-01T12:00:00Z".to_owned(), "why".to_owned(), "one day".to_owned());
+            check(
+                |status| status.holds = vec![HoldStatus { by, stops, since, until: None, reason, ends }],
+                expected,
+            );
+        }
         check(|status| status.queue.dead = 1, &[("queue.entries", Warning)]);
         check(|status| status.queue.parked = 1, &[("queue.entries", Warning)]);
         check(|status| status.discovery.problems.push("x".to_owned()), &[("discovery.problems", Warning)]);

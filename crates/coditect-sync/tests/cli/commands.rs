@@ -149,6 +149,9 @@ fn the_status_is_one_screen_that_ends_with_what_to_do() {
         hold("low_battery", "sweeps"),
         hold("disk", "queueing"),
         hold("credential", "sending"),
+        hold("configuration", "reloads"),
+        hold("legacy", "imports"),
+        hold("log", "logging"),
     ];
     let pause =
         format!(r#"{{"by":"metered","since":"{}","until":null,"reason":"reason of metered"}}"#, ago(190));
@@ -373,10 +376,14 @@ fn an_import_tells_what_was_taken_and_what_was_in_the_way() {
 
 #[test]
 fn the_daemon_is_told_a_word() {
-    for word in ["resume", "reload"] {
-        let asked = check_verbatim(word, &[word], &[ok(r#"{"paused":true}"#)]);
-        assert_eq!(asked, [format!("POST /v1/{word}")]);
-    }
+    let asked = check_verbatim("resume", &["resume"], &[ok(r#"{"paused":true}"#)]);
+    assert_eq!(asked, ["POST /v1/resume"]);
+    let asked = check_verbatim("reload", &["reload"], &[ok(r#"{"warnings":["`x` has changed"]}"#)]);
+    assert_eq!(asked, ["POST /v1/reload"]);
+    let refused = r#"{"type":"about:blank","title":"t","status":409,"code":"conflict","detail":"the configuration was not changed: why","hint":"mend it"}"#;
+    let refused =
+        Reply { status: "409 Conflict\r\ncontent-type: application/problem+json", body: refused.to_owned() };
+    check("reload refused", &["reload"], &[refused]);
     let asked = check_verbatim("pause", &["pause"], &[ok(r#"{"paused":true}"#)]);
     assert_eq!(asked, ["POST /v1/pause {}"]);
     let words = ["pause", "--for", "2h", "--reason", "on the train"];

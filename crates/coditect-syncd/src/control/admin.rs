@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync_wire::{PauseAnswer, PauseRequest, Problem, WaitAnswer};
+use sync_wire::{PauseAnswer, PauseRequest, Problem, ReloadAnswer, WaitAnswer};
 
 use super::read::{self, bad_request};
 use super::reply::Reply;
@@ -63,9 +63,9 @@ pub(super) async fn wait(question: Question) -> Result<Reply, Box<Problem>> {
 }
 
 /// `POST /v1/reload`.
-pub(super) fn reload(question: &Question) -> Reply {
-    question.engine.reload();
-    Reply::accepted()
+pub(super) async fn reload(question: Question) -> Result<Reply, Box<Problem>> {
+    let warnings = question.engine.reload().await?;
+    Ok(Reply::json(&ReloadAnswer { warnings }))
 }
 
 /// `POST /v1/shutdown`. The answer is on its way before the connection ends: it is a request in progress.

@@ -379,9 +379,9 @@ pub(super) static ROUTES: &[Route] = &[
         method: "POST",
         path: "/v1/reload",
         operation: "reload",
-        summary: "Reads the configuration and the credentials again.",
-        answers: &[ACCEPTED],
-        call: |question| at_once(admin::reload(&question)),
+        summary: "Reads the configuration and the credentials again; `conflict` where it is refused.",
+        answers: &[ok(of::<sync_wire::ReloadAnswer>)],
+        call: |question| Box::pin(admin::reload(question)),
         ..PLAIN
     },
     Route {

@@ -369,6 +369,12 @@ impl HoldView {
     pub(crate) const SWEEPS: &'static str = "sweeps";
     /// Nothing new is taken.
     pub(crate) const QUEUEING: &'static str = "queueing";
+    /// A changed configuration is not followed.
+    pub(crate) const RELOADS: &'static str = "reloads";
+    /// Nothing is taken over from the old client.
+    pub(crate) const IMPORTS: &'static str = "imports";
+    /// No log is written.
+    pub(crate) const LOGGING: &'static str = "logging";
     /// For want of a credential.
     pub(crate) const CREDENTIAL: &'static str = "credential";
 }

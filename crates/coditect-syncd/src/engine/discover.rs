@@ -399,7 +399,7 @@ impl Eye {
         if !seen.surveys.is_empty() {
             self.count().await;
         }
-        if seen.watch.is_some() || !seen.surveys.is_empty() {
+        if seen.watch.is_some() || seen.roots.is_some() || !seen.surveys.is_empty() {
             self.publish();
         }
         if whole {

@@ -167,7 +167,7 @@ impl Engine {
         let disk = self.0.store.figures().disk_full_since.map(of_disk);
         let credential = (delivery.state == CloudState::AuthRequired)
             .then(|| of_credential(delivery.since, delivery.next_attempt_at, delivery.last_failure.as_ref()));
-        machine.chain(disk).chain(credential).collect()
+        machine.chain(disk).chain(credential).chain(self.troubles()).collect()
     }
 
     async fn tell_turned(&self, turned: &Turned) {
@@ -197,7 +197,8 @@ impl Engine {
 }
 
 /// The words that tell who holds something back, in every document.
-pub(crate) const HOLDERS: &[&str] = &["battery", "low_battery", "metered", "disk", "credential"];
+pub(crate) const HOLDERS: &[&str] =
+    &["battery", "low_battery", "metered", "disk", "credential", "queue", "configuration", "legacy", "log"];
 
 fn by(hold: Hold) -> &'static str {
     match hold {
@@ -278,7 +279,7 @@ mod tests {
                 ("credential", "sending", true),
             ]
         );
-        assert_eq!(views.iter().map(|view| view.by).collect::<Vec<_>>(), HOLDERS);
+        assert_eq!(views.iter().map(|view| view.by).collect::<Vec<_>>(), HOLDERS[..views.len()]);
         assert!(views[0].reason.contains("12 %") && views[1].reason.contains("12 %"), "{views:?}");
         assert_eq!(views[4].reason, "no token");
         // What is said to stop is what stops.

@@ -84,6 +84,12 @@ impl Index {
         locked(&self.0).whereabouts
     }
 
+    /// Projects were forgotten, with their mappings.
+    pub(super) fn projects_forgotten(&self) {
+        self.projects_changed();
+        locked(&self.0).mappings.clear();
+    }
+
     /// Projects came, went or moved.
     pub(super) fn projects_changed(&self) {
         let mut kept = locked(&self.0);
@@ -132,6 +138,10 @@ mod tests {
         );
         index.mappings_changed(SCOPE, [LOCAL]);
         assert_eq!(index.mapping(SCOPE, LOCAL), None);
+        index.keep_mapping(SCOPE, &mapping(), index.generation());
+        index.keep_path(Path::new("/w/a/src"), LOCAL, index.generation());
+        index.projects_forgotten();
+        assert_eq!((index.project_at(Path::new("/w/a/src")), index.mapping(SCOPE, LOCAL)), (None, None));
     }
 
     #[test]

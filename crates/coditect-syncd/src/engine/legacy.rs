@@ -11,11 +11,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sync_core::ScopeId;
-use sync_store::{Heir, Taken, Trouble};
+use sync_store::{Heir, Taken, Trouble as InTheWay};
 use sync_wire::ProblemCode;
 
 use super::api::Refusal;
-use super::{Engine, refusal, store_refusal};
+use super::{Engine, Trouble, refusal, store_refusal};
 use crate::chain;
 use crate::guard::Guard;
 
@@ -27,6 +27,8 @@ const CACHE: &str = "sessions.db";
 const SETTLE: Duration = Duration::from_secs(1);
 /// What another program holds is tried again after this.
 const SOON: Duration = Duration::from_secs(10);
+/// What another program has held for this long is told in the status.
+const HELD_LONG: Duration = Duration::from_mins(10);
 
 /// What was found out about the old databases.
 #[derive(Debug, Default)]
@@ -142,7 +144,7 @@ impl Engine {
         Refusal { hint: Some(hint), ..refusal(ProblemCode::Conflict, message) }
     }
 
-    fn takes_over(&self) -> bool {
+    pub(super) fn takes_over(&self) -> bool {
         let settings = self.settings();
         settings.config.sync_daemon.legacy_import && settings.dev.is_none() && self.scope().settled
     }
@@ -150,10 +152,15 @@ impl Engine {
     /// Says whether to come again soon.
     async fn take_over_by_itself(&self, folder: &Path, whole: bool) -> bool {
         match self.take_over(folder, whole).await {
-            Ok(imported) => imported.again_soon,
+            Ok(imported) => {
+                self.mended(&Trouble::Legacy(folder.to_owned()));
+                imported.again_soon
+            }
             Err(error) => {
                 if !self.0.stop.is_finishing() {
-                    tracing::warn!(reason = chain(&error), "the old client's databases were not taken over");
+                    let reason = chain(&error);
+                    tracing::warn!(reason, "the old client's databases were not taken over");
+                    self.amiss(Trouble::Legacy(folder.to_owned()), format!("failed to {reason}"));
                 }
                 true
             }
@@ -207,7 +214,7 @@ impl Engine {
                 let (life, dice) = (self.settings().mapping_life(), self.0.dice.throw());
                 store.take_cache(&file, heir, life, dice, now, &go_on).await?
             };
-            let later = matches!(taken.trouble, Some(Trouble::Later(_)));
+            let later = matches!(taken.trouble, Some(InTheWay::Later(_)));
             if taken.is_something() || later {
                 // Looked into once more: what was written meanwhile is not told from what was taken.
                 memory.looked.remove(&file);
@@ -218,6 +225,19 @@ impl Engine {
             imported.add(&file, taken);
         }
         Ok(())
+    }
+
+    /// Has the status tell of a database in the data folder that is not taken over; who names another is told at once.
+    fn tell_status(&self, file: &Path, trouble: &InTheWay) {
+        if file.parent() != Some(&*self.settings().places.data_dir.join(FOLDER)) {
+            return;
+        }
+        let patience = match trouble {
+            InTheWay::Later(_) => HELD_LONG,
+            InTheWay::Unusable(_) => Duration::ZERO,
+        };
+        let reason = format!("`{}`: {}", file.display(), words(trouble));
+        self.amiss_for(Trouble::Legacy(file.to_owned()), reason, patience);
     }
 
     fn tell(&self, memory: &mut Memory, file: &Path, taken: &Taken) {
@@ -233,15 +253,17 @@ impl Engine {
         }
         let Some(trouble) = &taken.trouble else {
             memory.said.remove(file);
+            self.mended(&Trouble::Legacy(file.to_owned()));
             return;
         };
         let words = words(trouble);
+        self.tell_status(file, trouble);
         if memory.said.insert(file.to_owned(), words.to_owned()).as_deref() != Some(words) {
             match trouble {
-                Trouble::Later(why) => {
+                InTheWay::Later(why) => {
                     tracing::info!(file = %path, why, "the old client's database is tried again later");
                 }
-                Trouble::Unusable(why) => {
+                InTheWay::Unusable(why) => {
                     tracing::warn!(file = %path, why, "the old client's database is left as it is");
                 }
             }
@@ -249,9 +271,9 @@ impl Engine {
     }
 }
 
-fn words(trouble: &Trouble) -> &str {
+fn words(trouble: &InTheWay) -> &str {
     match trouble {
-        Trouble::Later(why) | Trouble::Unusable(why) => why,
+        InTheWay::Later(why) | InTheWay::Unusable(why) => why,
     }
 }
 
@@ -263,7 +285,7 @@ impl Imported {
         self.aside += taken.aside;
         self.left += taken.left;
         if let Some(trouble) = taken.trouble {
-            self.again_soon |= matches!(trouble, Trouble::Later(_));
+            self.again_soon |= matches!(trouble, InTheWay::Later(_));
             self.problems.push(format!("`{}`: {}", file.display(), words(&trouble)));
         }
     }

@@ -23,6 +23,7 @@ mod report;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod troubles;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::dice::Dice;
+use crate::logging::LogState;
 use crate::sandbox::Sandbox;
 use crate::stop::Stop;
 use crate::surroundings::Around;
@@ -53,6 +55,7 @@ pub(crate) use legacy::legacy;
 pub(crate) use patience::Patience;
 pub(crate) use pause::Pausing;
 pub(crate) use settings::{DevSettings, Settings};
+pub(crate) use troubles::Trouble;
 pub(crate) use wait::Goal;
 
 /// The engine; cheap to clone.
@@ -80,10 +83,14 @@ struct Inner {
     deliver_wake: Wake,
     discover_wake: Wake,
     reload_wake: Wake,
+    reloads: Mutex<Vec<oneshot::Sender<Reread>>>,
     paused: Mutex<Option<Pausing>>,
     around: Around,
     standing: Mutex<holds::Standing>,
     looking: holds::Looking,
+    troubles: Mutex<troubles::Troubles>,
+    log: LogState,
+    most_items: u32,
     flush: AtomicBool,
     credential_changed: AtomicBool,
     network_changed: AtomicBool,
@@ -198,7 +205,12 @@ pub(crate) struct Parts {
     pub sandbox: Sandbox,
     /// Where the system shows how the machine stands.
     pub around: Around,
+    /// Whether the log is written.
+    pub log: LogState,
 }
+
+/// What came of reading the configuration again: what somebody should know of it, or why nothing was changed.
+pub(crate) type Reread = Result<Vec<String>, String>;
 
 const MOST_LOOKS: usize = 2;
 
@@ -208,12 +220,13 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn new(parts: Parts) -> Result<Self, sync_store::Error> {
-        let Parts { clock, dice, store, machine, settings, stop, unclean, sandbox, around } = parts;
+        let Parts { clock, dice, store, machine, settings, stop, unclean, sandbox, around, log } = parts;
         let now = clock.now();
         // Whose the first registration is, is known before it is acknowledged, where a token is at hand.
         let scope = settings.scope(tenant_at_hand(&settings.credential_source()).await);
         let id = store.scope().ensure(&scope).await?;
         adopt(&store, &scope, id, now).await?;
+        let most_items = settings.config.sync_daemon.queue_max_items;
         let paused = Self::kept_pause(&store, now).await?;
         let view = DeliveryView {
             state: CloudState::Unknown,
@@ -243,10 +256,14 @@ impl Engine {
             deliver_wake: Wake::new("deliver"),
             discover_wake: Wake::new("discover"),
             reload_wake: Wake::new("reload"),
+            reloads: Mutex::default(),
             paused: Mutex::new(paused),
             around,
             standing: Mutex::default(),
             looking: holds::Looking::default(),
+            troubles: Mutex::default(),
+            log,
+            most_items,
             flush: AtomicBool::new(false),
             credential_changed: AtomicBool::new(false),
             network_changed: AtomicBool::new(false),
@@ -316,14 +333,34 @@ impl Engine {
         self.0.deliver_wake.wake();
     }
 
-    /// Reads the configuration again.
-    pub(crate) fn reload(&self) {
+    /// Reads the configuration again. Answers what somebody should know of it.
+    ///
+    /// # Errors
+    /// When it was refused: what was read before is in force.
+    pub(crate) async fn reload(&self) -> Result<Vec<String>, Refusal> {
+        let (done, answer) = oneshot::channel();
+        locked(&self.0.reloads).push(done);
         self.0.reload_wake.wake();
+        let reread = tokio::select! {
+            // One that ends the daemon answers first.
+            biased;
+            reread = answer => reread.map_err(|_gone| shutting_down())?,
+            () = self.0.stop.finishing() => return Err(shutting_down()),
+        };
+        reread.map_err(|why| Refusal {
+            hint: Some("mend it and run `coditect-sync reload`; what was read before is in force".to_owned()),
+            ..refusal(ProblemCode::Conflict, format!("the configuration was not changed: {why}"))
+        })
     }
 
     /// Waits until somebody wants a reload; cancel-safe.
     pub(crate) async fn reload_wanted(&self) {
         self.0.reload_wake.woken().await;
+    }
+
+    /// Those who want to know what comes of the next reload.
+    pub(crate) fn who_reloads(&self) -> Vec<oneshot::Sender<Reread>> {
+        std::mem::take(&mut *locked(&self.0.reloads))
     }
 
     /// Puts a changed configuration in force.

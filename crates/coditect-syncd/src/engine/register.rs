@@ -108,7 +108,7 @@ impl Engine {
         &self,
         draft: &Draft,
         root: Option<&Path>,
-        sightings: &[Arc<Sighting>],
+        sightings: &Sightings,
     ) -> Result<Vec<Project>, Refusal> {
         let Some(root) = root.filter(|_| !draft.is_whole()) else { return Ok(Vec::new()) };
         let projects = self.0.store.project();
@@ -119,8 +119,7 @@ impl Engine {
         known.extend(projects.at_or_above(root).await.map_err(store_refusal)?);
         // One that is missing is found by the UUID it would have had.
         known.extend(projects.get(local_id(self.0.machine, root)).await.map_err(store_refusal)?);
-        let around = sightings.iter().filter(|sighting| root.starts_with(&sighting.root));
-        for parent in around.filter_map(|sighting| sighting.parent_root.as_deref()) {
+        for parent in sightings.around(root).filter_map(|sighting| sighting.parent_root.as_deref()) {
             known.extend(projects.at_or_above(parent).await.map_err(store_refusal)?);
         }
         Ok(known)
@@ -174,7 +173,7 @@ impl Engine {
         // Nothing is left to be found out, and the system has the folders at hand: no thread is needed that may hang.
         if paths.iter().all(|(path, is_whole)| *is_whole && sync_scan::is_true_folder_at_hand(path)) {
             let roots = paths.into_iter().map(|(path, _)| Some(path)).collect();
-            return Ok(Seen { sightings: Vec::new(), roots });
+            return Ok(Seen { sightings: Sightings::default(), roots });
         }
         let options = self.settings().scan();
         let given_up = Arc::new(AtomicBool::new(false));
@@ -204,7 +203,7 @@ impl Engine {
             } else {
                 sync_scan::look(&options, &wanted, &stop).sightings
             };
-            Seen { sightings, roots }
+            Seen { sightings: Sightings::of(sightings), roots }
         });
         let looked = tokio::select! {
             looked = tokio::time::timeout(LONGEST_LOOK, looking) => looked,
@@ -227,8 +226,27 @@ impl Engine {
 
 /// What a look found: the projects, and the canonical form of each path that is a folder.
 struct Seen {
-    sightings: Vec<Arc<Sighting>>,
+    sightings: Sightings,
     roots: Vec<Option<PathBuf>>,
+}
+
+/// What was seen, by its root: there may be as many as there are drafts, and each draft asks.
+#[derive(Default)]
+struct Sightings(BTreeMap<PathBuf, Arc<Sighting>>);
+
+impl Sightings {
+    fn of(sightings: Vec<Arc<Sighting>>) -> Self {
+        Self(sightings.into_iter().map(|sighting| (sighting.root.clone(), sighting)).collect())
+    }
+
+    fn at(&self, root: &Path) -> Option<&Sighting> {
+        self.0.get(root).map(AsRef::as_ref)
+    }
+
+    /// Those that the folder is in, the innermost first, and one that it is.
+    fn around(&self, folder: &Path) -> impl Iterator<Item = &Sighting> {
+        folder.ancestors().filter_map(|above| self.at(above))
+    }
 }
 
 impl Draft {
@@ -249,23 +267,15 @@ impl Draft {
 fn complete(
     draft: Draft,
     root: PathBuf,
-    sightings: &[Arc<Sighting>],
+    sightings: &Sightings,
     known: &[Project],
     machine: sync_core::MachineId,
     now: sync_core::Timestamp,
 ) -> Project {
     let given = draft.given();
-    let at_root = sightings.iter().find(|sighting| sighting.root == root);
     // Somebody who names a folder inside a project and says nothing else means the project.
-    let meant = at_root.or_else(|| {
-        let inside = |sighting: &&Arc<Sighting>| root.starts_with(&sighting.root);
-        let plain = draft.local.is_none() && draft.name.is_none();
-        sightings
-            .iter()
-            .filter(inside)
-            .max_by_key(|sighting| sighting.root.as_os_str().len())
-            .filter(|_| plain)
-    });
+    let is_plain = draft.local.is_none() && draft.name.is_none();
+    let meant = sightings.at(&root).or_else(|| sightings.around(&root).next().filter(|_| is_plain));
     let root = meant.map_or(root, |sighting| sighting.root.clone());
     let recorded = match draft.local {
         Some(local) => known.iter().find(|project| project.local == local),
@@ -314,5 +324,73 @@ fn complete(
         first_seen_at: now,
         seen_at: now,
         root,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sync_core::{MachineId, Place, ProjectKind, Timestamp, Vcs};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const MACHINE: MachineId = MachineId(Uuid::from_u128(1));
+
+    fn sighting(root: &str) -> Arc<Sighting> {
+        Arc::new(Sighting {
+            root: PathBuf::from(root),
+            place: Place { device: 1, inode: 2 },
+            born: None,
+            vcs_place: None,
+            vcs: Vcs::None,
+            name: format!("name of {root}"),
+            language: "Rust".to_owned(),
+            framework: String::new(),
+            content_hash: "ab".to_owned(),
+            kind: ProjectKind::Standalone,
+            parent_root: None,
+            warnings: Vec::new(),
+            broke_off: false,
+        })
+    }
+
+    fn completed(root: &str, name: Option<&str>, sightings: &Sightings) -> Project {
+        let draft = Draft { root: root.into(), name: name.map(str::to_owned), ..Draft::default() };
+        complete(draft, root.into(), sightings, &[], MACHINE, Timestamp(1))
+    }
+
+    #[test]
+    fn what_is_named_inside_a_project_means_the_innermost_unless_more_is_said() {
+        let sightings = Sightings::of(["/w/a", "/w/a/in", "/w/ab"].map(sighting).into());
+        for (root, name, meant) in [
+            ("/w/a", None, "/w/a"),
+            ("/w/a/src", None, "/w/a"),
+            ("/w/a/in/src/deep", None, "/w/a/in"),
+            ("/w/a/in/src", Some("mine"), "/w/a/in/src"),
+            ("/w/b", None, "/w/b"),
+        ] {
+            let project = completed(root, name, &sightings);
+            assert_eq!(project.root, Path::new(meant), "{root} {name:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_costs_as_much_as_its_drafts() {
+        let cost = |many: u32| {
+            let roots: Vec<String> =
+                (0..many).map(|number| format!("/home/u/work/project-{number}")).collect();
+            let sightings = Sightings::of(roots.iter().map(|root| sighting(root)).collect());
+            let used = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+            let before = used();
+            for root in &roots {
+                assert_eq!(completed(root, None, &sightings).root, Path::new(root));
+            }
+            let after = used();
+            let nanos = (after.tv_sec - before.tv_sec) * 1_000_000_000 + (after.tv_nsec - before.tv_nsec);
+            nanos / i64::from(many)
+        };
+        // A search through all of them for each would make it sixteen times as much.
+        let (few, many) = (cost(1_000), cost(16_000));
+        assert!(many < 5 * few, "{few} ns for each of a few, {many} ns for each of many");
     }
 }

@@ -17,8 +17,9 @@ impl Engine {
     pub(crate) async fn status(&self) -> Result<StatusReport, Refusal> {
         self.look_around().await;
         let (now, scope) = (self.now(), self.scope());
-        let Census { outbox, mapping: cache, project: projects } =
+        let Census { outbox, mapping: cache, project: projects, is_full } =
             self.0.store.census(scope.id, now).await.map_err(store_refusal)?;
+        self.queue_is_full(is_full);
         let delivery = self.0.delivery.borrow().clone();
         let discovery = self.0.discovery.borrow().clone();
         let settings = self.settings();

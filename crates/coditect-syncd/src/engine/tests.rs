@@ -164,6 +164,7 @@ async fn start_with(
         unclean,
         sandbox: crate::sandbox::Sandbox::none("a test"),
         around: crate::surroundings::tests::Machine::around(&home.path().join("machine")),
+        log: crate::logging::LogState::default(),
     };
     let engine = Engine::new(parts).await.unwrap();
     let (delivering, discovering) = (engine.clone(), engine.clone());

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::sql::path_bytes;
 
 /// So many bytes of payload may wait.
-const LARGEST_QUEUE: u64 = 64 * 1024 * 1024;
+pub(crate) const LARGEST_QUEUE: u64 = 64 * 1024 * 1024;
 /// What a row costs besides its texts.
 const ROW_OVERHEAD: u64 = 160;
 

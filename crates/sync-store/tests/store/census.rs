@@ -10,7 +10,7 @@ use sync_store::{Census, Error, Store};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::support::{LIFE, NOW, added, delivered, found, later, local, project, settled, store};
+use crate::support::{Home, LIFE, NOW, added, delivered, found, later, local, project, settled, store};
 
 const MACHINE: MachineId = MachineId(Uuid::from_u128(7));
 
@@ -115,7 +115,32 @@ async fn read(store: &Store, scope: ScopeId, now: Timestamp) -> Census {
         outbox: store.outbox().counts(scope, now).await.unwrap(),
         mapping: store.mapping().counts(scope, now).await.unwrap(),
         project: store.project().counts(scope).await.unwrap(),
+        // It holds many more than are enqueued here.
+        is_full: false,
     }
+}
+
+#[tokio::test]
+async fn a_queue_is_full_when_it_refuses_whose_ever_the_entries_are() {
+    let mut home = Home::new();
+    home.limit = 3;
+    let store = home.open().await;
+    let [acme, other] = ["acme", "other"].map(crate::support::scope);
+    let acme = store.scope().ensure(&acme).await.unwrap();
+    let other = store.scope().ensure(&other).await.unwrap();
+    for number in 1..=3 {
+        assert!(!store.census(acme, NOW).await.unwrap().is_full, "{number}");
+        let scope = if number == 2 { other } else { acme };
+        store.outbox().enqueue(scope, vec![found(number, "a")], NOW).await.unwrap();
+    }
+    for scope in [acme, other] {
+        assert!(store.census(scope, NOW).await.unwrap().is_full);
+    }
+    let refused = store.outbox().enqueue(acme, vec![found(4, "a")], NOW).await;
+    assert!(matches!(refused, Err(Error::QueueFull { limit: 3 })), "{refused:?}");
+    let flown = vec![settled(&store, acme, 1, delivered(1)).await];
+    store.outbox().settle(acme, flown, LIFE, 0, NOW).await.unwrap();
+    assert!(!store.census(acme, NOW).await.unwrap().is_full);
 }
 
 async fn write(store: &Store, scope: ScopeId, what: &Write, now: Timestamp) {

@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use sync_core::{EntryId, Failure, Fate, ScopeId, Standing};
+use sync_core::{
+    Change, ChangeKind, EntryId, Failure, Fate, MachineId, Presence, Project, ScopeId, Standing, Timestamp,
+};
 use sync_store::{Keep, Step, Store};
+use uuid::Uuid;
 
-use crate::support::{Home, LIFE, NOW, enqueue, found, later, run, scope, settled, store};
+use crate::support::{
+    Home, LIFE, NOW, added, delivered, enqueue, found, later, local, project, run, scope, settled, store,
+};
 
-const KEEP: Keep = Keep { events: 100, dead: 3 };
+const KEEP: Keep = Keep { events: 100, dead: 3, gone: Duration::from_hours(24) };
 const ENTRIES: u128 = 3_000;
 
 async fn fill(store: &Store, scope: ScopeId) {
@@ -29,11 +34,15 @@ async fn drain(store: &Store) {
 
 /// Goes on until nothing is left to do, and tells the steps.
 async fn keep_up(store: &Store) -> Vec<Step> {
+    keep_up_at(store, NOW).await
+}
+
+async fn keep_up_at(store: &Store, now: Timestamp) -> Vec<Step> {
     let mut steps = Vec::new();
     loop {
-        match store.upkeep().step(KEEP).await.unwrap() {
+        match store.upkeep().step(KEEP, now).await.unwrap() {
             Step::Done => return steps,
-            step @ (Step::Events(_) | Step::Dead(_) | Step::Pages(_)) => steps.push(step),
+            step @ (Step::Events(_) | Step::Dead(_) | Step::Gone(_) | Step::Pages(_)) => steps.push(step),
         }
         assert!(steps.len() < 1_000, "there is no end");
     }
@@ -75,7 +84,7 @@ async fn a_large_queue_that_has_drained_leaves_a_small_file_and_no_query_waits_f
     assert_eq!(number(&mut reader, "select count(*) from event").await, events);
     for step in &steps {
         match *step {
-            Step::Events(rows) | Step::Dead(rows) => assert!(rows <= 250, "{step:?}"),
+            Step::Events(rows) | Step::Dead(rows) | Step::Gone(rows) => assert!(rows <= 250, "{step:?}"),
             Step::Pages(pages) => assert!(pages <= 128, "{step:?}"),
             Step::Done => panic!("that is no step"),
         }
@@ -123,6 +132,67 @@ async fn old_dead_entries_go_in_every_scope() {
     for scope in [acme, other] {
         assert_eq!(store.outbox().counts(scope, NOW).await.unwrap().dead, 3);
     }
+}
+
+#[tokio::test]
+async fn projects_that_have_been_gone_for_long_are_forgotten_unless_something_needs_them() {
+    const MACHINE: MachineId = MachineId(Uuid::from_u128(7));
+    let (_home, store, acme) = store().await;
+    let other = store.scope().ensure(&scope("other")).await.unwrap();
+    let missing = |number: u128, at: Timestamp| {
+        let project = project(number, &format!("/p/{number}"));
+        let project = Project { presence: Presence::Missing, seen_at: at, ..project };
+        Change { kind: ChangeKind::Missing, project }
+    };
+    let apply = async |changes: Vec<Change>, now: Timestamp| {
+        store.project().apply(acme, MACHINE, changes, now).await.unwrap();
+        for entry in store.outbox().list(acme, None, None, 1_000, now).await.unwrap() {
+            let number = entry.registration.local.0.as_u128();
+            let flown = vec![settled(&store, acme, number, delivered(1_000 + number)).await];
+            store.outbox().settle(acme, flown, LIFE, 0, now).await.unwrap();
+        }
+    };
+    let (day, long) = (24 * 3_600, later(24 * 3_600 * 10));
+    let child = {
+        let mut child = added(5, "/p/5");
+        child.project.parent = Some(local(4));
+        child
+    };
+    apply(
+        (1..=8).filter(|number| *number != 5).map(|number| added(number, &format!("/p/{number}"))).collect(),
+        NOW,
+    )
+    .await;
+    apply(vec![child], NOW).await;
+    // 1 went long ago, 2 lately, 3 waits in another scope, 4 is a parent, 5 and 6 are on disk, 7 was displaced, 8 is dead.
+    apply(vec![missing(1, NOW), missing(3, NOW), missing(4, NOW), missing(8, NOW)], NOW).await;
+    apply(vec![missing(2, long)], long).await;
+    let mut comer = added(9, "/p/7");
+    comer.project.seen_at = long;
+    apply(vec![comer], long).await;
+    enqueue(&store, other, found(3, "a"), NOW).await;
+    enqueue(&store, other, found(8, "a"), NOW).await;
+    let failure = Failure { code: "http_422".to_owned(), message: String::new(), at: NOW };
+    let flown = vec![settled(&store, other, 8, Fate::Bury(failure)).await];
+    store.outbox().settle(other, flown, LIFE, 0, NOW).await.unwrap();
+
+    assert_eq!(keep_up_at(&store, later(day)).await, []);
+    assert_eq!(keep_up_at(&store, long).await, [Step::Gone(2)]);
+    let left: Vec<u128> =
+        store.project().all().await.unwrap().iter().map(|left| left.local.0.as_u128()).collect();
+    assert_eq!(left, [2, 3, 4, 5, 6, 7, 9]);
+    for number in 1..=9 {
+        let is_known = store.mapping().get(acme, local(number)).await.unwrap().is_some();
+        assert_eq!(is_known, ![1, 8].contains(&number), "{number}");
+    }
+    // What comes back is as new, and goes again in steps.
+    apply(vec![added(1, "/p/1")], long).await;
+    assert!(store.mapping().get(acme, local(1)).await.unwrap().is_some());
+    let many = |at: Timestamp| (100..700).map(|number| missing(number, at)).collect::<Vec<_>>();
+    store.project().apply(acme, MACHINE, many(long), long).await.unwrap();
+    let steps = keep_up_at(&store, Timestamp(long.0 + 2 * 86_400_000)).await;
+    let gone: Vec<_> = steps.into_iter().filter(|step| matches!(step, Step::Gone(_))).collect();
+    assert_eq!(gone, [Step::Gone(250), Step::Gone(250), Step::Gone(102)]);
 }
 
 #[tokio::test]

@@ -358,6 +358,9 @@ impl Desk {
             self.unsent_after = page.next;
             if page.refused > 0 {
                 unsent.store(true, Ordering::Relaxed);
+                self.engine.queue_is_full(true);
+            } else if page.next.is_none() && !unsent.load(Ordering::Relaxed) {
+                self.engine.queue_is_full(false);
             }
             if page.queued > 0 {
                 return Ok(true);

@@ -12,7 +12,7 @@ use sync_store::{Keep, Step};
 use super::{DeliverError, Desk, Pause};
 
 /// How much of the past is kept.
-const KEEP: Keep = Keep { events: 10_000, dead: 5_000 };
+const KEEP: Keep = Keep { events: 10_000, dead: 5_000, gone: Duration::from_hours(180 * 24) };
 pub(super) const INTERVAL: Duration = Duration::from_hours(1);
 /// So many commits make it due before its time: each may have told an event.
 const MANY_COMMITS: u64 = 5_000;
@@ -35,6 +35,7 @@ pub(super) struct Upkeep {
 struct Done {
     events: u64,
     dead: u64,
+    gone: u64,
     pages: u64,
 }
 
@@ -107,16 +108,21 @@ impl Desk {
     /// Says whether there may be more to do.
     async fn keep_up_a_step(&mut self, now: Timestamp) -> Result<bool, sync_store::Error> {
         let store = &self.engine.0.store;
-        match store.upkeep().step(KEEP).await? {
+        match store.upkeep().step(KEEP, now).await? {
             Step::Events(events) => self.upkeep.done.events += events,
             Step::Dead(dead) => self.upkeep.done.dead += dead,
+            Step::Gone(gone) => {
+                self.engine.0.index.projects_forgotten();
+                tracing::info!(projects = gone, "projects that have been gone for half a year are forgotten");
+                self.upkeep.done.gone += gone;
+            }
             Step::Pages(pages) => self.upkeep.done.pages += pages,
             Step::Done => {
                 if store.figures().log_bytes > 0 {
                     store.checkpoint().await?;
                 }
-                let Done { events, dead, pages } = self.upkeep.over(now, store.figures().commits);
-                tracing::debug!(events, dead, pages, "the database was kept up");
+                let Done { events, dead, gone, pages } = self.upkeep.over(now, store.figures().commits);
+                tracing::debug!(events, dead, gone, pages, "the database was kept up");
                 return Ok(false);
             }
         }

@@ -119,6 +119,7 @@ impl Eye {
         }
         if applied.refused > 0 {
             tracing::warn!(projects = applied.refused, "the queue is full; these wait for room");
+            self.engine.queue_is_full(true);
         }
         if applied.enqueued > 0 {
             self.engine.0.deliver_wake.wake();

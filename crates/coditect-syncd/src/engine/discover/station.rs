@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sync_core::Timestamp;
-use sync_scan::{Gaze, Lookout, Post, Seen, Task, Turn};
+use sync_scan::{Gaze, Lookout, Post, Problem, Seen, Task, Turn};
 
 use super::agenda::Agenda;
 use crate::engine::api::RootState;
@@ -28,7 +28,7 @@ pub(super) struct Station {
     pub(super) running: Option<Running>,
     pub(super) wishes: VecDeque<ScanWish>,
     pub(super) roots: Vec<RootFound>,
-    pub(super) problems: Vec<String>,
+    pub(super) problems: Vec<Problem>,
     pub(super) refused: Vec<PathBuf>,
     pub(super) limit_hint: Option<String>,
     pub(super) watches: usize,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sync_scan::{Problem, RootReport, Seen, Task};
+use sync_scan::{Problem, ProblemKind, RootReport, Seen, Task};
 
 use super::station::{RootFound, Station};
 use super::{Eye, Whole};
@@ -30,12 +30,24 @@ impl Station {
             self.arriving.retain(|root| !survey.covered.has(root));
             self.arriving.extend(survey.arriving.iter().cloned());
         }
-        if !matches!(task, Task::Everything | Task::Glance) {
-            return;
+        let mut surveys = seen.surveys.iter();
+        if matches!(task, Task::Everything | Task::Glance)
+            && let Some(whole) = surveys.next()
+        {
+            self.problems.clone_from(&whole.problems);
         }
-        let Some(survey) = seen.surveys.first() else { return };
-        self.roots = survey.roots.iter().map(|report| self.root(report)).collect();
-        self.problems = survey.problems.iter().map(words).collect();
+        for look in surveys {
+            self.problems.retain(|problem| !look.came_to(&problem.path));
+            // What went while it was looked at is not for a person.
+            let lasts = |problem: &&Problem| problem.kind != ProblemKind::Vanished;
+            self.problems.extend(look.problems.iter().filter(lasts).cloned());
+        }
+        if let Some(reports) = &seen.roots {
+            self.problems.retain(|problem| !reports.iter().any(|report| is_over(problem, report)));
+            self.roots = reports.iter().map(|report| self.root(report)).collect();
+        }
+        self.problems.sort();
+        self.problems.dedup();
     }
 
     fn root(&self, report: &RootReport) -> RootFound {
@@ -65,7 +77,7 @@ impl Station {
             let hint = self.limit_hint.as_deref().unwrap_or("they are looked at every minute");
             words.push(format!("{} folders cannot be watched: {hint}", self.refused.len()));
         }
-        words.extend(self.problems.iter().cloned());
+        words.extend(self.problems.iter().map(self::words));
         words
     }
 }
@@ -123,4 +135,18 @@ impl Eye {
 
 fn words(problem: &Problem) -> String {
     format!("{}: {}", problem.path.display(), problem.message)
+}
+
+/// Whether how the root stands now shows that this is no longer so: what lay in a root that is gone, and what kept one from
+/// being read that can be.
+fn is_over(problem: &Problem, report: &RootReport) -> bool {
+    match report.state {
+        sync_scan::RootState::Missing => {
+            problem.path != report.path && problem.path.starts_with(&report.real)
+        }
+        sync_scan::RootState::Ready => {
+            problem.path == report.path && matches!(problem.kind, ProblemKind::Denied | ProblemKind::Vanished)
+        }
+        sync_scan::RootState::Denied => false,
+    }
 }

@@ -66,6 +66,7 @@ impl World {
             unclean: false,
             sandbox: crate::sandbox::Sandbox::none("a test"),
             around: crate::surroundings::Around::here(),
+            log: crate::logging::LogState::default(),
         })
         .await
         .unwrap();
