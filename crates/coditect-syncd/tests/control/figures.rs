@@ -188,10 +188,21 @@ fn a_registration_is_found_by_its_uuid_in_the_cloud() {
     let unknown =
         get(daemon.socket(), "/v1/registrations/6b1c1d3e-52a7-4d0c-9f0b-7a5238d1e6c4?wait_ms=10000");
     assert_eq!((unknown.status, &unknown.json()["code"]), (404, &json!("not_found")));
-    let hurried = get(daemon.socket(), "/v1/registrations/11111111-52a7-4d0c-9f0b-7a5238d1e6c4?wait_ms=0");
-    assert_eq!((hurried.status, &hurried.json()["code"]), (503, &json!("cloud_unreachable")));
     let wrong = get(daemon.socket(), "/v1/registrations/x");
     assert_eq!((wrong.status, &wrong.json()["code"]), (400, &json!("bad_request")));
+}
+
+#[test]
+fn who_does_not_wait_for_the_cloud_is_told_that_it_was_not_asked() {
+    let home = Home::new();
+    // Takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("its address"));
+    let config = json!({"cloud_sync": {"api_url": url, "auth_token": "opaque"}});
+    fs::write(home.path().join("config.json"), config.to_string()).expect("the configuration");
+    let daemon = Daemon::start_in(home);
+    let hurried = get(daemon.socket(), "/v1/registrations/11111111-52a7-4d0c-9f0b-7a5238d1e6c4?wait_ms=0");
+    assert_eq!((hurried.status, &hurried.json()["code"]), (503, &json!("cloud_unreachable")));
 }
 
 /// Registers a project and waits until the cloud has it; its UUID there.
