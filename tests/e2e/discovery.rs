@@ -55,6 +55,28 @@ fn what_the_daemon_writes_itself_is_no_change_of_the_project_it_lies_in() {
     daemon.finish();
 }
 
+#[test]
+fn a_link_that_is_made_between_projects_leads_nobody_out_of_the_roots() {
+    let (home, cloud) = world();
+    let outside = home.path().join("outside");
+    std::fs::create_dir_all(outside.join("private")).expect("a folder");
+    std::fs::write(outside.join("private/package.json"), "{}").expect("a manifest");
+    let link = |name: &str| home.roots().join(name);
+    std::os::unix::fs::symlink(&outside, link("first")).expect("a link");
+    let daemon = Daemon::start(&home);
+    until("it watches", || home.json(&["status"])["discovery"]["last_scan"].is_object().then_some(()));
+    std::fs::rename(link("first"), link("second")).expect("ours");
+    home.project("after");
+    let names = || cloud.projects().iter().map(|project| project["project_name"].clone()).collect::<Vec<_>>();
+    until("what is made after it is registered", || names().contains(&"after".into()).then_some(()));
+    drained(&home);
+    assert_eq!(names(), ["after"]);
+    // Somebody who names it means it.
+    assert_eq!(home.run(&["scan", "--wait", &link("second").display().to_string()]).code, 0);
+    until("what it leads to is registered", || (names().len() == 2).then_some(()));
+    daemon.finish();
+}
+
 /// How long what changes has to be quiet in a journey's home.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 

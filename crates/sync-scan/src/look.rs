@@ -12,7 +12,7 @@ use crate::listing::Listing;
 use crate::posts::concerned;
 use crate::problem::{Problem, is_absent};
 use crate::root::{Found, as_far_as_there};
-use crate::survey::{Attention, Ground, Survey};
+use crate::survey::{Asked, Attention, Ground, Survey};
 use crate::walk::{Enclosed, Step, Tree, tree_at};
 use crate::{Options, platform, rulebook, vcs};
 
@@ -34,7 +34,9 @@ pub(crate) fn look_with(
 ) -> Survey {
     let options = &Options { roots: concerned(&options.roots, paths), ..options.clone() };
     let ground = Ground::new(options);
-    let mut aim = Aim::nowhere(&ground);
+    // Somebody who names a link means what it leads to; an event at one is about the link.
+    let follows_links = options.follow_symlinks || matches!(attention.asked, Asked::All);
+    let mut aim = Aim::nowhere(&ground, follows_links);
     for path in paths {
         if let Err(error) = aim.at(path) {
             aim.problems.push(Problem::from_io(path, &error));
@@ -47,6 +49,8 @@ pub(crate) fn look_with(
 /// Where the looks go.
 struct Aim<'a> {
     ground: &'a Ground,
+    /// Whether a link may lead out of all roots.
+    follows_links: bool,
     /// What is to be walked.
     starts: Vec<Step>,
     /// Roots that are work trees around a path: examined, not walked.
@@ -62,9 +66,10 @@ struct Aim<'a> {
 }
 
 impl<'a> Aim<'a> {
-    fn nowhere(ground: &'a Ground) -> Self {
+    fn nowhere(ground: &'a Ground, follows_links: bool) -> Self {
         Self {
             ground,
+            follows_links,
             starts: Vec::new(),
             around: Vec::new(),
             enclosing: BTreeSet::new(),
@@ -105,6 +110,14 @@ impl<'a> Aim<'a> {
             .max_by_key(|root| root.path.as_os_str().len());
         let start = match innermost.map(|root| root.path.clone()) {
             Some(root) => self.within(&root, &folder, is_there)?,
+            None if !self.follows_links && asked.is_symlink() => {
+                // Of what it leads to nothing is said, and no folder is at its place.
+                self.scopes.insert(asked.to_path_buf());
+                return Ok(());
+            }
+            None if folder.parent().is_none() => {
+                return Err(io::Error::other("the whole file system is too wide to be looked at"));
+            }
             None => self.outside(&folder, is_there)?,
         };
         if let Some(step) = start {
