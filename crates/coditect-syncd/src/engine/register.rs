@@ -10,6 +10,7 @@ use sync_core::{
     Asked, Change, ChangeKind, Failure, LocalId, Mapping, PayloadHash, Presence, Project, Registration,
     Sighting, Standing, folder_name, local_id,
 };
+use sync_scan::Survey;
 use sync_store::{Enqueued, How, Wish};
 use sync_wire::ProblemCode;
 
@@ -41,7 +42,14 @@ impl Engine {
         let mut outcomes: Vec<Result<Registration, Registered>> = Vec::new();
         let mut changes = Vec::new();
         for (draft, root) in drafts.into_iter().zip(&seen.roots) {
-            let known = self.known(&draft, root.as_deref(), &seen.sightings).await?;
+            // Who names a linked work tree, or a folder in it, and says nothing else means the project it belongs to.
+            let root = match root {
+                Some(root) if draft.is_plain() => {
+                    Some(seen.survey.stand_in(root).unwrap_or(root).to_path_buf())
+                }
+                given => given.clone(),
+            };
+            let known = self.known(&draft, root.as_deref(), &seen.survey.sightings).await?;
             let failed = |local: LocalId, code: &str, message: String| {
                 let failure = Failure { code: code.to_owned(), message, at: now };
                 Registered { local, outcome: RegisterOutcome::Failed(failure) }
@@ -52,7 +60,7 @@ impl Engine {
                 outcomes.push(Err(failed(local, "invalid", message)));
                 continue;
             };
-            let project = complete(draft, root.clone(), &seen.sightings, &known, self.0.machine, now);
+            let project = complete(draft, root, &seen.survey.sightings, &known, self.0.machine, now);
             if let Some(other) = places.insert(project.root.clone(), project.local)
                 && other != project.local
             {
@@ -178,7 +186,7 @@ impl Engine {
         // Nothing is left to be found out, and the system has the folders at hand: no thread is needed that may hang.
         if paths.iter().all(|(path, is_whole)| *is_whole && sync_scan::is_true_folder_at_hand(path)) {
             let roots = paths.into_iter().map(|(path, _)| Some(path)).collect();
-            return Ok(Seen { sightings: Vec::new(), roots });
+            return Ok(Seen { survey: Survey::default(), roots });
         }
         let options = self.settings().scan();
         let given_up = Arc::new(AtomicBool::new(false));
@@ -203,12 +211,9 @@ impl Engine {
                     Some(root)
                 })
                 .collect();
-            let sightings = if wanted.is_empty() {
-                Vec::new()
-            } else {
-                sync_scan::look(&options, &wanted, &stop).sightings
-            };
-            Seen { sightings, roots }
+            let survey =
+                if wanted.is_empty() { Survey::default() } else { sync_scan::look(&options, &wanted, &stop) };
+            Seen { survey, roots }
         });
         let looked = tokio::select! {
             looked = tokio::time::timeout(LONGEST_LOOK, looking) => looked,
@@ -231,11 +236,16 @@ impl Engine {
 
 /// What a look found: the projects, and the canonical form of each path that is a folder.
 struct Seen {
-    sightings: Vec<Arc<Sighting>>,
+    survey: Survey,
     roots: Vec<Option<PathBuf>>,
 }
 
 impl Draft {
+    /// Whether it only names a folder.
+    fn is_plain(&self) -> bool {
+        self.local.is_none() && self.name.is_none()
+    }
+
     /// Whether nothing is left to be found out.
     fn is_whole(&self) -> bool {
         self.local.is_some()
@@ -263,12 +273,11 @@ fn complete(
     // Somebody who names a folder inside a project and says nothing else means the project.
     let meant = at_root.or_else(|| {
         let inside = |sighting: &&Arc<Sighting>| root.starts_with(&sighting.root);
-        let plain = draft.local.is_none() && draft.name.is_none();
         sightings
             .iter()
             .filter(inside)
             .max_by_key(|sighting| sighting.root.as_os_str().len())
-            .filter(|_| plain)
+            .filter(|_| draft.is_plain())
     });
     let root = meant.map_or(root, |sighting| sighting.root.clone());
     let recorded = match draft.local {
