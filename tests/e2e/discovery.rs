@@ -156,6 +156,39 @@ fn a_home_that_is_a_root_is_no_project_and_hides_none() {
 }
 
 #[test]
+fn a_linked_work_tree_is_answered_for_by_the_project_it_belongs_to() {
+    let (home, cloud) = world();
+    let main = repository(&home, "main");
+    let (fix, inside) = (home.roots().join("main-fix"), home.roots().join("main-fix/src/deep"));
+    home.git(&main, &["worktree", "add", "-q", "--detach", &fix.display().to_string()]);
+    let daemon = Daemon::start(&home);
+    let id = until("it is registered", || {
+        let projects = cloud.projects();
+        Some(projects.first()?["local_project_uuid"].as_str()?.to_owned())
+    });
+    assert_eq!(home.json(&["scan", "--wait"])["found"], 1);
+    drained(&home);
+    let uuid = |told: &Value| told["local_project_uuid"].as_str().map(str::to_owned);
+    for path in [&fix, &inside] {
+        let path = path.display().to_string();
+        assert_eq!(uuid(&home.json(&["resolve", &path])), Some(id.clone()), "{path}");
+        let inspected = home.json(&["inspect", &path]).to_string();
+        assert!(
+            inspected.contains(&format!("\"root_path\":\"{}\"", main.canonicalize().unwrap().display())),
+            "{inspected}"
+        );
+        let registered = home.json(&["register", &path]).to_string();
+        assert!(registered.contains(&id), "{registered}");
+    }
+    drained(&home);
+    assert_eq!(cloud.projects().len(), 1);
+    // Somebody may want it to be one all the same.
+    let own = home.json(&["register", "--name", "fix", &fix.display().to_string()]).to_string();
+    assert!(!own.contains(&id), "{own}");
+    daemon.finish();
+}
+
+#[test]
 fn packages_become_projects_and_stay_in_the_cloud_when_they_are_none_any_more() {
     let (mut home, cloud) = world();
     let root = repository(&home, "w");

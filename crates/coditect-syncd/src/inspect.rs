@@ -57,6 +57,7 @@ fn options(config: &Config, places: &Places) -> sync_scan::Options {
 
 /// The projects at or below the path, else the innermost one that holds it.
 fn told<'a>(survey: &'a Survey, path: &Path) -> Vec<&'a Sighting> {
+    let path = survey.stand_in(path).unwrap_or(path);
     let all = survey.sightings.iter().map(AsRef::as_ref);
     let below: Vec<&Sighting> = all.filter(|sighting| sighting.root.starts_with(path)).collect();
     if below.is_empty() { innermost(survey, path).into_iter().collect() } else { below }

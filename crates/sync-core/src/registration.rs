@@ -132,9 +132,11 @@ impl Registration {
     }
 }
 
-/// The directory's own name, for a project whose manifest gives none; `/` for the root of the file system.
+/// The directory's own name, for a project whose manifest gives none; `/` for the root of the file system. The cloud takes
+/// no name of white space alone: there each is a `_`.
 pub fn folder_name(root: &Path) -> String {
-    root.file_name().map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned())
+    let name = root.file_name().map_or_else(|| "/".into(), |name| name.to_string_lossy());
+    if name.trim().is_empty() { "_".repeat(name.chars().count()) } else { name.into_owned() }
 }
 
 /// 16 bytes that stand for a registration's content: a UUIDv5 (RFC 9562 §5.5) over its length-prefixed fields.
@@ -158,6 +160,17 @@ mod tests {
             content_hash: "ab".to_owned(),
             kind: ProjectKind::Standalone,
             parent: None,
+        }
+    }
+
+    #[test]
+    fn a_folder_of_any_name_has_one_that_the_cloud_takes() {
+        for (root, expected) in
+            [("/w/api", "api"), ("/", "/"), ("/w/ a ", " a "), ("/w/ ", "_"), ("/w/\u{a0}\t", "__")]
+        {
+            let name = folder_name(Path::new(root));
+            assert_eq!(name, expected, "{root}");
+            assert!(Registration { name, ..plain() }.checked().is_ok(), "{root}");
         }
     }
 

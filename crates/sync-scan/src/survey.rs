@@ -95,6 +95,15 @@ impl Survey {
         !self.covered.stopped && places.any(|place| path.starts_with(place))
     }
 
+    /// Of a path in a linked work tree, and in no project there, the root of the project that stands for the tree.
+    pub fn stand_in(&self, path: &Path) -> Option<&Path> {
+        let linked = self.worktrees.iter().filter(|linked| path.starts_with(&linked.path));
+        let linked = linked.max_by_key(|linked| linked.path.as_os_str().len())?;
+        let is_inside = |root: &Path| path.starts_with(root) && root.starts_with(&linked.path);
+        let has_own = self.sightings.iter().any(|sighting| is_inside(&sighting.root));
+        (!has_own).then_some(linked.of.as_path())
+    }
+
     /// Has it speak for exactly these as well, but not for what is at or below a project that is still being made, or
     /// mounted from elsewhere.
     pub(crate) fn speaks_for(&mut self, points: impl IntoIterator<Item = PathBuf>) {

@@ -16,6 +16,9 @@ use crate::problem::is_absent;
 /// Longest `.git` file, `commondir` or configuration that is read.
 const LONGEST_FILE: u64 = 64 * 1024;
 
+const ORPHAN: &str = "is a linked work tree whose repository is not where it was; if that was moved, run `git worktree repair` \
+                      with this path there";
+
 /// The version control of a work tree.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Control {
@@ -31,7 +34,8 @@ pub(crate) struct Control {
 /// The version control of the folder at `root`, if it is a work tree.
 ///
 /// # Errors
-/// When it cannot be told, because something there cannot be read.
+/// When it cannot be told, because something there cannot be read, or because it is a linked work tree whose place in its
+/// repository is not there: that was moved or is gone.
 pub(crate) fn detect(root: &Path) -> io::Result<Option<Control>> {
     if let Some(control) = detect_git(root)? {
         return Ok(Some(control));
@@ -50,7 +54,14 @@ pub(crate) fn detect(root: &Path) -> io::Result<Option<Control>> {
             }
         }
     }
-    Ok(None)
+    if is_orphan(root)? { Err(io::Error::other(ORPHAN)) } else { Ok(None) }
+}
+
+/// Whether the folder is a linked work tree of which the repository it names knows nothing.
+fn is_orphan(root: &Path) -> io::Result<bool> {
+    let Some(target) = pointer(root)? else { return Ok(false) };
+    let is_linked = target.parent().and_then(Path::file_name).is_some_and(|above| above == "worktrees");
+    Ok(is_linked && present(fs::symlink_metadata(&target))?.is_none())
 }
 
 /// Whether the work tree `root` is a submodule of the work tree `outer` around it, as far as files tell: its git
@@ -130,9 +141,7 @@ fn detect_git(root: &Path) -> io::Result<Option<Control>> {
             shared: None,
         }));
     }
-    let Some(bytes) = small_file(&dot_git)? else { return Ok(None) };
-    let Some(target) = bytes.strip_prefix(b"gitdir:") else { return Ok(None) };
-    let target = path_in(target.trim_ascii_start(), root);
+    let Some(target) = pointer(root)? else { return Ok(None) };
     if target == root || !is_git_folder(&target)? {
         return Ok(None);
     }
@@ -148,6 +157,13 @@ fn detect_git(root: &Path) -> io::Result<Option<Control>> {
     };
     let place = platform::place(&fs::metadata(shared.as_ref().unwrap_or(&folder))?);
     Ok(Some(Control { vcs: Vcs::Git, folder, place, shared }))
+}
+
+/// Where the `.git` of a folder points to, if it is a file that does.
+fn pointer(root: &Path) -> io::Result<Option<PathBuf>> {
+    let bytes = small_file(&root.join(".git"))?;
+    let target = bytes.as_deref().and_then(|bytes| bytes.strip_prefix(b"gitdir:"));
+    Ok(target.map(|target| path_in(target.trim_ascii_start(), root)))
 }
 
 /// Whether the folder has a `HEAD`, and objects of its own or another's.

@@ -169,7 +169,11 @@ impl<'a> Walk<'a> {
         let is_root = self.roots.contains(&place);
         // What a root lies in does not matter to what is in it: a look within it sees no further.
         let mut enclosed = if is_root { Enclosed::No } else { step.enclosed };
-        let control = if listing.has_marker { vcs::detect(&step.path)? } else { None };
+        let control = if listing.has_marker { vcs::detect(&step.path) } else { Ok(None) };
+        let control = control.inspect_err(|_| {
+            // When that is mended it is to be noticed.
+            self.folders.insert(step.path.clone());
+        })?;
         if let Some(control) = control {
             self.trees.push(Tree::of(step.path.clone(), &metadata, Some(control))?);
             if !is_root {

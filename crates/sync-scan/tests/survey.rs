@@ -122,6 +122,32 @@ fn linked_work_trees_are_listed_with_their_project() {
 }
 
 #[test]
+fn a_linked_work_tree_whose_repository_moved_is_no_project_by_its_manifest() {
+    let home = Home::new();
+    committed(&home.at("main"));
+    home.file("main/Cargo.toml", "[package]\nname = \"thing\"\n");
+    home.file("main/tool/go.mod", "module example.org/tool\n");
+    git(&home.at("main"), &["add", "-A"]);
+    git(&home.at("main"), &["commit", "--quiet", "-m", "second"]);
+    git(&home.at("main"), &["worktree", "add", "--quiet", "--detach", "../agent"]);
+    home.expect(&["main"]);
+    fs::rename(home.at("main"), home.at("main2")).unwrap();
+    let survey = home.expect(&["main2"]);
+    let [problem] = survey.problems.as_slice() else { panic!("{:?}", survey.problems) };
+    assert_eq!(home.name(&problem.path), "agent");
+    assert!(problem.message.contains("git worktree repair"), "{}", problem.message);
+    assert!(!survey.covered.has(&home.at("agent")), "what is on record there stays");
+    assert!(survey.folders.contains_key(home.at("agent").as_path()), "when it is mended that is seen");
+    for asked in ["agent", "agent/tool"] {
+        let look = home.look(&[asked]);
+        assert!(look.sightings.is_empty() && look.problems.len() == 1, "{asked}: {:?}", look.problems);
+    }
+    git(&home.at("main2"), &["worktree", "repair", home.at("agent").to_str().unwrap()]);
+    let survey = home.expect(&["main2"]);
+    assert_eq!(survey.worktrees, [Worktree { path: home.at("agent"), of: home.at("main2") }]);
+}
+
+#[test]
 fn a_bare_repository_is_no_project_wherever_it_lies_and_its_work_trees_are_found() {
     let home = Home::new();
     let plain = tempfile::tempdir().unwrap();

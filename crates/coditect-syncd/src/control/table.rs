@@ -61,7 +61,7 @@ pub(super) static ROUTES: &[Route] = &[
             Parameter {
                 name: "path",
                 kind: Kind::Path,
-                description: "An absolute path; the innermost project that holds it counts.",
+                description: "An absolute path; the innermost project that holds it counts, and of a linked work tree the one that stands for it.",
             },
             Parameter {
                 name: "refresh",

@@ -1,9 +1,10 @@
 //! Answers which UUID a project has in the cloud, and lists projects.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_core::{CloudId, Freshness, LocalId, Mapping, Standing};
+use sync_core::{CloudId, Freshness, LocalId, Mapping, Project, Standing};
 use sync_wire::ProblemCode;
 use tokio::sync::oneshot;
 
@@ -195,7 +196,7 @@ impl Engine {
             return Ok(local);
         }
         let read_at = self.0.index.generation();
-        match self.0.store.project().at_or_above(&path).await.map_err(store_refusal)? {
+        match self.project_around(&path).await? {
             Some(project) => {
                 self.0.index.keep_path(&path, project.local, read_at);
                 Ok(project.local)
@@ -208,6 +209,20 @@ impl Engine {
                 )
             }),
         }
+    }
+
+    /// The innermost project that the path is in; of a linked work tree, the one that stands for it.
+    async fn project_around(&self, path: &Path) -> Result<Option<Project>, Refusal> {
+        let around = |path: PathBuf| async move {
+            self.0.store.project().at_or_above(&path).await.map_err(store_refusal)
+        };
+        let project = around(path.to_path_buf()).await?;
+        let Some((linked, of)) = self.0.index.worktree_at(path) else { return Ok(project) };
+        if project.as_ref().is_some_and(|project| project.root.starts_with(&linked)) {
+            return Ok(project);
+        }
+        let keeper = around(of.clone()).await?.filter(|keeper| keeper.root == of);
+        Ok(keeper.or(project))
     }
 
     async fn cached(&self, scope: &CurrentScope, local: LocalId) -> Result<Option<Mapping>, Refusal> {

@@ -3,11 +3,12 @@
 //! Filled by questions, emptied by commits: whoever changes mappings or projects says so after the commit. An answer
 //! that was read before a change and arrives after it is not kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use sync_core::{LocalId, Mapping, ScopeId};
+use sync_scan::Worktree;
 
 use super::locked;
 
@@ -22,6 +23,8 @@ pub(super) struct Index(Mutex<Kept>);
 struct Kept {
     mappings: HashMap<(ScopeId, LocalId), Mapping>,
     paths: HashMap<PathBuf, LocalId>,
+    /// Linked work trees, each with the root of the project that stands for it, as they were seen last.
+    worktrees: BTreeMap<PathBuf, PathBuf>,
     /// Grows with every change.
     generation: u64,
     /// Grows whenever projects come, go or move.
@@ -68,6 +71,26 @@ impl Index {
             }
             kept.paths.insert(path.to_owned(), local);
         }
+    }
+
+    /// Which linked work trees a survey saw, which would have seen any at a path that is `covered`.
+    pub(super) fn worktrees_seen(&self, covered: &dyn Fn(&Path) -> bool, seen: &[Worktree]) {
+        let mut kept = locked(&self.0);
+        let before = kept.worktrees.clone();
+        kept.worktrees.retain(|path, _| !covered(path));
+        let seen = seen.iter().map(|linked| (linked.path.clone(), linked.of.clone()));
+        kept.worktrees.extend(seen);
+        if kept.worktrees != before {
+            kept.generation += 1;
+            kept.paths.clear();
+        }
+    }
+
+    /// The innermost linked work tree that the path is in, and the root of the project that stands for it.
+    pub(super) fn worktree_at(&self, path: &Path) -> Option<(PathBuf, PathBuf)> {
+        let kept = locked(&self.0);
+        let found = path.ancestors().find_map(|above| kept.worktrees.get_key_value(above));
+        found.map(|(path, of)| (path.clone(), of.clone()))
     }
 
     /// The mappings of these projects changed.
@@ -142,6 +165,23 @@ mod tests {
         index.keep_path(Path::new("/w/a/src"), LOCAL, index.generation());
         index.projects_forgotten();
         assert_eq!((index.project_at(Path::new("/w/a/src")), index.mapping(SCOPE, LOCAL)), (None, None));
+    }
+
+    #[test]
+    fn linked_work_trees_are_those_that_were_seen_last() {
+        let index = Index::default();
+        let see = |scope: &str, seen: &[(&str, &str)]| {
+            let linked = |(path, of): &(&str, &str)| Worktree { path: path.into(), of: of.into() };
+            let seen: Vec<_> = seen.iter().map(linked).collect();
+            index.worktrees_seen(&|path| path.starts_with(scope), &seen);
+        };
+        let at = |path: &str| index.worktree_at(Path::new(path)).map(|(_, of)| of.display().to_string());
+        see("/w", &[("/w/a-fix", "/w/a"), ("/w/b-fix", "/w/b")]);
+        assert_eq!((at("/w/a-fix/src"), at("/w/a")), (Some("/w/a".to_owned()), None));
+        index.keep_path(Path::new("/w/a-fix"), LOCAL, index.generation());
+        see("/w/b-fix", &[]);
+        assert_eq!((at("/w/a-fix"), at("/w/b-fix")), (Some("/w/a".to_owned()), None));
+        assert_eq!(index.project_at(Path::new("/w/a-fix")), None, "it may be another's now");
     }
 
     #[test]

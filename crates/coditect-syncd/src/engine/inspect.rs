@@ -76,6 +76,7 @@ impl Engine {
 /// The innermost project that holds the path, else all below it.
 fn told(mut survey: Survey, path: &Path) -> Vec<Seen> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let path = survey.stand_in(&path).map_or(path.clone(), Path::to_path_buf);
     let innermost = crate::inspect::innermost(&survey, &path).map(|sighting| sighting.root.clone());
     let is_meant =
         |root: &Path| innermost.as_deref().map_or_else(|| root.starts_with(&path), |inner| root == inner);

@@ -10,6 +10,7 @@ use sync_core::{
     Asked, Change, ChangeKind, Failure, LocalId, Mapping, PayloadHash, Presence, Project, Registration,
     Sighting, Standing, folder_name, local_id,
 };
+use sync_scan::Survey;
 use sync_store::{Enqueued, How, Wish};
 use sync_wire::ProblemCode;
 
@@ -41,6 +42,13 @@ impl Engine {
         let mut outcomes: Vec<Result<Registration, Registered>> = Vec::new();
         let mut changes = Vec::new();
         for (draft, root) in drafts.into_iter().zip(&seen.roots) {
+            // Who names a linked work tree, or a folder in it, and says nothing else means the project it belongs to.
+            let root = match root {
+                Some(root) if draft.is_plain() => {
+                    Some(seen.survey.stand_in(root).unwrap_or(root).to_path_buf())
+                }
+                given => given.clone(),
+            };
             let known = self.known(&draft, root.as_deref(), &seen.sightings).await?;
             let failed = |local: LocalId, code: &str, message: String| {
                 let failure = Failure { code: code.to_owned(), message, at: now };
@@ -52,7 +60,7 @@ impl Engine {
                 outcomes.push(Err(failed(local, "invalid", message)));
                 continue;
             };
-            let project = complete(draft, root.clone(), &seen.sightings, &known, self.0.machine, now);
+            let project = complete(draft, root, &seen.sightings, &known, self.0.machine, now);
             if let Some(other) = places.insert(project.root.clone(), project.local)
                 && other != project.local
             {
@@ -173,7 +181,7 @@ impl Engine {
         // Nothing is left to be found out, and the system has the folders at hand: no thread is needed that may hang.
         if paths.iter().all(|(path, is_whole)| *is_whole && sync_scan::is_true_folder_at_hand(path)) {
             let roots = paths.into_iter().map(|(path, _)| Some(path)).collect();
-            return Ok(Seen { sightings: Sightings::default(), roots });
+            return Ok(Seen { survey: Survey::default(), sightings: Sightings::default(), roots });
         }
         let options = self.settings().scan();
         let given_up = Arc::new(AtomicBool::new(false));
@@ -198,12 +206,9 @@ impl Engine {
                     Some(root)
                 })
                 .collect();
-            let sightings = if wanted.is_empty() {
-                Vec::new()
-            } else {
-                sync_scan::look(&options, &wanted, &stop).sightings
-            };
-            Seen { sightings: Sightings::of(sightings), roots }
+            let survey =
+                if wanted.is_empty() { Survey::default() } else { sync_scan::look(&options, &wanted, &stop) };
+            Seen { sightings: Sightings::of(&survey.sightings), survey, roots }
         });
         let looked = tokio::select! {
             looked = tokio::time::timeout(LONGEST_LOOK, looking) => looked,
@@ -226,6 +231,7 @@ impl Engine {
 
 /// What a look found: the projects, and the canonical form of each path that is a folder.
 struct Seen {
+    survey: Survey,
     sightings: Sightings,
     roots: Vec<Option<PathBuf>>,
 }
@@ -235,8 +241,8 @@ struct Seen {
 struct Sightings(BTreeMap<PathBuf, Arc<Sighting>>);
 
 impl Sightings {
-    fn of(sightings: Vec<Arc<Sighting>>) -> Self {
-        Self(sightings.into_iter().map(|sighting| (sighting.root.clone(), sighting)).collect())
+    fn of(sightings: &[Arc<Sighting>]) -> Self {
+        Self(sightings.iter().map(|sighting| (sighting.root.clone(), Arc::clone(sighting))).collect())
     }
 
     fn at(&self, root: &Path) -> Option<&Sighting> {
@@ -250,6 +256,11 @@ impl Sightings {
 }
 
 impl Draft {
+    /// Whether it only names a folder.
+    fn is_plain(&self) -> bool {
+        self.local.is_none() && self.name.is_none()
+    }
+
     /// Whether nothing is left to be found out.
     fn is_whole(&self) -> bool {
         self.local.is_some()
@@ -274,8 +285,7 @@ fn complete(
 ) -> Project {
     let given = draft.given();
     // Somebody who names a folder inside a project and says nothing else means the project.
-    let is_plain = draft.local.is_none() && draft.name.is_none();
-    let meant = sightings.at(&root).or_else(|| sightings.around(&root).next().filter(|_| is_plain));
+    let meant = sightings.at(&root).or_else(|| sightings.around(&root).next().filter(|_| draft.is_plain()));
     let root = meant.map_or(root, |sighting| sighting.root.clone());
     let recorded = match draft.local {
         Some(local) => known.iter().find(|project| project.local == local),
@@ -361,7 +371,7 @@ mod tests {
 
     #[test]
     fn what_is_named_inside_a_project_means_the_innermost_unless_more_is_said() {
-        let sightings = Sightings::of(["/w/a", "/w/a/in", "/w/ab"].map(sighting).into());
+        let sightings = Sightings::of(&["/w/a", "/w/a/in", "/w/ab"].map(sighting));
         for (root, name, meant) in [
             ("/w/a", None, "/w/a"),
             ("/w/a/src", None, "/w/a"),

@@ -26,6 +26,7 @@ impl Eye {
         whole: bool,
         took: Duration,
     ) -> Result<Option<Scanned>, DiscoverError> {
+        self.engine.0.index.worktrees_seen(&|path| survey.covered.has(path), &survey.worktrees);
         let Some(applied) = self.apply(survey).await? else {
             // A part of it may have been: what is told by path, and what waits to be sent, is another.
             self.engine.0.index.projects_changed();

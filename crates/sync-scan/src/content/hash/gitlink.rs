@@ -21,6 +21,8 @@ pub(super) enum Nested {
     No,
     /// A repository without a commit, or whose commit cannot be told.
     Unborn,
+    /// A repository that keeps its references in tables, which are not read here.
+    InTables,
     /// A repository at this commit.
     At(ObjectId),
 }
@@ -29,6 +31,9 @@ pub(super) enum Nested {
 pub(super) fn nested(work_tree: &Path) -> Nested {
     let Some(git_folder) = git_folder(work_tree) else { return Nested::No };
     let shared = shared_folder(&git_folder);
+    if shared.join("reftable").is_dir() {
+        return Nested::InTables;
+    }
     let mut name: Vec<u8> = b"HEAD".to_vec();
     for _ in 0..DEEPEST_REFERENCE {
         let Some(content) = reference(&git_folder, &shared, &name) else { return Nested::Unborn };

@@ -273,6 +273,26 @@ fn nested_repositories_that_git_cannot_add_are_left_out_and_told_of() {
 }
 
 #[test]
+fn of_a_repository_inside_that_keeps_its_references_in_tables_the_commit_is_not_told() {
+    let Some(scene) = Scene::repository(&["init", "--quiet"]) else { return };
+    committed(&scene);
+    let Some(inner) = Scene::repository(&["init", "--quiet", "--ref-format=reftable"]) else { return };
+    committed(&inner);
+    let before = scene.compare();
+    std::fs::rename(&inner.root, scene.root.join("inner")).unwrap();
+    let partial =
+        |found: &super::Found| found.unread.warning("partial").is_some_and(|words| words.contains("inner"));
+    let found = scene.ours();
+    assert_eq!((&found.id, &found.nested), (&before, &vec![scene.root.join("inner")]));
+    assert!(partial(&found));
+    // As one that was added to the index.
+    scene.git(&["add", "-A"]);
+    let found = scene.compare();
+    assert_eq!(scene.ours().id, found);
+    assert!(partial(&scene.ours()));
+}
+
+#[test]
 fn line_endings_are_converted_as_configured() {
     for (auto, attributes) in [
         ("true", ""),

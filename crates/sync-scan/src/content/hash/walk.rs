@@ -338,6 +338,10 @@ impl<'g> Walk<'_, 'g> {
                 let id = match nested(&path) {
                     Nested::At(id) => id,
                     Nested::Unborn | Nested::No => entry.id,
+                    Nested::InTables => {
+                        self.found.partial(&self.path);
+                        entry.id
+                    }
                 };
                 if git_folder(&path).is_some() {
                     self.found.submodules.push(path);
@@ -394,6 +398,9 @@ impl<'g> Walk<'_, 'g> {
             let repository = nested(&path);
             if repository != Nested::No {
                 self.found.nested.push(path);
+                if repository == Nested::InTables {
+                    self.found.partial(&self.path);
+                }
                 self.path.pop();
                 if let Nested::At(id) = repository {
                     self.differs();
