@@ -1,6 +1,8 @@
 //! What the status tells of the cloud, and what is told of the queue.
 
 use super::*;
+use sync_wire::ProblemCode;
+
 use crate::engine::api::{EntryPage, EntryState};
 
 #[tokio::test(flavor = "current_thread")]
@@ -196,4 +198,23 @@ async fn the_status_tells_until_when_repeats_are_spared() {
     world.pass(pause);
     world.until("it is sent then", async || world.waiting().await == 0).await;
     assert_eq!(spared().await, None);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn nobody_waits_for_a_project_that_the_cloud_does_not_take() {
+    let world = World::new().await;
+    world.cloud.faults().add(Rule::new(Fault::status(422))).unwrap();
+    let root = world.project("api");
+    let RegisterOutcome::Failed(failure) = world.register(root.clone(), PATIENCE).await else {
+        panic!("it is taken")
+    };
+    world.cloud.faults().clear();
+    let waited = world.engine.wait_until(&Goal::Registered(root.clone()), Duration::from_secs(5)).await;
+    let refused = waited.unwrap_err();
+    assert_eq!(refused.code, ProblemCode::Conflict);
+    assert!(refused.message.contains(&failure.message), "{}", refused.message);
+    let entry = refused.entry.unwrap().entry.id;
+    assert!(refused.hint.unwrap().contains(&format!("queue retry {entry}")));
+    world.engine.retry(entry).await.unwrap();
+    assert_eq!(world.engine.wait_until(&Goal::Registered(root), PATIENCE).await.unwrap(), None);
 }
