@@ -3,7 +3,7 @@
 use super::*;
 use sync_wire::ProblemCode;
 
-use crate::engine::api::{EntryPage, EntryState};
+use crate::engine::api::{EntryPage, EntryState, Registered};
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_page_of_what_is_ready_is_full_though_others_are_in_the_air() {
@@ -217,4 +217,27 @@ async fn nobody_waits_for_a_project_that_the_cloud_does_not_take() {
     assert!(refused.hint.unwrap().contains(&format!("queue retry {entry}")));
     world.engine.retry(entry).await.unwrap();
     assert_eq!(world.engine.wait_until(&Goal::Registered(root), PATIENCE).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn nobody_waits_for_a_cloud_that_refuses_whatever_is_sent() {
+    let world = World::new().await;
+    for (status, state) in [(401, CloudState::AuthRequired), (403, CloudState::Forbidden)] {
+        world.cloud.faults().add(Rule::new(Fault::status(status))).unwrap();
+        let draft = |name: &str| Draft { root: world.project(name), ..Draft::default() };
+        let drafts = vec![draft(&format!("{status} a")), draft(&format!("{status} b"))];
+        let registering = world.engine.register(drafts, false, PATIENCE);
+        let registered = tokio::time::timeout(PATIENCE / 2, registering).await;
+        let registered = registered.unwrap_or_else(|_| panic!("{status}: it waits")).unwrap();
+        let is_queued = |registered: &Registered| matches!(registered.outcome, RegisterOutcome::Queued(None));
+        assert!(registered.iter().all(is_queued), "{status}: {registered:?}");
+        assert_eq!(world.engine.status().await.unwrap().cloud, state);
+        world.cloud.faults().clear();
+        if state == CloudState::AuthRequired {
+            // Who waits while there is a new token waits on.
+            world.engine.credential_changed();
+            let outcome = world.register(world.project("c"), PATIENCE).await;
+            assert!(matches!(outcome, RegisterOutcome::Registered(_)), "{outcome:?}");
+        }
+    }
 }
