@@ -44,7 +44,7 @@ pub(crate) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// go on from there.
 pub(crate) fn last_lines(files: &[PathBuf], lines: usize) -> io::Result<(Vec<u8>, Position)> {
     let mut position = Position::default();
-    let mut text = Vec::new();
+    let mut parts = Vec::new();
     let mut left = lines;
     for path in files.iter().rev() {
         let Some(mut file) = opened(path)? else { continue };
@@ -55,37 +55,54 @@ pub(crate) fn last_lines(files: &[PathBuf], lines: usize) -> io::Result<(Vec<u8>
         }
         let (part, found) = end_of(&mut file, end, left)?;
         left -= found;
-        text = [part, text].concat();
+        parts.push(part);
     }
-    Ok((text, position))
+    Ok((forwards(parts), position))
 }
 
 /// The last lines of one file up to `end`, and how many they are.
 fn end_of(file: &mut File, end: u64, lines: usize) -> io::Result<(Vec<u8>, usize)> {
-    let mut text: Vec<u8> = Vec::new();
-    let mut start = end;
+    let mut blocks: Vec<Vec<u8>> = Vec::new();
+    let (mut start, mut left) = (end, lines);
     while start > 0 && end - start < MOST {
         let size = BLOCK.min(start);
         start -= size;
         file.seek(SeekFrom::Start(start))?;
         let mut block = Vec::new();
         file.by_ref().take(size).read_to_end(&mut block)?;
-        block.append(&mut text);
-        text = block;
-        if let Some(begin) = begin_of_last(&text, lines) {
-            return Ok((text.split_off(begin), lines));
+        // The end of the last line begins no other.
+        let last = if blocks.is_empty() { block.strip_suffix(b"\n") } else { None };
+        let sought = begin_of_last(last.unwrap_or(&block), left);
+        match sought {
+            Ok(begin) => {
+                blocks.push(block.split_off(begin));
+                return Ok((forwards(blocks), lines));
+            }
+            Err(ends) => left -= ends,
         }
+        blocks.push(block);
     }
+    let text = forwards(blocks);
     let found = text.split_inclusive(|byte| *byte == b'\n').count();
     Ok((text, found.min(lines)))
 }
 
-/// Where the last so many lines begin, if there are more than those.
-fn begin_of_last(text: &[u8], lines: usize) -> Option<usize> {
-    // The end of the last line begins no other.
-    let body = text.strip_suffix(b"\n").unwrap_or(text);
-    let ends = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
-    ends.map(|(at, _)| at + 1).nth(lines.checked_sub(1)?)
+/// Where the last so many lines begin, if there are more than those; else how many ends of lines there are.
+fn begin_of_last(text: &[u8], lines: usize) -> Result<usize, usize> {
+    let mut found = 0;
+    for (at, _) in text.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+        found += 1;
+        if found == lines {
+            return Ok(at + 1);
+        }
+    }
+    Err(found)
+}
+
+/// Parts that were read backwards, as one text.
+fn forwards(mut parts: Vec<Vec<u8>>) -> Vec<u8> {
+    parts.reverse();
+    parts.concat()
 }
 
 /// How far each file of the log was read, in bytes; a file that is not here was not there.
@@ -178,6 +195,27 @@ mod tests {
         write(home.path(), 1, &format!("first\n{long}\nlast\n"));
         check(home.path(), 2, &format!("{long}\nlast\n"));
         check(home.path(), 3, &format!("first\n{long}\nlast\n"));
+    }
+
+    #[test]
+    fn many_lines_are_read_once_wherever_the_blocks_end() {
+        let home = tempfile::tempdir().expect("a folder");
+        let block = usize::try_from(BLOCK).expect("a size");
+        // The first end of a line is the last byte of a block from the end, one before it, and one after.
+        for (day, last) in [(1, block), (2, block - 1), (3, block + 1), (4, 2 * block)] {
+            let text: String = ["a\n", "\n", "b\n", &"x".repeat(last - 2), "\n\n"].concat();
+            let folder = home.path().join(day.to_string());
+            fs::create_dir(&folder).expect("made");
+            write(&folder, day, &text);
+            let all: Vec<&str> = text.split_inclusive('\n').collect();
+            for lines in 0..=all.len() + 1 {
+                check(&folder, lines, &all[all.len().saturating_sub(lines)..].concat());
+            }
+        }
+        let many = format!("{}\n", "y".repeat(29)).repeat(200_000);
+        write(home.path(), 1, &many);
+        check(home.path(), 199_999, &many[30..]);
+        check(home.path(), usize::MAX, &many);
     }
 
     #[test]

@@ -33,6 +33,10 @@ pub struct Event {
     pub message: String,
 }
 
+/// Leaves room for as many events as there ever are below the numbers that are believed of a damaged database, and those
+/// that JSON's readers know exactly.
+const MOST_AT_FIRST: i64 = 1 << 47;
+
 crate::sql::statements! {
     SINCE = "\
         select id, at, kind, local, message
@@ -40,7 +44,9 @@ crate::sql::statements! {
         where id > ?1
         order by id
         limit +?2";
-    LATEST = "select coalesce(max(id), 0) from event";
+    // Also where the newest one is not kept, or there is none yet.
+    LATEST = "select seq from sqlite_sequence where name = 'event'";
+    BEGIN = "insert into sqlite_sequence (name, seq) values ('event', ?1)";
     pub(crate) APPEND = "\
         with w as materialized (select key, value from json_each(?1))
         insert into event (at, kind, local, message)
@@ -63,7 +69,7 @@ impl Events<'_> {
         self.store.read_each(query, happened).await
     }
 
-    /// The newest event's number, zero when there is none.
+    /// The newest event's number, or the one before the first.
     pub async fn latest(self) -> Result<i64, Error> {
         let rows = self.store.read(sqlx::query(LATEST)).await?;
         Ok(rows.first().map_or(0, |found| row::number(found, 0)))
@@ -116,6 +122,13 @@ impl NewEvent {
             message: Hex(message.into_bytes()),
         }
     }
+}
+
+/// Begins the numbers of a new database above all that one before it can have given, so that whoever has such a number is
+/// told of what is missing: a number for each millisecond is more than there are events.
+pub(crate) async fn begin(connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    sqlx::query(BEGIN).bind(now.0.clamp(0, MOST_AT_FIRST)).execute(connection).await?;
+    Ok(())
 }
 
 fn happened(found: &SqliteRow) -> Result<Event, Error> {

@@ -3,8 +3,10 @@
 //! The version is SQLite's `user_version`, set by each migration as its last statement.
 
 use sqlx::SqliteConnection;
+use sync_core::Timestamp;
 
 use crate::error::Error;
+use crate::event;
 
 /// The migrations, by the version they bring: the first makes version 1.
 const MIGRATIONS: &[&str] = &[
@@ -31,15 +33,15 @@ pub(crate) fn known() -> i64 {
 ///
 /// # Errors
 /// [`Error::Newer`] when the database is ahead of this program; nothing was done then.
-pub(crate) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Error> {
+pub(crate) async fn migrate(connection: &mut SqliteConnection, now: Timestamp) -> Result<(), Error> {
     let found: i64 = sqlx::query_scalar(VERSION).fetch_one(&mut *connection).await?;
     if found > known() {
         return Err(Error::Newer { found, known: known() });
     }
     for migration in MIGRATIONS.iter().copied().skip(usize::try_from(found).unwrap_or(0)) {
         sqlx::raw_sql("begin immediate").execute(&mut *connection).await?;
-        let outcome = match sqlx::raw_sql(migration).execute(&mut *connection).await {
-            Ok(_) => sqlx::raw_sql("commit").execute(&mut *connection).await,
+        let outcome = match run(connection, migration, now).await {
+            Ok(()) => sqlx::raw_sql("commit").execute(&mut *connection).await,
             Err(error) => Err(error),
         };
         if let Err(error) = outcome {
@@ -49,6 +51,19 @@ pub(crate) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Err
             }
             return Err(error.into());
         }
+    }
+    Ok(())
+}
+
+async fn run(
+    connection: &mut SqliteConnection,
+    migration: &'static str,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(migration).execute(&mut *connection).await?;
+    // A database that begins with it is a new one.
+    if MIGRATIONS.first() == Some(&migration) {
+        event::begin(connection, now).await?;
     }
     Ok(())
 }

@@ -102,7 +102,7 @@ pub(crate) async fn open(
             (Some(kept_at), true, None)
         }
     };
-    match start(path, durability, beside, instance.unwrap_or(fresh_id)).await {
+    match start(path, durability, beside, instance.unwrap_or(fresh_id), now).await {
         Ok((connection, instance)) => {
             let unclean = unclean || set_aside.is_some();
             Ok(ready(path, durability, connection, set_aside, Carried::default(), unclean, instance))
@@ -137,7 +137,7 @@ async fn rebuilt(
         }
     };
     tracing::warn!(kept_at = %kept_at.display(), ?carried, "the database is a new one");
-    let (connection, instance) = start(path, durability, None, fresh_id).await?;
+    let (connection, instance) = start(path, durability, None, fresh_id, now).await?;
     Ok(ready(path, durability, connection, Some(kept_at), carried, true, instance))
 }
 
@@ -158,7 +158,7 @@ async fn rebuild(path: &Path, now: Timestamp) -> Result<Carried, Error> {
         .synchronous(SqliteSynchronous::Off)
         .pragma("cache_size", "-65536");
     let mut connection = options.connect().await?;
-    migrate::migrate(&mut connection).await?;
+    migrate::migrate(&mut connection, now).await?;
     let carried = salvage::carry_over(&mut connection, found, now).await?;
     connection.close().await?;
     aside::complete(path)?;
@@ -172,10 +172,11 @@ async fn start(
     durability: Durability,
     beside: Option<Uuid>,
     instance: Uuid,
+    now: Timestamp,
 ) -> Result<(SqliteConnection, Uuid), Error> {
-    let started = start_once(path, durability, beside, instance).await;
+    let started = start_once(path, durability, beside, instance, now).await;
     if matches!(started, Err(Error::Full)) && Ballast::beside(path).give_up() {
-        return start_once(path, durability, beside, instance).await;
+        return start_once(path, durability, beside, instance, now).await;
     }
     started
 }
@@ -185,10 +186,11 @@ async fn start_once(
     durability: Durability,
     beside: Option<Uuid>,
     instance: Uuid,
+    now: Timestamp,
 ) -> Result<(SqliteConnection, Uuid), Error> {
     make_private(path)?;
     let mut connection = writing(path, durability).connect().await?;
-    if let Err(error) = prepare(&mut connection, instance).await {
+    if let Err(error) = prepare(&mut connection, instance, now).await {
         // One that is only dropped goes on for a while, and would remove the log of who comes after it.
         if let Err(second) = connection.close().await {
             tracing::debug!(error = %second, "closing the database failed as well");
@@ -201,9 +203,9 @@ async fn start_once(
     Ok((connection, instance))
 }
 
-async fn prepare(connection: &mut SqliteConnection, instance: Uuid) -> Result<(), Error> {
+async fn prepare(connection: &mut SqliteConnection, instance: Uuid, now: Timestamp) -> Result<(), Error> {
     check_library(connection).await?;
-    migrate::migrate(connection).await?;
+    migrate::migrate(connection, now).await?;
     mark_open(connection, instance).await
 }
 

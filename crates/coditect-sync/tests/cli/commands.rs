@@ -410,6 +410,8 @@ fn something_is_waited_for_until_it_is_so_or_the_time_is_over() {
     let words = ["wait", "--for", "registered", "/nowhere", "--within", "0s"];
     let asked = check_verbatim("wait in vain", &words, &[answer("registered", r#""it waits to be sent""#)]);
     assert_eq!(asked, ["GET /v1/wait?for=registered&wait_ms=0&path=/nowhere"]);
+    let refused = problem("409 No", "conflict", r#","hint":"see `coditect-sync queue show 7`""#);
+    check("wait for what is refused", &["wait", "--for", "registered", "/nowhere"], &[refused]);
     let paused = status(
         "online",
         &[(

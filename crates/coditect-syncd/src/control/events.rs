@@ -137,7 +137,8 @@ impl<S: Story> Listener<S> {
             })?;
             if let (Some(first), Some(last)) = (found.first(), found.last()) {
                 let mut piece = String::new();
-                if first.number > self.after.saturating_add(1) {
+                // Nobody has the number zero: it asks for what is kept.
+                if self.after > 0 && first.number > self.after.saturating_add(1) {
                     let missed = Missed { first: self.after.saturating_add(1), last: first.number - 1 };
                     piece.push_str(&written(&gap(self.story.moment(), missed.last, Some(missed))));
                 }

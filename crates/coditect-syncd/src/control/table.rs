@@ -357,7 +357,8 @@ pub(super) static ROUTES: &[Route] = &[
                 name: "for",
                 kind: Kind::Word(GOALS),
                 description: "What: `ready`, the daemon answers questions well; `idle`, projects were looked for and \
-                              nothing waits to be sent; `registered`, the cloud has the project at `path` as it is.",
+                              nothing waits to be sent; `registered`, the cloud has the project at `path` as it is. A \
+                              project that it does not take is a `conflict`, at once.",
             },
             Parameter {
                 name: "path",
@@ -372,6 +373,7 @@ pub(super) static ROUTES: &[Route] = &[
         ],
         needs: &["for"],
         answers: &[ok(of::<sync_wire::WaitAnswer>)],
+        problems: &[ProblemCode::Conflict],
         call: |question| Box::pin(admin::wait(question)),
         ..PLAIN
     },

@@ -14,16 +14,19 @@ use sync_scan::Survey;
 use sync_store::{Enqueued, How, Wish};
 use sync_wire::ProblemCode;
 
-use super::api::{Draft, Refusal, RegisterOutcome, Registered};
-use super::{Engine, Patience, Settings, refusal, store_refusal};
+use super::api::{CloudState, Draft, Refusal, RegisterOutcome, Registered};
+use super::{DeliveryView, Engine, Patience, Settings, refusal, store_refusal};
 use crate::blocking::blocking;
 
 /// How long a look at given paths may take.
 pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(30);
 
+/// A token that somebody set just before is taken within this time.
+const LATEST_TOKEN: Duration = Duration::from_secs(2);
+
 impl Engine {
     /// Registers projects: what a draft leaves out is found out by looking. Answers when every one is durable, or
-    /// known to the cloud just so; with a `wait`, when it has arrived or the wait is over.
+    /// known to the cloud just so; with a `wait`, when it has arrived, the cloud refuses whatever is sent, or the wait is over.
     ///
     /// # Errors
     /// When a path cannot be looked at, or nothing could be stored. A draft that is no registration fails alone.
@@ -141,7 +144,12 @@ impl Engine {
         if wait.is_none() {
             return Ok(Registered { local, outcome: RegisterOutcome::Queued(None) });
         }
-        let settled = match self.wait_for(wait, || self.settled(local, hash)).await {
+        let settled = tokio::select! {
+            biased;
+            settled = self.wait_for(wait, || self.settled(local, hash)) => settled,
+            () = self.refused() => Ok(None),
+        };
+        let settled = match settled {
             // It is durable; that the daemon ends while somebody waits changes nothing about that.
             Err(ended) if ended.code == ProblemCode::ShuttingDown => None,
             other => other?,
@@ -153,6 +161,22 @@ impl Engine {
             RegisterOutcome::Queued(earlier.map(|mapping| mapping.cloud))
         };
         Ok(Registered { local, outcome })
+    }
+
+    /// Waits until the cloud refuses whatever is sent, which only a person can change.
+    async fn refused(&self) {
+        let is_refused = |view: &DeliveryView| {
+            matches!(view.state, CloudState::AuthRequired | CloudState::Forbidden)
+                && view.in_flight.is_empty()
+        };
+        let mut delivery = self.0.delivery.subscribe();
+        while delivery.wait_for(is_refused).await.is_ok() {
+            let changed = delivery.wait_for(|view| !is_refused(view));
+            if tokio::time::timeout(LATEST_TOKEN, changed).await.is_err() {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
     }
 
     /// What became of a registration, if anything did.

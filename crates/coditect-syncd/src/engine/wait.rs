@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sync_core::Held;
+use sync_core::{Entry, Held, Standing};
 use sync_wire::ProblemCode;
 
 use super::api::{Refusal, Which};
-use super::{Engine, store_refusal};
+use super::queue::view;
+use super::{Engine, refusal, store_refusal};
 
 /// What is waited for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,7 +25,7 @@ impl Engine {
     /// Waits until it is so, at most for `wait`; what is missing when it is not.
     ///
     /// # Errors
-    /// When the store cannot be read, or the daemon stops.
+    /// When the store cannot be read, or the daemon stops; `conflict` where it will not be so before a person does something.
     pub(crate) async fn wait_until(&self, goal: &Goal, wait: Duration) -> Result<Option<String>, Refusal> {
         let reached =
             self.wait_for(wait, || async { Ok(self.missing(goal).await?.is_none().then_some(())) }).await?;
@@ -40,6 +41,23 @@ impl Engine {
             Goal::Ready => Ok(None),
             Goal::Idle => self.what_goes_on().await,
             Goal::Registered(path) => self.what_keeps(path.clone()).await,
+        }
+    }
+
+    /// Says that it is no use to wait for an entry: it waits for a person.
+    fn not_taken(&self, entry: Entry) -> Refusal {
+        let (local, id) = (entry.registration.local, entry.id);
+        let message = match &entry.last_failure {
+            Some(failure) => format!("project {local} is not registered: {}", failure.message),
+            None => format!("project {local} is not registered, and its entry waits for a person"),
+        };
+        let in_flight = self.0.delivery.borrow().in_flight.clone();
+        Refusal {
+            hint: Some(format!(
+                "see `coditect-sync queue show {id}`; `coditect-sync queue retry {id}` sends it again"
+            )),
+            entry: Some(Box::new(view(entry, &in_flight, self.now()))),
+            ..refusal(ProblemCode::Conflict, message)
         }
     }
 
@@ -74,8 +92,12 @@ impl Engine {
             Err(refusal) => return Err(refusal),
         };
         let scope = self.scope();
-        if self.0.store.outbox().waiting_for(scope.id, local).await.map_err(store_refusal)?.is_some() {
-            return Ok(Some(format!("project {local} waits to be sent")));
+        let entry = self.0.store.outbox().waiting_for(scope.id, local).await.map_err(store_refusal)?;
+        if let Some(entry) = entry {
+            return match entry.standing {
+                Standing::Ready => Ok(Some(format!("project {local} waits to be sent"))),
+                Standing::Parked | Standing::Dead => Err(self.not_taken(entry)),
+            };
         }
         let mapping = self.0.store.mapping().get(scope.id, local).await.map_err(store_refusal)?;
         Ok(mapping.is_none().then(|| format!("the cloud does not know project {local}")))

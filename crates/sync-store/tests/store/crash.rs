@@ -63,7 +63,7 @@ async fn a_process_to_be_killed() {
     let Some(file) = std::env::var_os(WHERE).map(PathBuf::from) else { return };
     let opened = Store::open(&file, Limits { max_items: 1_000_000 }, NOW, Uuid::from_u128(1)).await.unwrap();
     let scope = opened.store.scope().ensure(&scope("acme")).await.unwrap();
-    let start = u128::from(u32::try_from(opened.store.event().latest().await.unwrap()).unwrap()) * 1_000;
+    let start = u128::from(opened.store.event().latest().await.unwrap().unsigned_abs()) * 1_000;
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
         let store = opened.store.clone();

@@ -1,7 +1,9 @@
 //! Many callers, few commits; and what a failure does to whom.
 
-use sync_store::Error;
+use sync_core::Timestamp;
+use sync_store::{Error, Limits, Store};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use crate::support::{NOW, found, kinds, picture, store};
 
@@ -78,9 +80,32 @@ async fn a_checkpoint_empties_the_log() {
 }
 
 #[tokio::test]
+async fn a_new_database_numbers_its_events_above_those_of_any_before_it() {
+    let home = tempfile::tempdir().unwrap();
+    let mut last = 0;
+    for (hour, events) in [(0, 1), (1, 50), (2, 3)] {
+        let path = home.path().join(format!("{hour}.db"));
+        let now = Timestamp(NOW.0 + hour * 3_600_000);
+        let opened = Store::open(&path, Limits { max_items: 10 }, now, Uuid::nil()).await.unwrap();
+        let latest = opened.store.event().latest().await.unwrap();
+        assert!(latest > last && latest < 1 << 53, "{latest} after {last}");
+        for _ in 0..events {
+            opened.store.event().add("test.tick", None, String::new(), now).await.unwrap();
+        }
+        last = opened.store.event().since(0, 100).await.unwrap().last().unwrap().id;
+        assert_eq!((last, opened.store.event().latest().await.unwrap()), (latest + events, last));
+        opened.store.close().await.unwrap();
+        // The numbers of one that is there go on.
+        let opened = Store::open(&path, Limits { max_items: 10 }, now, Uuid::nil()).await.unwrap();
+        assert_eq!(opened.store.event().latest().await.unwrap(), last);
+        opened.store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn events_are_numbered_and_trimmed() {
     let (_home, store, _scope) = store().await;
-    assert_eq!(store.event().latest().await.unwrap(), 0);
+    let before = store.event().latest().await.unwrap();
     for number in 0..5 {
         store.event().add("test.tick", None, format!("{number}"), NOW).await.unwrap();
     }
@@ -88,8 +113,8 @@ async fn events_are_numbered_and_trimmed() {
     let left = store.event().since(0, 10).await.unwrap();
     assert_eq!(
         left.iter().map(|event| (event.id, event.message.as_str())).collect::<Vec<_>>(),
-        [(4, "3"), (5, "4")]
+        [(before + 4, "3"), (before + 5, "4")]
     );
-    assert_eq!(store.event().since(4, 10).await.unwrap().len(), 1);
-    assert_eq!(store.event().latest().await.unwrap(), 5);
+    assert_eq!(store.event().since(before + 4, 10).await.unwrap().len(), 1);
+    assert_eq!(store.event().latest().await.unwrap(), before + 5);
 }

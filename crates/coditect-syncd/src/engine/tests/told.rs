@@ -1,7 +1,9 @@
 //! What the status tells of the cloud, and what is told of the queue.
 
 use super::*;
-use crate::engine::api::{EntryPage, EntryState};
+use sync_wire::ProblemCode;
+
+use crate::engine::api::{EntryPage, EntryState, Registered};
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_page_of_what_is_ready_is_full_though_others_are_in_the_air() {
@@ -196,4 +198,46 @@ async fn the_status_tells_until_when_repeats_are_spared() {
     world.pass(pause);
     world.until("it is sent then", async || world.waiting().await == 0).await;
     assert_eq!(spared().await, None);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn nobody_waits_for_a_project_that_the_cloud_does_not_take() {
+    let world = World::new().await;
+    world.cloud.faults().add(Rule::new(Fault::status(422))).unwrap();
+    let root = world.project("api");
+    let RegisterOutcome::Failed(failure) = world.register(root.clone(), PATIENCE).await else {
+        panic!("it is taken")
+    };
+    world.cloud.faults().clear();
+    let waited = world.engine.wait_until(&Goal::Registered(root.clone()), Duration::from_secs(5)).await;
+    let refused = waited.unwrap_err();
+    assert_eq!(refused.code, ProblemCode::Conflict);
+    assert!(refused.message.contains(&failure.message), "{}", refused.message);
+    let entry = refused.entry.unwrap().entry.id;
+    assert!(refused.hint.unwrap().contains(&format!("queue retry {entry}")));
+    world.engine.retry(entry).await.unwrap();
+    assert_eq!(world.engine.wait_until(&Goal::Registered(root), PATIENCE).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn nobody_waits_for_a_cloud_that_refuses_whatever_is_sent() {
+    let world = World::new().await;
+    for (status, state) in [(401, CloudState::AuthRequired), (403, CloudState::Forbidden)] {
+        world.cloud.faults().add(Rule::new(Fault::status(status))).unwrap();
+        let draft = |name: &str| Draft { root: world.project(name), ..Draft::default() };
+        let drafts = vec![draft(&format!("{status} a")), draft(&format!("{status} b"))];
+        let registering = world.engine.register(drafts, false, PATIENCE);
+        let registered = tokio::time::timeout(PATIENCE / 2, registering).await;
+        let registered = registered.unwrap_or_else(|_| panic!("{status}: it waits")).unwrap();
+        let is_queued = |registered: &Registered| matches!(registered.outcome, RegisterOutcome::Queued(None));
+        assert!(registered.iter().all(is_queued), "{status}: {registered:?}");
+        assert_eq!(world.engine.status().await.unwrap().cloud, state);
+        world.cloud.faults().clear();
+        if state == CloudState::AuthRequired {
+            // Who waits while there is a new token waits on.
+            world.engine.credential_changed();
+            let outcome = world.register(world.project("c"), PATIENCE).await;
+            assert!(matches!(outcome, RegisterOutcome::Registered(_)), "{outcome:?}");
+        }
+    }
 }
