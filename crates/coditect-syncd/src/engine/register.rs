@@ -413,7 +413,8 @@ mod tests {
         let cost = |many: u32| {
             let roots: Vec<String> =
                 (0..many).map(|number| format!("/home/u/work/project-{number}")).collect();
-            let sightings = Sightings::of(roots.iter().map(|root| sighting(root)).collect());
+            let seen: Vec<_> = roots.iter().map(|root| sighting(root)).collect();
+            let sightings = Sightings::of(&seen);
             let used = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
             let before = used();
             for root in &roots {
