@@ -105,22 +105,26 @@ impl Holder {
     }
 }
 
+/// So often a lock is not in the list of all before nobody is taken to hold it.
+#[cfg(target_os = "linux")]
+const LOOKS_AT_LOCKS: u32 = 8;
+
 /// Whether the process holds the lock, as far as the system tells, and whether it is stopped.
 #[cfg(target_os = "linux")]
 fn proc_says(lock: &Path, pid: u32) -> (bool, bool) {
     use std::os::unix::fs::MetadataExt;
 
     // `1: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF`
-    let locks = std::fs::read_to_string("/proc/locks").ok();
     let inode = std::fs::metadata(lock).ok().map(|found| format!(":{}", found.ino()));
-    let holds = match (locks, inode) {
-        (Some(locks), Some(inode)) => locks.lines().any(|line| {
+    let is_listed = || {
+        let (Ok(locks), Some(inode)) = (std::fs::read_to_string("/proc/locks"), &inode) else { return true };
+        locks.lines().any(|line| {
             let mut words = line.split_whitespace().skip(4);
-            words.next() == Some(&pid.to_string())
-                && words.next().is_some_and(|place| place.ends_with(&inode))
-        }),
-        (None, _) | (_, None) => true,
+            words.next() == Some(&pid.to_string()) && words.next().is_some_and(|place| place.ends_with(inode))
+        })
     };
+    // The list is read in pieces, and a lock that others take or give meanwhile shifts it: a line may be missed.
+    let holds = (0..LOOKS_AT_LOCKS).any(|_| is_listed());
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The state follows the program's name, which is in parentheses and may hold anything.
     let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());

@@ -14,9 +14,11 @@ use sync_wire::{
     QueueItemsQuery,
 };
 
-/// How long a person at a prompt is kept waiting.
+use crate::clock;
+
+/// How long a person at a prompt is kept waiting for an answer, and for all of them.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// As many as anybody looks through.
+/// As many as the daemon tells of at once.
 const MOST: u32 = 1_000;
 
 /// Projects by their path or the beginning of their name, and folders.
@@ -28,14 +30,19 @@ pub(crate) fn projects(typed: &OsStr) -> Vec<CompletionCandidate> {
 
 fn of_the_daemon(typed: &OsStr) -> Vec<CompletionCandidate> {
     let Some(typed) = typed.to_str() else { return Vec::new() };
-    let query = ProjectsQuery { limit: Some(MOST), ..ProjectsQuery::default() };
-    let Some(page) = client().and_then(|mut client| {
-        let answer = client.accomplish(&Call::projects(&query)).ok()?;
-        answer.json::<ProjectsPage>().ok()
-    }) else {
-        return Vec::new();
-    };
-    page.projects
+    let Some(mut client) = client() else { return Vec::new() };
+    let started = clock::moment();
+    let mut query = ProjectsQuery { limit: Some(MOST), ..ProjectsQuery::default() };
+    let mut known = Vec::new();
+    // They come in no order that a person knows: the one that is typed may come last.
+    while let Some(page) = page_of(&mut client, &query) {
+        known.extend(page.projects);
+        if page.next_cursor.is_none() || page.next_cursor == query.cursor || started.elapsed() > PATIENCE {
+            break;
+        }
+        query.cursor = page.next_cursor;
+    }
+    known
         .into_iter()
         .filter(|project| {
             let named = !typed.contains('/')
@@ -44,6 +51,10 @@ fn of_the_daemon(typed: &OsStr) -> Vec<CompletionCandidate> {
         })
         .map(|project| CompletionCandidate::new(project.root_path).help(Some(project.project_name.into())))
         .collect()
+}
+
+fn page_of(client: &mut Client, query: &ProjectsQuery) -> Option<ProjectsPage> {
+    client.accomplish(&Call::projects(query)).ok()?.json().ok()
 }
 
 /// Numbers of entries.

@@ -46,12 +46,12 @@ async fn main() -> Result<(), Failed> {
     let scope = store.scope().ensure(&scope).await?;
     let mut out = std::io::stdout().lock();
     if given.depths.is_empty() {
-        for rows in [1, 16, 64] {
+        for rows in [1, 16, 64, 200] {
             let calls = bare(&given.folder.path().join("bare.db"), rows, given.long_enough).await?;
             line(&mut out, "bare", rows, &calls, rows)?;
         }
         let mut next = 0;
-        for callers in [1, 16, 64, 512] {
+        for callers in [1, 16, 64, 200, 512] {
             for what in ["enqueue", "register"] {
                 let calls =
                     stored(&store, scope, callers, what == "register", &mut next, given.long_enough).await?;

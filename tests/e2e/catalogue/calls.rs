@@ -274,7 +274,7 @@ fn a_log_that_cannot_be_written_stops_nothing() {
         return;
     }
     let (home, cloud) = crate::world();
-    let mut daemon = Daemon::start(&home);
+    let mut daemon = Daemon::start(&home).expecting("the log cannot be written");
     let logs = fs::read_dir(home.state().join("logs")).expect("the logs");
     let log = logs.map(|entry| entry.expect("an entry").path()).next().expect("a log");
     let fault = injected("write", "ENOSPC", 1, Always);

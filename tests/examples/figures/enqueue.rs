@@ -14,7 +14,7 @@ use crate::python::Python;
 use crate::store::{self, Rates};
 
 /// Callers, and how many each gives.
-const CALLERS: [(usize, usize); 3] = [(1, 1_000), (16, 500), (64, 125)];
+const CALLERS: [(usize, usize); 4] = [(1, 1_000), (16, 500), (64, 125), (200, 40)];
 
 pub(crate) fn measure(folders: &Folders, rounds: usize, python: Option<&Path>) -> Vec<Row> {
     let (mut daemon, mut earlier) = (BTreeMap::<usize, Rates>::new(), BTreeMap::<usize, Rates>::new());

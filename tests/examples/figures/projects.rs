@@ -227,7 +227,7 @@ pub(crate) fn surveyed(home: &Home) -> Status {
     last.expect("it was waited for")
 }
 
-fn patiently(what: &str, mut is: impl FnMut() -> bool) {
+pub(crate) fn patiently(what: &str, mut is: impl FnMut() -> bool) {
     let begun = now();
     while !is() {
         assert!(begun.elapsed() < LONG, "waited in vain until {what}");

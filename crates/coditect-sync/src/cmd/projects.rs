@@ -8,7 +8,7 @@ use sync_wire::{Call, Project, ProjectState, ProjectsPage, ProjectsQuery, Subjec
 use uuid::Uuid;
 
 use super::project::text;
-use super::{Context, page_limit, resolve};
+use super::{Context, resolve};
 use crate::args::{Projects, ProjectsCommand, ProjectsList};
 use crate::daemon::Daemon;
 use crate::exit::Exit;
@@ -33,8 +33,10 @@ fn list(wanted: &ProjectsList, context: &Context) -> Result<Answer, Failure> {
         ..ProjectsQuery::default()
     };
     let limit = wanted.limit.map_or(usize::MAX, NonZeroUsize::get);
-    let (mut projects, documents) = all(&mut context.daemon()?, query, limit)?;
-    projects.sort_by(|one, other| one.root_path.cmp(&other.root_path));
+    let mut found = all(&mut context.daemon()?, query)?;
+    found.sort_by(|(one, _), (other, _)| one.root_path.cmp(&other.root_path));
+    found.truncate(limit);
+    let (projects, documents): (Vec<Project>, Vec<Value>) = found.into_iter().unzip();
     let document = json!({"projects": documents, "next_cursor": null}).to_string().into_bytes();
     if projects.is_empty() {
         return Ok(Answer::result(document, "").with_note("no projects"));
@@ -69,12 +71,13 @@ fn show(subject: &Path, context: &Context) -> Result<Answer, Failure> {
 
 /// The project that holds a path. The daemon's own answer to this question is for registered ones only.
 fn innermost(daemon: &mut Daemon, path: &Path) -> Result<Uuid, Failure> {
-    let (projects, _) = all(daemon, ProjectsQuery::default(), usize::MAX)?;
+    let projects = all(daemon, ProjectsQuery::default())?;
     let root = |project: &Project| {
         sync_wire::path::from_fields(&project.root_path, project.root_path_exact.as_deref())
     };
     projects
         .iter()
+        .map(|(project, _)| project)
         .filter(|project| path.starts_with(root(project)))
         .max_by_key(|project| (root(project).components().count(), project.state != ProjectState::Missing))
         .map(|project| project.local_project_uuid)
@@ -85,22 +88,15 @@ fn innermost(daemon: &mut Daemon, path: &Path) -> Result<Uuid, Failure> {
         })
 }
 
-/// All pages, up to a limit: the projects, and their documents as they came.
-fn all(
-    daemon: &mut Daemon,
-    mut query: ProjectsQuery,
-    limit: usize,
-) -> Result<(Vec<Project>, Vec<Value>), Failure> {
-    let (mut projects, mut documents) = (Vec::new(), Vec::new());
+/// All pages, in the daemon's own order: the projects, each with its document as it came.
+fn all(daemon: &mut Daemon, mut query: ProjectsQuery) -> Result<Vec<(Project, Value)>, Failure> {
+    let mut found = Vec::new();
     loop {
-        let left = limit - projects.len();
-        query.limit = page_limit(left);
         let (page, document) = daemon.ask_for::<ProjectsPage>(&Call::projects(&query))?;
-        projects.extend(page.projects.into_iter().take(left));
-        documents.extend(elements(&document, "projects").into_iter().take(left));
+        found.extend(page.projects.into_iter().zip(elements(&document, "projects")));
         // A cursor that stays where it is would be followed for ever.
-        if page.next_cursor.is_none() || page.next_cursor == query.cursor || projects.len() >= limit {
-            return Ok((projects, documents));
+        if page.next_cursor.is_none() || page.next_cursor == query.cursor {
+            return Ok(found);
         }
         query.cursor = page.next_cursor;
     }

@@ -5,6 +5,7 @@
 //! record, and never touches a folder itself.
 
 mod agenda;
+mod outlying;
 mod record;
 mod station;
 mod view;
@@ -98,6 +99,8 @@ struct Eye {
     /// A sweep is over: what is mounted where may have changed since the last one.
     mounts_in_doubt: bool,
     scout: Arc<Scout>,
+    /// Whether a thread is asking for projects outside the roots.
+    asks_outlying: Arc<AtomicBool>,
 }
 
 /// A look at everything, by all stations.
@@ -124,6 +127,7 @@ impl Eye {
             counted: None,
             mounts_in_doubt: false,
             scout: Arc::default(),
+            asks_outlying: Arc::default(),
         };
         eye.man_stations().await?;
         Ok(eye)
@@ -401,6 +405,11 @@ impl Eye {
         }
         if seen.watch.is_some() || seen.roots.is_some() || !seen.surveys.is_empty() {
             self.publish();
+        }
+        // A look at everything, or a sweep, is over.
+        if whole || (task == Task::Sweep && !seen.sweeping) {
+            self.count().await;
+            self.miss_outlying().await?;
         }
         if whole {
             self.whole_done(at, first);

@@ -16,7 +16,7 @@ use crate::engine::api::Scanned;
 /// What was seen of no more projects is compared with the records that concern it, and with no others.
 const FEW: usize = 64;
 /// The folders of projects that were not seen have so long to say whether they are there.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 impl Eye {
     /// Records what was seen. `None` when it could not be written down.

@@ -1,0 +1,77 @@
+//! What it costs when half of many projects change at once, and how long the daemon keeps others waiting meanwhile.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use coditect_devcloud::dev_token;
+use serde_json::json;
+use sync_tests::{Cloud, Daemon, Home, Process, float, now};
+use sync_wire::Client;
+
+use crate::measure::Row;
+use crate::projects::patiently;
+
+/// How many are known: few, and many.
+const CROWDS: [usize; 2] = [3_000, 12_000];
+
+struct Cost {
+    /// Of each change, in ms of a processor.
+    each: f64,
+    /// The longest that a new client waited for its first answer, in ms.
+    silence: f64,
+}
+
+pub(crate) fn measure() -> Vec<Row> {
+    let [few, many] = CROWDS;
+    let (at_few, at_many) = (crowd(few), crowd(many));
+    let what = |figure: &str| format!("half of {many} projects change at once: {figure}");
+    let beside = format!("half of {few} projects");
+    vec![
+        Row::beside(what("processor of each"), (at_many.each, "ms"), &beside, (at_few.each, "ms")),
+        Row::beside(what("longest silence"), (at_many.silence, "ms"), &beside, (at_few.silence, "ms")),
+    ]
+}
+
+fn crowd(projects: usize) -> Cost {
+    let mut home = Home::new();
+    home.handle_memory_as_the_unit();
+    let cloud = Cloud::start(home.path().join("cloud.db"));
+    home.set_cloud("api_url", cloud.url());
+    home.set_cloud("auth_token", dev_token("acme", None));
+    home.set_daemon("discovery", json!({"roots": [home.roots()]}));
+    let roots = home.roots();
+    (0..projects).for_each(|number| write(&roots, number, "1"));
+    let daemon = Daemon::start(&home);
+    patiently("all are registered", || cloud.projects().len() >= projects);
+    let process = Process(daemon.pid());
+    let (cpu, taken) = (process.cpu(), cloud.ledger().len());
+    let (socket, over) = (home.state().join("sync.sock"), AtomicBool::new(false));
+    let silence = thread::scope(|scope| {
+        let asks = scope.spawn(|| {
+            let mut longest = Duration::ZERO;
+            while !over.load(Ordering::Relaxed) {
+                let asked = now();
+                Client::new(&socket, Duration::from_mins(1)).health().expect("an answer");
+                longest = longest.max(asked.elapsed());
+                thread::sleep(Duration::from_millis(20));
+            }
+            longest
+        });
+        (0..projects / 2).for_each(|number| write(&roots, number, "2"));
+        patiently("all are delivered", || cloud.ledger().len() >= taken + projects / 2);
+        over.store(true, Ordering::Relaxed);
+        asks.join().expect("it asks to the end")
+    });
+    let each = process.cpu().saturating_sub(cpu).as_secs_f64() * 1e3 / float(projects / 2);
+    daemon.finish();
+    Cost { each, silence: silence.as_secs_f64() * 1e3 }
+}
+
+fn write(roots: &Path, number: usize, version: &str) {
+    let root = roots.join(format!("group{}/project{number}", number / 100));
+    std::fs::create_dir_all(&root).expect("a folder");
+    let manifest = format!("{{\"name\": \"project{number}\", \"version\": \"{version}\"}}\n");
+    std::fs::write(root.join("package.json"), manifest).expect("a file");
+}
