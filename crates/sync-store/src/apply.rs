@@ -138,9 +138,14 @@ pub(crate) fn parts(changes: Vec<Change>) -> Vec<Vec<Change>> {
     let taken = changes.iter().filter_map(taken_by).filter(|root| left.contains(root));
     let contested: BTreeSet<PathBuf> = taken.map(Path::to_path_buf).collect();
     let is_contested = |root: Option<&Path>| root.is_some_and(|root| contested.contains(root));
-    let (together, rest): (Vec<_>, Vec<_>) = changes
-        .into_iter()
-        .partition(|change| is_contested(left_by(change)) || is_contested(taken_by(change)));
+    let (together, rest): (Vec<_>, Vec<_>) = if contested.is_empty() {
+        // Most often, and of thousands that are new one copy is enough.
+        (Vec::new(), changes)
+    } else {
+        changes
+            .into_iter()
+            .partition(|change| is_contested(left_by(change)) || is_contested(taken_by(change)))
+    };
     let mut rest = rest.into_iter();
     let some = std::iter::from_fn(|| Some(rest.by_ref().take(PART).collect::<Vec<_>>()));
     let some = some.take_while(|part| !part.is_empty());
