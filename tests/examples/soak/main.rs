@@ -35,6 +35,8 @@ use stage::{Ends, Stage};
 use truth::OnDisk;
 use verdict::{Bounds, Finding, judge, unexplained};
 
+/// Several times what a place has to be quiet before it is looked at, and the look.
+const QUIET: Duration = Duration::from_secs(3);
 /// How long the daemon may take to have everything in the cloud when all is well again.
 const SETTLE: Duration = Duration::from_mins(4);
 /// Askers at the same time.
@@ -239,6 +241,8 @@ fn settle(stage: &Stage, places: &[Place], writes: &[Write], by_hand: &ByHand) -
     let mut client = stage.client();
     // What a person does who sees in the morning what the night's weather left.
     stage.ask("retry dead", || client.accomplish(&Call::retry_dead()));
+    // Nothing tells that all that changed has come to rest; a look before that finds what nobody could have noticed yet.
+    thread::sleep(QUIET);
     let begun = now();
     let (mut unknown, mut known);
     loop {
