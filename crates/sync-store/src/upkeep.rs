@@ -4,8 +4,6 @@
 //! It is done in steps, each a short transaction of its own, so that whoever wants to write waits for one step at most;
 //! readers wait for none. A step looks for itself what there is to do, so it may be the last one at any time.
 
-use std::time::Duration;
-
 use sync_core::Timestamp;
 
 use crate::error::Error;
@@ -24,9 +22,9 @@ pub struct Keep {
     pub events: u32,
     /// So many dead entries of each scope, the newest.
     pub dead: u32,
-    /// Projects that have been gone for no longer, and those of which something waits to be sent or which are the parent of
-    /// one on disk.
-    pub gone: Duration,
+    /// Projects that have been gone for no more than so many weeks in which somebody kept the store up, and those of which
+    /// something waits to be sent or which are the parent of one on disk.
+    pub gone_weeks: u32,
 }
 
 /// What one step did.
@@ -66,7 +64,7 @@ impl Upkeep<'_> {
         if dead > 0 {
             return Ok(Step::Dead(dead));
         }
-        let gone = gone::forget(self.store, now.before(keep.gone), ROWS).await?;
+        let gone = gone::forget(self.store, keep.gone_weeks, now, ROWS).await?;
         if gone > 0 {
             return Ok(Step::Gone(gone));
         }

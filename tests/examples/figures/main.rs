@@ -89,7 +89,7 @@ fn main() -> Result<ExitCode, Failed> {
     show("resolve", &|| resolve::measure(&folders, given.rounds))?;
     show("idle", &idle::measure)?;
     show("projects", &|| projects::measure(given.tree.as_deref(), given.rounds))?;
-    show("crowd", &crowd::measure)?;
+    show("crowd", &|| crowd::measure(&folders))?;
     show("peers", &|| peers::measure(given.tree.as_deref()))?;
     for axes in &DRAWINGS {
         if let (Some(folder), Some(svg)) = (&given.drawings, svg(axes, &points)) {

@@ -407,25 +407,4 @@ mod tests {
             assert_eq!(project.root, Path::new(meant), "{root} {name:?}");
         }
     }
-
-    #[test]
-    fn a_list_costs_as_much_as_its_drafts() {
-        let cost = |many: u32| {
-            let roots: Vec<String> =
-                (0..many).map(|number| format!("/home/u/work/project-{number}")).collect();
-            let seen: Vec<_> = roots.iter().map(|root| sighting(root)).collect();
-            let sightings = Sightings::of(&seen);
-            let used = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-            let before = used();
-            for root in &roots {
-                assert_eq!(completed(root, None, &sightings).root, Path::new(root));
-            }
-            let after = used();
-            let nanos = (after.tv_sec - before.tv_sec) * 1_000_000_000 + (after.tv_nsec - before.tv_nsec);
-            nanos / i64::from(many)
-        };
-        // A search through all of them for each would make it sixteen times as much.
-        let (few, many) = (cost(1_000), cost(16_000));
-        assert!(many < 5 * few, "{few} ns for each of a few, {many} ns for each of many");
-    }
 }

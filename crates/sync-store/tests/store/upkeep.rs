@@ -14,7 +14,7 @@ use crate::support::{
     Home, LIFE, NOW, added, delivered, enqueue, found, later, local, project, run, scope, settled, store,
 };
 
-const KEEP: Keep = Keep { events: 100, dead: 3, gone: Duration::from_hours(24) };
+const KEEP: Keep = Keep { events: 100, dead: 3, gone_weeks: 2 };
 const ENTRIES: u128 = 3_000;
 
 async fn fill(store: &Store, scope: ScopeId) {
@@ -110,6 +110,8 @@ async fn a_large_queue_that_has_drained_leaves_a_small_file_and_no_query_waits_f
 async fn what_is_kept_up_already_costs_no_write() {
     let (_home, store, scope) = store().await;
     store.outbox().enqueue(scope, vec![found(1, "a")], NOW).await.unwrap();
+    // The first time that a week is seen it is noted.
+    assert_eq!(keep_up(&store).await, []);
     assert!(store.checkpoint().await.unwrap());
     let before = store.figures();
     assert_eq!(keep_up(&store).await, []);
@@ -152,7 +154,8 @@ async fn projects_that_have_been_gone_for_long_are_forgotten_unless_something_ne
             store.outbox().settle(acme, flown, LIFE, 0, now).await.unwrap();
         }
     };
-    let (day, long) = (24 * 3_600, later(24 * 3_600 * 10));
+    let week = 7 * 24 * 3_600;
+    let long = later(2 * week + 3_600);
     let child = {
         let mut child = added(5, "/p/5");
         child.project.parent = Some(local(4));
@@ -176,7 +179,11 @@ async fn projects_that_have_been_gone_for_long_are_forgotten_unless_something_ne
     let flown = vec![settled(&store, other, 8, Fate::Bury(failure)).await];
     store.outbox().settle(other, flown, LIFE, 0, NOW).await.unwrap();
 
-    assert_eq!(keep_up_at(&store, later(day)).await, []);
+    assert_eq!(keep_up_at(&store, later(3_600)).await, []);
+    // Nobody saw weeks pass, only one moment at which the clock was years ahead.
+    for seconds in [300 * week, week, week + 3_600, 2 * week] {
+        assert_eq!(keep_up_at(&store, later(seconds)).await, [], "{seconds}");
+    }
     assert_eq!(keep_up_at(&store, long).await, [Step::Gone(2)]);
     let left: Vec<u128> =
         store.project().all().await.unwrap().iter().map(|left| left.local.0.as_u128()).collect();
@@ -190,9 +197,13 @@ async fn projects_that_have_been_gone_for_long_are_forgotten_unless_something_ne
     assert!(store.mapping().get(acme, local(1)).await.unwrap().is_some());
     let many = |at: Timestamp| (100..700).map(|number| missing(number, at)).collect::<Vec<_>>();
     store.project().apply(acme, MACHINE, many(long), long).await.unwrap();
-    let steps = keep_up_at(&store, Timestamp(long.0 + 2 * 86_400_000)).await;
-    let gone: Vec<_> = steps.into_iter().filter(|step| matches!(step, Step::Gone(_))).collect();
-    assert_eq!(gone, [Step::Gone(250), Step::Gone(250), Step::Gone(102)]);
+    let mut gone = Vec::new();
+    for weeks in 1..=3 {
+        let steps = keep_up_at(&store, long.after(Duration::from_hours(weeks * 7 * 24))).await;
+        let forgotten = steps.into_iter().filter(|step| matches!(step, Step::Gone(_)));
+        gone.push(forgotten.collect::<Vec<_>>());
+    }
+    assert_eq!(gone.concat(), [Step::Gone(250), Step::Gone(250), Step::Gone(102)]);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use sync_store::{Keep, Step};
 use super::{DeliverError, Desk, Pause};
 
 /// How much of the past is kept.
-const KEEP: Keep = Keep { events: 10_000, dead: 5_000, gone: Duration::from_hours(180 * 24) };
+const KEEP: Keep = Keep { events: 10_000, dead: 5_000, gone_weeks: 26 };
 pub(super) const INTERVAL: Duration = Duration::from_hours(1);
 /// So many commits make it due before its time: each may have told an event.
 const MANY_COMMITS: u64 = 5_000;
