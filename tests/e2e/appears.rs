@@ -95,6 +95,22 @@ fn what_did_not_change_is_not_sent_again() {
 }
 
 #[test]
+fn what_is_still_being_made_is_told_until_it_is_registered() {
+    let (mut home, cloud) = world();
+    home.set_daemon("discovery", serde_json::json!({"roots": [home.roots()], "debounce": "5m"}));
+    home.project("fresh");
+    let daemon = Daemon::start(&home);
+    let arriving = || home.json(&["status"])["discovery"]["arriving"].clone();
+    until("it is seen", || (arriving() == 1).then_some(()));
+    assert!(home.run(&["status"]).stdout.contains("; 1 more still being made"));
+    assert_eq!(cloud.projects().len(), 0);
+    home.json(&["scan", "--wait"]);
+    assert_eq!(arriving(), 0);
+    until("it is registered", || (cloud.projects().len() == 1).then_some(()));
+    daemon.finish();
+}
+
+#[test]
 fn whoever_asks_is_told_of_what_was_made_just_now() {
     let (mut home, cloud) = world();
     home.set_daemon("discovery", serde_json::json!({"roots": [home.roots()], "debounce": "3s"}));

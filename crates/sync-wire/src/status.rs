@@ -159,6 +159,9 @@ pub struct DiscoveryStatus {
     pub problems: Vec<String>,
     /// How many directories the system watches for us.
     pub watches: u64,
+    /// How many new projects are still being made; they are registered when they have come to rest.
+    #[serde(default)]
+    pub arriving: u64,
     /// The last complete look; `null` before the first.
     pub last_scan: Option<LastScan>,
 }

@@ -57,7 +57,7 @@ fn the_status() {
         "discovery": {
             "roots": [{"path": "/p", "state": "watching", "projects": 4}],
             "problems": [],
-            "watches": 9,
+            "watches": 9, "arriving": 2,
             "last_scan": {
                 "started_at": MOMENT, "duration_ms": 5, "found": 4, "added": 1, "changed": 1, "missing": 1
             }

@@ -54,10 +54,14 @@ fn screen(status: &Status, context: &Context) -> String {
         });
     line("queue", queue::counted(&status.queue, context) + &spared.unwrap_or_default());
     let projects = &status.projects;
+    let arriving = match status.discovery.arriving {
+        0 => String::new(),
+        arriving => format!("; {arriving} more still being made"),
+    };
     line(
         "projects",
         format!(
-            "{}: {} registered, {} pending, {} missing, {} rejected",
+            "{}: {} registered, {} pending, {} missing, {} rejected{arriving}",
             projects.total, projects.registered, projects.pending, projects.missing, projects.rejected
         ),
     );

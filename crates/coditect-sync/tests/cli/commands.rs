@@ -109,6 +109,8 @@ fn the_status_is_one_screen_that_ends_with_what_to_do() {
         &["status"],
         &[status("online", &[("\"watches\":", problems)])],
     );
+    let arriving = [(r#""watches":210"#, r#""watches":210,"arriving":2"#)];
+    check_verbatim("status with new projects", &["status"], &[status("online", &arriving)]);
     check_verbatim("status of tomorrow", &["status", "-v"], &[status("dreaming", &[])]);
     let error = format!(
         r#""last_error":{{"code":"unreachable_dns","message":"cannot find api.coditect.ai","at":"{}"}},"next_attempt_at":"{}""#,

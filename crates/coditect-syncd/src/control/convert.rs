@@ -56,6 +56,7 @@ pub(super) fn status(report: api::StatusReport, version: &str) -> Status {
             roots: report.roots.iter().map(root).collect(),
             problems: report.scan_problems.clone(),
             watches: report.watches,
+            arriving: report.arriving,
             last_scan: report.last_scan.map(last_scan),
         },
     }

@@ -97,6 +97,8 @@ fn write_all(page: &mut Page, report: &StatusReport, counters: &Counters, versio
     }
     let problems = report.scan_problems.len() as u64;
     page.single("discovery_problems", "gauge", "Places that could not be read; the first few.", problems)?;
+    let help = "New projects that are still being made.";
+    page.single("discovery_arriving", "gauge", help, report.arriving)?;
     page.single("watches", "gauge", "Directories the system watches for the daemon.", report.watches)?;
     for (name, help, count) in [
         ("cloud_requests_total", "Requests to the cloud.", counters.cloud_requests),

@@ -422,6 +422,8 @@ pub(crate) struct StatusReport {
     pub roots: Vec<RootView>,
     /// Watches in use.
     pub watches: u64,
+    /// New projects that are still being made.
+    pub arriving: u64,
     /// What could not be read, for people; the first few.
     pub scan_problems: Vec<String>,
     /// The last finished scan.

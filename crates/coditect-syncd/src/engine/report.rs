@@ -50,6 +50,7 @@ impl Engine {
             ),
             roots: discovery.roots,
             watches: discovery.watches,
+            arriving: u64::try_from(discovery.arriving).unwrap_or(u64::MAX),
             scan_problems: discovery.problems,
             last_scan: discovery.last_scan,
         })

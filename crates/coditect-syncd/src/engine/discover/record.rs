@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sync_core::{Asked, Concerned, Place, Presence, Project, Sighting, diff, is_same};
-use sync_scan::{Survey, is_absent, is_at};
+use sync_core::{
+    Asked, Change, Concerned, MachineId, Place, Presence, Project, Sighting, Timestamp, diff, is_same,
+};
+use sync_scan::{Covered, Survey, is_absent, is_at};
 use sync_store::Applied;
 
 use super::{DiscoverError, Eye};
-use crate::blocking::blocking;
+use crate::blocking::{Blocked, blocking};
 use crate::engine::api::Scanned;
 
 /// What was seen of no more projects is compared with the records that concern it, and with no others.
@@ -50,32 +53,29 @@ impl Eye {
 
     async fn apply(&self, survey: &Survey) -> Result<Option<Applied>, DiscoverError> {
         let store = &self.engine.0.store;
+        let (machine, now) = (self.engine.0.machine, self.engine.now());
         let result = async {
             let known = self.known(survey).await?;
-            let Doubts { standing, left } = Doubts::of(&known, survey).await;
+            let compared =
+                Comparison { known, sightings: survey.sightings.clone(), covered: survey.covered.clone() };
+            let changes = match compared.changes(machine, now).await {
+                Ok(changes) => changes,
+                Err(blocked) => return Ok(Err(blocked)),
+            };
             // Until it is committed, what is queued belongs to the scope of now.
             let _gate = self.engine.0.scope_gate.read().await;
-            let (machine, now, scope) = (self.engine.0.machine, self.engine.now(), self.engine.scope().id);
-            let covered =
-                |path: &Path| (survey.covered.has(path) && !standing.contains(path)) || left.contains(path);
-            let changes = diff(&known, &survey.sightings, &covered, machine, now);
-            // Of thousands that move there are copies enough.
-            drop(known);
-            store.project().apply(scope, machine, changes, now).await
+            store.project().apply(self.engine.scope().id, machine, changes, now).await.map(Ok)
         };
-        match result.await {
-            Ok(applied) => Ok(Some(applied)),
+        let reason = match result.await {
+            Ok(Ok(applied)) => return Ok(Some(applied)),
             Err(error @ (sync_store::Error::Broken { .. } | sync_store::Error::Closed)) => {
-                Err(DiscoverError::Store(crate::chain(&error)))
+                return Err(DiscoverError::Store(crate::chain(&error)));
             }
-            Err(error) => {
-                tracing::error!(
-                    reason = crate::chain(&error),
-                    "what was found cannot be written down; trying later"
-                );
-                Ok(None)
-            }
-        }
+            Err(error) => crate::chain(&error),
+            Ok(Err(blocked)) => format!("{blocked:?}"),
+        };
+        tracing::error!(reason, "what was found cannot be written down; trying later");
+        Ok(None)
     }
 
     /// The projects on record that a comparison with this survey needs.
@@ -103,6 +103,7 @@ impl Eye {
                 added = scanned.added,
                 changed = scanned.changed,
                 missing = scanned.missing,
+                arriving = survey.arriving.len(),
                 took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 "looked for projects"
             );
@@ -129,47 +130,92 @@ impl Eye {
     }
 }
 
-/// What a survey leaves open of projects on record, as a second look at their folders tells.
-#[derive(Default)]
+/// What was seen beside what is on record.
+struct Comparison {
+    known: Vec<Project>,
+    sightings: Vec<Arc<Sighting>>,
+    covered: Covered,
+}
+
+impl Comparison {
+    /// What has changed. Thousands are compared on another thread: this one answers everybody else.
+    async fn changes(self, machine: MachineId, now: Timestamp) -> Result<Vec<Change>, Blocked> {
+        if self.known.len().max(self.sightings.len()) <= FEW {
+            let doubts = Doubts::open(&self);
+            let doubts = doubts.settled().await;
+            return Ok(self.diff(&doubts, machine, now));
+        }
+        let (own, doubts) = blocking(move || {
+            let doubts = Doubts::open(&self);
+            (self, doubts)
+        })
+        .await?;
+        let doubts = doubts.settled().await;
+        // What is on record goes with it: of thousands that move there are copies enough.
+        blocking(move || own.diff(&doubts, machine, now)).await
+    }
+
+    fn diff(&self, Settled { standing, left }: &Settled, machine: MachineId, now: Timestamp) -> Vec<Change> {
+        let covered =
+            |path: &Path| (self.covered.has(path) && !standing.contains(path)) || left.contains(path);
+        diff(&self.known, &self.sightings, &covered, machine, now)
+    }
+}
+
+/// The projects on record of which a survey leaves open whether they are where they were.
 struct Doubts {
-    /// These were not seen where the survey looked, and are not gone. What somebody gave need not look like a project, and
-    /// may have been given while the survey ran; and of what lies in a folder that cannot be read nobody knows.
+    /// These were not seen where the survey looked.
+    unseen: BTreeMap<PathBuf, Asked>,
+    /// What was here, at this place of the disk, was seen elsewhere, by a survey that did not look here: the end of a move is
+    /// often met before its beginning.
+    elsewhere: Vec<(PathBuf, Place)>,
+}
+
+/// What a second look at the folders in doubt tells.
+#[derive(Default)]
+struct Settled {
+    /// These are not gone. What somebody gave need not look like a project, and may have been given while the survey ran; and
+    /// of what lies in a folder that cannot be read nobody knows.
     standing: BTreeSet<PathBuf>,
-    /// What was here was seen elsewhere, by a survey that did not look here: the end of a move is often met before its
-    /// beginning. It is here no more.
+    /// These are here no more.
     left: BTreeSet<PathBuf>,
 }
 
 impl Doubts {
-    async fn of(known: &[Project], survey: &Survey) -> Self {
-        let seen: BTreeSet<&Path> = survey.sightings.iter().map(|seen| seen.root.as_path()).collect();
+    fn open(compared: &Comparison) -> Self {
+        let seen: BTreeSet<&Path> = compared.sightings.iter().map(|seen| seen.root.as_path()).collect();
         // No folder is seen twice.
         let by_place: BTreeMap<Place, &Sighting> =
-            survey.sightings.iter().map(|seen| (seen.place, seen.as_ref())).collect();
+            compared.sightings.iter().map(|seen| (seen.place, seen.as_ref())).collect();
         let same = |project: &Project| {
             let seen = *by_place.get(&project.place?)?;
             is_same(project, seen).then_some(seen)
         };
-        let (mut unseen, mut elsewhere) = (BTreeMap::new(), Vec::new());
-        for project in known.iter().filter(|project| project.presence == Presence::Present) {
-            if survey.covered.has(&project.root) {
+        let mut open = Self { unseen: BTreeMap::new(), elsewhere: Vec::new() };
+        for project in compared.known.iter().filter(|project| project.presence == Presence::Present) {
+            if compared.covered.has(&project.root) {
                 if !seen.contains(project.root.as_path()) {
-                    unseen.insert(project.root.clone(), project.asked);
+                    open.unseen.insert(project.root.clone(), project.asked);
                 }
             } else if let Some(seen) = same(project) {
-                elsewhere.push((project.root.clone(), seen.place));
+                open.elsewhere.push((project.root.clone(), seen.place));
             }
         }
+        open
+    }
+
+    async fn settled(self) -> Settled {
+        let Self { unseen, elsewhere } = self;
         if unseen.is_empty() && elsewhere.is_empty() {
-            return Self::default();
+            return Settled::default();
         }
         // A look that fails, hangs or is cut off by the end of the daemon calls nothing missing.
-        let untold = Self { standing: unseen.keys().cloned().collect(), left: BTreeSet::new() };
+        let untold = Settled { standing: unseen.keys().cloned().collect(), left: BTreeSet::new() };
         let stands = |root: &Path, asked: Asked| match std::fs::metadata(root) {
             Ok(found) => asked == Asked::ByUser && found.is_dir(),
             Err(error) => !is_absent(&error),
         };
-        let look = move || Self {
+        let look = move || Settled {
             standing: unseen
                 .into_iter()
                 .filter(|(root, asked)| stands(root, *asked))
