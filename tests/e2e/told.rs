@@ -81,19 +81,39 @@ fn a_configuration_that_is_refused_is_told_to_who_asks_and_in_the_status() {
     assert_eq!(home.run(&["reload"]).code, 0);
     is_mended(&home, "configuration");
 
+    // Also where the command line knows better, the daemon is asked.
+    home.write_config_text("{\"sync_daemon\":");
+    let refused = home.run(&["reload"]);
+    assert!(refused.code == 78 && refused.stderr.contains(":1:"), "{refused:?}");
+    is_told(&home, "configuration", "not JSON");
+    // What cannot be reached is not gone.
+    fs::remove_file(home.config_file()).unwrap();
+    std::os::unix::fs::symlink(home.config_file(), home.config_file()).unwrap();
+    assert_eq!(home.run(&["reload"]).code, 78);
+    is_told(&home, "configuration", "symbolic links");
+    fs::remove_file(home.config_file()).unwrap();
+    home.write_config_text(&good);
+    assert_eq!(home.run(&["reload"]).code, 0);
+    is_mended(&home, "configuration");
+
     // What this command line takes for good is not what the daemon reads.
     fs::remove_file(home.config_file()).unwrap();
     let refused = home.run(&["reload"]);
     assert!(refused.code != 0 && refused.stderr.contains("is gone"), "{refused:?}");
     is_told(&home, "configuration", "is gone");
     home.set_daemon("queue_max_items", 77);
-    let reread = home.run(&["reload"]);
-    assert!(
-        reread.code == 0 && reread.stdout.contains("`sync_daemon.queue_max_items` has changed"),
-        "{reread:?}"
-    );
+    // As long as it is so.
+    for _ in 0..2 {
+        let reread = home.run(&["reload"]);
+        assert!(
+            reread.code == 0 && reread.stdout.contains("`sync_daemon.queue_max_items` has changed"),
+            "{reread:?}"
+        );
+    }
+    home.write_config_text(&good);
+    assert_eq!(home.run(&["reload"]).stdout, "the daemon has read its configuration again\n");
     is_mended(&home, "configuration");
-    daemon.expecting("queue_max_items` has changed").finish();
+    daemon.expecting("queue_max_items` has changed").expecting("not JSON").expecting("cannot read").finish();
 }
 
 #[test]

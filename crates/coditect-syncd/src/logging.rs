@@ -1,11 +1,13 @@
 //! Where log lines go: to stderr for people and the service manager, and to daily files.
 
+use std::fs::DirBuilder;
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sync_config::{Log, LogFormat};
-use sync_core::Timestamp;
+use sync_core::{Place, Timestamp};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::filter::EnvFilter;
@@ -110,32 +112,33 @@ fn lines(thread: &str) -> NonBlockingBuilder {
     NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).thread_name(thread)
 }
 
-/// The daily files. The library holds on to a file that somebody removed; here another one is begun with the next line.
+/// The daily files. The library holds on to a file that somebody removed or put another in the place of; here the one that
+/// is there is opened, or begun, with the next line.
 struct Daily {
     log: Log,
     folder: PathBuf,
     appender: RollingFileAppender,
+    /// The file that is open, as far as is known.
+    opened: Option<(PathBuf, Place)>,
     state: LogState,
 }
 
 impl Daily {
     fn new(log: &Log, folder: &Path, state: LogState) -> io::Result<Self> {
         let appender = appender(log, folder)?;
-        Ok(Self { log: log.clone(), folder: folder.to_owned(), appender, state })
+        Ok(Self { log: log.clone(), folder: folder.to_owned(), appender, opened: None, state })
     }
 
-    /// Begins today's file where it is not there: on another day, or because it was removed.
+    /// Opens or begins today's file where another is open: on another day, or because it was removed or replaced.
     fn is_there(&mut self, now: Timestamp) -> io::Result<()> {
         let day: String = now.to_rfc3339().chars().take("2026-01-01".len()).collect();
         let file = self.folder.join(format!("{PREFIX}.{day}.{SUFFIX}"));
-        match std::fs::symlink_metadata(&file) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.appender = appender(&self.log, &self.folder)?;
-                Ok(())
-            }
-            Err(error) => Err(error),
+        let there = place(&file)?.map(|place| (file.clone(), place));
+        if there.is_none() || there != self.opened {
+            self.appender = appender(&self.log, &self.folder)?;
+            self.opened = place(&file)?.map(|place| (file, place));
         }
+        Ok(())
     }
 }
 
@@ -162,6 +165,15 @@ impl Write for Daily {
     }
 }
 
+/// Where on the disk the file is, if it is there.
+fn place(file: &Path) -> io::Result<Option<Place>> {
+    match std::fs::metadata(file) {
+        Ok(found) => Ok(Some(Place { device: found.dev(), inode: found.ino() })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn copy(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
@@ -169,6 +181,8 @@ fn copy(error: &io::Error) -> io::Error {
 /// The daily files: today's and as many before it as are to be kept. The library makes room for another file when it begins,
 /// also where today's is there already.
 fn appender(log: &Log, folder: &Path) -> io::Result<RollingFileAppender> {
+    // The library would make it for all to read, after it complained on stderr that it is not there.
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix(PREFIX)
@@ -232,6 +246,13 @@ mod tests {
             files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
         };
         daily.write_all(b"one\n").unwrap();
+        // Another file in its place, as an editor leaves it.
+        let path = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+        let edited = home.path().join("edited");
+        std::fs::write(&edited, "edited\n").unwrap();
+        std::fs::rename(&edited, &path).unwrap();
+        daily.write_all(b"two\n").unwrap();
+        assert_eq!((lines(), state.trouble()), (vec!["edited\ntwo\n".to_owned()], None));
         for whole in [true, false] {
             let mut files = std::fs::read_dir(&folder).unwrap();
             std::fs::remove_file(files.next().unwrap().unwrap().path()).unwrap();

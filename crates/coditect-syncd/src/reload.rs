@@ -30,7 +30,8 @@ pub(crate) struct Reloads {
 impl Reloads {
     /// Reads the configuration again whenever that is asked for, until the daemon stops.
     pub(crate) async fn follow(self, engine: Engine) -> Result<(), String> {
-        let mut had_file = self.places.config_file.exists();
+        let mut had_file = !self.is_gone();
+        let at_start = engine.settings();
         loop {
             tokio::select! {
                 () = self.stop.finishing() => return Ok(()),
@@ -38,7 +39,7 @@ impl Reloads {
                 () = engine.reload_wanted() => {}
             }
             let asked = engine.who_reloads();
-            let reread = self.read_again(&engine, &mut had_file);
+            let reread = self.read_again(&engine, &at_start.config, &mut had_file);
             match &reread {
                 Ok(_) => engine.mended(&Trouble::Configuration),
                 Err(why) => engine.amiss(Trouble::Configuration, why.clone()),
@@ -51,16 +52,22 @@ impl Reloads {
         }
     }
 
-    fn read_again(&self, engine: &Engine, had_file: &mut bool) -> Reread {
+    /// Whether there is surely no file; one that cannot be reached is there.
+    fn is_gone(&self) -> bool {
+        matches!(self.places.config_file.try_exists(), Ok(false))
+    }
+
+    fn read_again(&self, engine: &Engine, at_start: &Config, had_file: &mut bool) -> Reread {
         let file = &self.places.config_file;
-        if *had_file && !file.exists() {
+        let is_gone = self.is_gone();
+        if *had_file && is_gone {
             tracing::error!(
                 file = %file.display(),
                 "the configuration was not changed: its file is gone; start the daemon again to do without"
             );
             return Err(format!("`{}` is gone", file.display()));
         }
-        *had_file = file.exists();
+        *had_file = !is_gone;
         let loaded = self.environment.load(file, self.args.values()).map_err(|problems| {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             for problem in &problems {
@@ -70,7 +77,7 @@ impl Reloads {
             problems.join("; ")
         })?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
-        for key in fixed_at_start(&engine.settings().config, &loaded.config) {
+        for key in fixed_at_start(at_start, &loaded.config) {
             warnings.push(format!("`{key}` has changed: start the daemon again"));
         }
         self.logging.follow(&loaded.config.sync_daemon.log);

@@ -37,12 +37,21 @@ pub(super) fn resume(context: &Context) -> Result<Answer, Failure> {
 
 pub(super) fn reload(context: &Context) -> Result<Answer, Failure> {
     let places = context.places()?;
-    // The daemon refuses the same; this names file and key for each.
-    config::load(&places.config_file, context)?;
-    let (answer, document) = context.daemon()?.ask_for::<ReloadAnswer>(&Call::reload())?;
+    // What is wrong here names file and key for each, but the daemon has to know of it too: it tells it to others.
+    let here = config::load(&places.config_file, context).err();
+    let asked = context.daemon().and_then(|mut daemon| daemon.ask_for::<ReloadAnswer>(&Call::reload()));
+    let (answer, document) = match asked {
+        Ok(answered) => answered,
+        Err(refused) => return Err(here.unwrap_or(refused)),
+    };
     let mut lines = vec!["the daemon has read its configuration again".to_owned()];
     lines.extend(answer.warnings.iter().map(|warning| clean(warning).into_owned()));
-    Ok(Answer::done(document, lines.join("\n")))
+    let answer = Answer::done(document, lines.join("\n"));
+    // It has another file, or another environment.
+    Ok(match here {
+        Some(here) => answer.with_note(format!("as this command reads it: {}", here.message)),
+        None => answer,
+    })
 }
 
 pub(super) fn stop(context: &Context) -> Result<Answer, Failure> {

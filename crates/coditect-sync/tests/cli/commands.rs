@@ -396,7 +396,7 @@ fn the_daemon_is_told_a_word() {
 }
 
 #[test]
-fn a_configuration_that_the_daemon_would_refuse_is_refused_before_it_is_told() {
+fn a_configuration_that_the_daemon_would_refuse_is_refused_without_it() {
     let home = Home::new();
     std::fs::create_dir_all(home.path().join(".coditect/config")).expect("the folder");
     let file = home.path().join(".coditect/config/config.json");

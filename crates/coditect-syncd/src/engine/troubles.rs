@@ -122,7 +122,8 @@ fn view(trouble: &Trouble, told: &Told) -> HoldView {
         Trouble::Log => (
             "log",
             HoldView::LOGGING,
-            "with the first line that can be written: check the folder, its owner and its disk",
+            "with the first line that can be written: check the folder, its owner and its disk; where it leads elsewhere \
+             since the start, start the daemon again",
         ),
     };
     HoldView { by, stops, since: told.since, until: None, reason: told.reason.clone(), ends }
