@@ -77,31 +77,6 @@ fn a_link_that_is_made_between_projects_leads_nobody_out_of_the_roots() {
     daemon.finish();
 }
 
-#[test]
-fn a_project_outside_the_roots_that_is_gone_is_said_to_be_missing() {
-    let (home, _cloud) = world();
-    let stays = home.path().join("elsewhere/stays");
-    let goes = home.path().join("elsewhere/work/goes");
-    let daemon = Daemon::start(&home);
-    for project in [&stays, &goes] {
-        std::fs::create_dir_all(project).expect("a folder");
-        std::fs::write(project.join("package.json"), "{}").expect("a manifest");
-        assert_eq!(home.run(&["register", "--wait", &project.display().to_string()]).code, 0);
-    }
-    std::fs::remove_dir_all(home.path().join("elsewhere/work")).expect("ours");
-    assert_eq!(home.run(&["scan", "--wait"]).code, 0);
-    let states = || {
-        let projects = home.json(&["projects"]);
-        let projects = projects["projects"].as_array().expect("a list").clone();
-        let state = |name: &str| {
-            projects.iter().find(|one| one["project_name"] == name).map(|one| one["state"].clone())
-        };
-        (state("stays"), state("goes"))
-    };
-    assert_eq!(states(), (Some("registered".into()), Some("missing".into())));
-    daemon.finish();
-}
-
 /// How long what changes has to be quiet in a journey's home.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 

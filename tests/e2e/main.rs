@@ -13,6 +13,7 @@ mod follows;
 mod live;
 mod maltreated;
 mod offline;
+mod outlying;
 mod overtaken;
 mod regressions;
 mod rest;

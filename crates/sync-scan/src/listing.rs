@@ -78,9 +78,10 @@ impl Listing {
     }
 
     /// Whether something in the folder makes it a project where no version control does. In a home, the one manifest that
-    /// may be a folder is where this program and its like are configured, and says nothing of what is beside it.
+    /// may be a folder is where this program and its like are configured, and says nothing of what is beside it; and the
+    /// inside of a git folder is never a project.
     pub(crate) fn makes_project(&self, is_home: bool) -> bool {
-        self.manifest >= Some(if is_home { Manifest::File } else { Manifest::Folder })
+        !self.is_bare() && self.manifest >= Some(if is_home { Manifest::File } else { Manifest::Folder })
     }
 
     /// Whether this is the inside of a git folder that has no work tree around it.

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use crate::listing::Listing;
 use crate::posts::concerned;
 use crate::problem::{Problem, is_absent};
-use crate::root::{Found, as_far_as_there};
+use crate::root::{Found, as_far_as_there, hold};
 use crate::survey::{Asked, Attention, Ground, Survey};
 use crate::walk::{Enclosed, Step, Tree, tree_at};
 use crate::{Options, platform, rulebook, vcs};
@@ -110,8 +110,9 @@ impl<'a> Aim<'a> {
             .max_by_key(|root| root.path.as_os_str().len());
         let start = match innermost.map(|root| root.path.clone()) {
             Some(root) => self.within(&root, &folder, is_there)?,
-            None if !self.follows_links && asked.is_symlink() => {
-                // Of what it leads to nothing is said, and no folder is at its place.
+            None if !self.follows_links && (hold(&self.ground.roots, asked) || asked.is_symlink()) => {
+                // It is a link, or lies behind one, that leads out of the roots. Of what it leads to nothing is said, and
+                // no folder is at its place.
                 self.scopes.insert(asked.to_path_buf());
                 return Ok(());
             }

@@ -31,6 +31,11 @@ pub(crate) enum Found {
     Hidden,
 }
 
+/// Whether the path is or lies in one of the roots, by its words.
+pub(crate) fn hold(roots: &[Root], path: &Path) -> bool {
+    roots.iter().any(|root| path.starts_with(&root.path))
+}
+
 /// Resolves the roots, outermost first, and says what is wrong with them.
 pub(crate) fn resolve_all(given: &[PathBuf]) -> (Vec<Root>, Vec<Problem>) {
     let mut problems = Vec::new();

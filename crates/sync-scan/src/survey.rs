@@ -21,7 +21,7 @@ use crate::exclude::Exclude;
 use crate::gaze::Gaze;
 use crate::memory::{Memory, Noted, Remembered, Stamp};
 use crate::problem::{Problem, ProblemKind, is_absent};
-use crate::root::{Found, Root, resolve_all};
+use crate::root::{Found, Root, hold, resolve_all};
 use crate::rulebook;
 use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
@@ -213,7 +213,8 @@ pub(crate) fn examine_again(
         match known_tree(root, &ground.homes) {
             Ok(tree) => {
                 points.extend(memory.with_inner(root));
-                walk.trees.extend(tree);
+                // What lies behind a link that leads out of the roots is not there any more.
+                walk.trees.extend(tree.filter(|tree| tree.root == *root || hold(&ground.roots, &tree.root)));
             }
             Err(error) => walk.problems.push(Problem::from_io(root, &error)),
         }

@@ -268,17 +268,17 @@ pub(crate) fn tree_at(root: &Path) -> io::Result<Option<Tree>> {
 
 /// The project that was at `root`: a work tree still, or a folder with a manifest.
 pub(crate) fn known_tree(root: &Path, homes: &[PathBuf]) -> io::Result<Option<Tree>> {
-    let found = match tree_at(root) {
-        Ok(None) => {
-            let folder = platform::open_folder(root)?;
-            let metadata = folder.metadata()?;
-            let is_home = homes.iter().any(|home| home == root);
-            let makes_project = Listing::read(folder)?.makes_project(is_home);
-            makes_project.then(|| Tree::of(root.to_path_buf(), &metadata, None)).transpose()
+    let found = || {
+        let root = platform::true_path(root)?;
+        if let Some(tree) = tree_at(&root)? {
+            return Ok(Some(tree));
         }
-        other => other,
+        let folder = platform::open_folder(&root)?;
+        let metadata = folder.metadata()?;
+        let makes_project = Listing::read(folder)?.makes_project(homes.contains(&root));
+        makes_project.then(|| Tree::of(root, &metadata, None)).transpose()
     };
-    match found {
+    match found() {
         Err(error) if is_absent(&error) => Ok(None),
         other => other,
     }

@@ -132,6 +132,33 @@ fn when_the_work_tree_goes_that_stands_for_a_bare_repository_the_next_is_seen_at
 }
 
 #[test]
+fn what_is_moved_out_of_the_roots_and_linked_to_is_gone() {
+    for is_told in [true, false] {
+        let (home, elsewhere) = (Home::new(), Home::new());
+        committed(&home.at("group/p"));
+        home.file("group/q/package.json", "{}");
+        let mut looking = if is_told { Looking::at(home) } else { Looking::with(home, None, channel().1, 0) };
+        let projects = ["group/p", "group/q"].map(|project| looking.home.at(project));
+        // So that something is to be looked at there when it is gone.
+        fs::write(projects[0].join("README"), "other").unwrap();
+        fs::rename(looking.home.at("group"), elsewhere.at("group")).unwrap();
+        looking.home.link(elsewhere.at("group").to_str().unwrap(), "group");
+        let mut gone = [false; 2];
+        while gone != [true; 2] {
+            let seen = looking.turn(if is_told { Task::Events } else { Task::Sweep });
+            for survey in &seen.surveys {
+                assert!(survey.sightings.is_empty());
+                for (gone, project) in gone.iter_mut().zip(&projects) {
+                    *gone |= survey.covered.has(project);
+                }
+            }
+            let is_over = seen.next_ms.is_none() && gone != [true; 2];
+            assert!(!is_over || looking.wakes.recv_timeout(LONG).is_ok(), "waited in vain");
+        }
+    }
+}
+
+#[test]
 fn after_an_event_only_the_project_concerned_is_examined() {
     let home = Home::new();
     for name in ["a", "b", "group/c"] {

@@ -119,6 +119,11 @@ fn linked_work_trees_are_listed_with_their_project() {
     let survey = bare.expect(&["two"]);
     assert_eq!(survey.worktrees, [Worktree { path: bare.at("one"), of: bare.at("two") }]);
     assert_eq!(bare.names(&bare.look(&["one"])), ["two"]);
+
+    // No manifest makes the inside of a git folder a project, which would hide them.
+    bare.file("store/package.json", "{}");
+    bare.expect(&["two"]);
+    assert_eq!(bare.names(&bare.look(&["one"])), ["two"]);
 }
 
 #[test]

@@ -96,6 +96,7 @@ macro_rules! in_scope {
 crate::sql::statements! {
     ALL = concat!("select ", project_columns!(), " from project p order by p.local");
     ROOTS = "select p.local, p.root from project p where p.presence = 0";
+    BY_USER = "select p.local, p.root from project p where p.presence = 0 and p.asked = 0";
     CONCERNED = concat!("\
         with w (local) as (
             select unhex(value) from json_each(?1)
@@ -166,6 +167,11 @@ impl Projects<'_> {
     /// Where those are that are on disk, in no order.
     pub async fn roots(self) -> Result<Vec<PathBuf>, Error> {
         self.store.read_each(sqlx::query(ROOTS), row::root).await
+    }
+
+    /// Where those are that are on disk and that somebody named, in no order.
+    pub async fn by_user(self) -> Result<Vec<PathBuf>, Error> {
+        self.store.read_each(sqlx::query(BY_USER), row::root).await
     }
 
     /// One project.

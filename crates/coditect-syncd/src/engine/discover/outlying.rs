@@ -1,4 +1,5 @@
-//! Projects that no root covers: nobody tells of them, so it is asked from time to time whether they are still there.
+//! Projects that no look comes to, most of them outside the roots: nobody tells of them, so it is asked from time to time
+//! whether they are still there.
 //!
 //! Looks for nothing and examines nothing: what is in them is seen where somebody names them.
 
@@ -16,21 +17,35 @@ use super::{DiscoverError, Eye};
 use crate::blocking::blocking;
 
 impl Eye {
-    /// Calls those missing that are gone. Where it cannot be told or written down, the next time will do.
-    pub(super) async fn miss_outlying(&mut self) -> Result<(), DiscoverError> {
+    /// The roots, as they are configured and where they lead.
+    pub(super) fn roots(&self) -> Roots {
         let roots = self.stations.iter().flat_map(|station| &station.roots);
-        let roots: BTreeSet<&PathBuf> = roots.flat_map(|root| [&root.path, &root.real]).collect();
-        let is_covered =
-            |path: &&PathBuf| path.ancestors().any(|above| roots.iter().any(|root| *root == above));
+        Roots(roots.flat_map(|root| [root.path.clone(), root.real.clone()]).collect())
+    }
+
+    /// Calls those missing that are gone, and those of which somebody told although a look may never come to them: they lie
+    /// deeper than it goes, or in what is left out. Where it cannot be told or written down, the next time will do.
+    pub(super) async fn miss_outlying(&mut self) -> Result<(), DiscoverError> {
+        let roots = self.roots();
+        let remote = self.stations.iter().filter(|station| station.post.is_remote);
+        let remote = remote.flat_map(|station| &station.roots);
+        // They are asked by who may hang on them.
+        let remote = Roots(remote.flat_map(|root| [root.path.clone(), root.real.clone()]).collect());
+        let projects = self.engine.0.store.project();
+        let named = projects.by_user().await.unwrap_or_else(|error| {
+            tracing::warn!(reason = crate::chain(&error), "projects outside the roots cannot be read");
+            Vec::new()
+        });
+        let beyond = self.present.iter().filter(|root| !roots.hold(root)).cloned();
         let outlying: BTreeSet<PathBuf> =
-            self.present.iter().filter(|path| !is_covered(path)).cloned().collect();
+            beyond.chain(named.into_iter().filter(|root| !remote.hold(root))).collect();
         // A thread that hangs on a mount is enough.
         if outlying.is_empty() || self.asks_outlying.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
         let machine = self.engine.0.machine;
         let concerned = Concerned::new([], machine, [], &outlying);
-        let result = self.engine.0.store.project().concerned(&concerned).await;
+        let result = projects.concerned(&concerned).await;
         let known = result.unwrap_or_else(|error| {
             tracing::warn!(reason = crate::chain(&error), "projects outside the roots cannot be read");
             Vec::new()
@@ -40,7 +55,8 @@ impl Eye {
             let is_here = |project: &Project| project.presence == Presence::Present;
             let known =
                 known.into_iter().filter(|project| is_here(project) && outlying.contains(&project.root));
-            let gone: Vec<Project> = known.filter(is_gone).collect();
+            let gone: Vec<Project> =
+                known.filter(|project| is_gone(&project.root, disk_of(project))).collect();
             asks.store(false, Ordering::Release);
             gone
         };
@@ -66,14 +82,16 @@ impl Eye {
         let applied = self.engine.0.store.project().apply(scope, machine, changes, now).await;
         drop(gate);
         match applied {
-            Ok(applied) => tracing::info!(missing = applied.missing, "projects outside the roots are gone"),
+            Ok(applied) => {
+                tracing::info!(missing = applied.missing, "projects that no look comes to are gone");
+            }
             Err(error @ (sync_store::Error::Broken { .. } | sync_store::Error::Closed)) => {
                 return Err(DiscoverError::Store(crate::chain(&error)));
             }
             Err(error) => {
                 tracing::warn!(
                     reason = crate::chain(&error),
-                    "what is gone outside the roots cannot be written down"
+                    "what is gone where no look comes to cannot be written down"
                 );
             }
         }
@@ -83,19 +101,36 @@ impl Eye {
     }
 }
 
-/// Whether the project's folder is not there, and the disk it was on is: where a disk is away, what is nearest above its
-/// place lies on another. Of a folder that nobody looked at yet, the disk is not known.
-fn is_gone(project: &Project) -> bool {
+/// Where roots are.
+pub(super) struct Roots(BTreeSet<PathBuf>);
+
+impl Roots {
+    /// Whether the path is or lies in one.
+    pub(super) fn hold(&self, path: &Path) -> bool {
+        path.ancestors().any(|above| self.0.contains(above))
+    }
+}
+
+/// The disk that the project's folder was on, as far as its record tells: of one that nobody looked at yet nothing is known,
+/// and the place of a linked work tree is that of the git folder it shares.
+pub(super) fn disk_of(project: &Project) -> Option<u64> {
+    project.place.filter(|place| project.vcs_place != Some(*place)).map(|place| place.device)
+}
+
+/// Whether the folder of a project is not there, and the disk it was on is: where a disk is away, what is nearest above its
+/// place lies on another. Where the disk is not known, the folder above has to be there and hold something: one that is empty
+/// may be where a disk belongs.
+pub(super) fn is_gone(root: &Path, disk: Option<u64>) -> bool {
     let is_there =
         |path: &Path| std::fs::symlink_metadata(path).map_or_else(|error| !is_absent(&error), |_| true);
-    let mut above = project.root.ancestors().skip(1);
-    let disk_is_there = match project.place {
-        Some(place) => {
-            above.find_map(|above| above.metadata().ok()).is_some_and(|found| found.dev() == place.device)
+    let mut above = root.ancestors().skip(1);
+    let disk_is_there = match disk {
+        Some(disk) => above.find_map(|above| above.metadata().ok()).is_some_and(|found| found.dev() == disk),
+        None => {
+            above.next().and_then(|above| above.read_dir().ok()).is_some_and(|mut held| held.next().is_some())
         }
-        None => above.next().is_some_and(is_there),
     };
-    disk_is_there && !is_there(&project.root)
+    disk_is_there && !is_there(root)
 }
 
 #[cfg(test)]
@@ -108,14 +143,32 @@ mod tests {
     #[test]
     fn a_project_on_a_disk_that_is_away_is_not_gone() {
         let home = tempfile::tempdir().expect("a folder");
+        for folder in ["empty", "full/other"] {
+            std::fs::create_dir_all(home.path().join(folder)).expect("a folder");
+        }
         let here = home.path().metadata().expect("it is there").dev();
-        let check = |path: &str, device: Option<u64>, expected: bool| {
+        let check = |path: &str, disk: Option<u64>, expected: bool| {
+            assert_eq!(is_gone(&home.path().join(path), disk), expected, "{path} on {disk:?}");
+        };
+        check("", Some(here), false);
+        check("lost/deep", Some(here), true);
+        // What is at the place of the mount is another disk now.
+        check("lost/deep", Some(here + 1), false);
+        check("full/lost", None, true);
+        check("full/other", None, false);
+        check("empty/lost", None, false);
+        check("lost/deep", None, false);
+    }
+
+    #[test]
+    fn what_the_place_of_a_linked_work_tree_is_on_says_nothing_of_its_disk() {
+        let check = |vcs_place: Option<Place>, expected: Option<u64>| {
             let project = Project {
                 local: LocalId(Uuid::from_u128(1)),
-                root: home.path().join(path),
-                place: device.map(|device| Place { device, inode: 1 }),
+                root: PathBuf::from("/p"),
+                place: Some(Place { device: 1, inode: 2 }),
                 born: None,
-                vcs_place: None,
+                vcs_place,
                 vcs: Vcs::None,
                 name: String::new(),
                 language: String::new(),
@@ -129,13 +182,10 @@ mod tests {
                 first_seen_at: Timestamp(1),
                 seen_at: Timestamp(1),
             };
-            assert_eq!(is_gone(&project), expected, "{path} on {device:?}");
+            assert_eq!(disk_of(&project), expected, "{vcs_place:?}");
         };
-        check("", Some(here), false);
-        check("lost/deep", Some(here), true);
-        // What is at the place of the mount is another disk now.
-        check("lost/deep", Some(here + 1), false);
-        check("lost", None, true);
-        check("lost/deep", None, false);
+        check(None, Some(1));
+        check(Some(Place { device: 1, inode: 3 }), Some(1));
+        check(Some(Place { device: 1, inode: 2 }), None);
     }
 }

@@ -12,6 +12,7 @@ use sync_core::{
 use sync_scan::{Covered, Survey, is_absent, is_at};
 use sync_store::Applied;
 
+use super::outlying::{Roots, disk_of, is_gone};
 use super::{DiscoverError, Eye};
 use crate::blocking::{Blocked, blocking};
 use crate::engine::api::Scanned;
@@ -56,8 +57,12 @@ impl Eye {
         let (machine, now) = (self.engine.0.machine, self.engine.now());
         let result = async {
             let known = self.known(survey).await?;
-            let compared =
-                Comparison { known, sightings: survey.sightings.clone(), covered: survey.covered.clone() };
+            let compared = Comparison {
+                roots: self.roots(),
+                known,
+                sightings: survey.sightings.clone(),
+                covered: survey.covered.clone(),
+            };
             let changes = match compared.changes(machine, now).await {
                 Ok(changes) => changes,
                 Err(blocked) => return Ok(Err(blocked)),
@@ -132,6 +137,7 @@ impl Eye {
 
 /// What was seen beside what is on record.
 struct Comparison {
+    roots: Roots,
     known: Vec<Project>,
     sightings: Vec<Arc<Sighting>>,
     covered: Covered,
@@ -165,10 +171,18 @@ impl Comparison {
 /// The projects on record of which a survey leaves open whether they are where they were.
 struct Doubts {
     /// These were not seen where the survey looked.
-    unseen: BTreeMap<PathBuf, Asked>,
+    unseen: BTreeMap<PathBuf, Unseen>,
     /// What was here, at this place of the disk, was seen elsewhere, by a survey that did not look here: the end of a move is
     /// often met before its beginning.
     elsewhere: Vec<(PathBuf, Place)>,
+}
+
+/// A project that was not seen.
+struct Unseen {
+    asked: Asked,
+    /// Whether it lies outside the roots: what is there may come and go with its disk.
+    is_outlying: bool,
+    disk: Option<u64>,
 }
 
 /// What a second look at the folders in doubt tells.
@@ -195,7 +209,9 @@ impl Doubts {
         for project in compared.known.iter().filter(|project| project.presence == Presence::Present) {
             if compared.covered.has(&project.root) {
                 if !seen.contains(project.root.as_path()) {
-                    open.unseen.insert(project.root.clone(), project.asked);
+                    let is_outlying = !compared.roots.hold(&project.root);
+                    let unseen = Unseen { asked: project.asked, is_outlying, disk: disk_of(project) };
+                    open.unseen.insert(project.root.clone(), unseen);
                 }
             } else if let Some(seen) = same(project) {
                 open.elsewhere.push((project.root.clone(), seen.place));
@@ -211,14 +227,14 @@ impl Doubts {
         }
         // A look that fails, hangs or is cut off by the end of the daemon calls nothing missing.
         let untold = Settled { standing: unseen.keys().cloned().collect(), left: BTreeSet::new() };
-        let stands = |root: &Path, asked: Asked| match std::fs::metadata(root) {
-            Ok(found) => asked == Asked::ByUser && found.is_dir(),
-            Err(error) => !is_absent(&error),
+        let stands = |root: &Path, unseen: &Unseen| match std::fs::metadata(root) {
+            Ok(found) => unseen.asked == Asked::ByUser && found.is_dir(),
+            Err(error) => !is_absent(&error) || unseen.is_outlying && !is_gone(root, unseen.disk),
         };
         let look = move || Settled {
             standing: unseen
                 .into_iter()
-                .filter(|(root, asked)| stands(root, *asked))
+                .filter(|(root, unseen)| stands(root, unseen))
                 .map(|(root, _)| root)
                 .collect(),
             left: elsewhere
