@@ -3,13 +3,13 @@
 //!
 //! Looks for nothing and examines nothing: what is in them is seen where somebody names them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sync_core::{Change, ChangeKind, Concerned, Presence, Project};
+use sync_core::{Change, ChangeKind, Concerned, LocalId, Presence, Project};
 use sync_scan::is_absent;
 
 use super::record::ANSWERS_WITHIN;
@@ -60,7 +60,7 @@ impl Eye {
             asks.store(false, Ordering::Release);
             gone
         };
-        let gone = match tokio::time::timeout(ANSWERS_WITHIN, blocking(look)).await {
+        let mut gone = match tokio::time::timeout(ANSWERS_WITHIN, blocking(look)).await {
             Ok(Ok(gone)) => gone,
             Ok(Err(_)) => {
                 self.asks_outlying.store(false, Ordering::Release);
@@ -72,6 +72,12 @@ impl Eye {
         if gone.is_empty() {
             return Ok(());
         }
+        // Somebody may have named one of them again meanwhile.
+        let places: BTreeSet<PathBuf> = gone.iter().map(|project| project.root.clone()).collect();
+        let known = projects.concerned(&Concerned::new([], machine, [], &places)).await.unwrap_or_default();
+        let known: BTreeMap<LocalId, Project> =
+            known.into_iter().map(|project| (project.local, project)).collect();
+        gone.retain(|project| known.get(&project.local) == Some(project));
         let gate = self.engine.0.scope_gate.read().await;
         let (now, scope) = (self.engine.now(), self.engine.scope().id);
         let missing = |project: Project| Change {
@@ -135,7 +141,7 @@ pub(super) fn is_gone(root: &Path, disk: Option<u64>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sync_core::{Asked, Given, LocalId, Place, ProjectKind, Timestamp, Vcs};
+    use sync_core::{Asked, Given, Place, ProjectKind, Timestamp, Vcs};
     use uuid::Uuid;
 
     use super::*;
