@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_coditect-devcloud"))
@@ -62,16 +62,28 @@ fn a_wrong_flag_is_wrong_usage() {
     assert_eq!(run(&["--lisen"]).status.code(), Some(64));
 }
 
+/// A program that ends with the test, also with one that fails.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended in a test that did not fail.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 #[test]
 fn it_serves_until_it_is_told_to_stop() {
     let home = tempfile::tempdir().expect("a scratch folder");
     let file = home.path().join("cloud.db");
-    let mut program = Command::new(env!("CARGO_BIN_EXE_coditect-devcloud"))
+    let program = Command::new(env!("CARGO_BIN_EXE_coditect-devcloud"))
         .args(["--listen", "127.0.0.1:0", "--database"])
         .arg(&file)
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program can be started");
+    let Running(program) = &mut Running(program);
     let mut greeting = BufReader::new(program.stdout.take().expect("its output is ours"));
     let mut first = String::new();
     greeting.read_line(&mut first).expect("it greets");
