@@ -92,6 +92,12 @@ fn a_configuration_that_is_refused_is_told_to_who_asks_and_in_the_status() {
     assert_eq!(home.run(&["reload"]).code, 78);
     is_told(&home, "configuration", "symbolic links");
     fs::remove_file(home.config_file()).unwrap();
+    // Nobody writes into a pipe, and nobody waits for one.
+    let pipe = std::process::Command::new("mkfifo").arg(home.config_file()).status().unwrap();
+    assert!(pipe.success());
+    assert_eq!(home.run(&["reload"]).code, 78);
+    is_told(&home, "configuration", "not a file");
+    fs::remove_file(home.config_file()).unwrap();
     home.write_config_text(&good);
     assert_eq!(home.run(&["reload"]).code, 0);
     is_mended(&home, "configuration");
