@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use sync_config::Places;
-use sync_wire::{Call, Client, ClientError, CloudState, EventStream, EventsQuery, Response, Status};
+use sync_wire::{
+    Call, Client, ClientError, CloudState, EventStream, EventsQuery, ProblemCode, Response, Status,
+};
 
 use crate::absent;
 use crate::exit::Exit;
@@ -42,6 +44,20 @@ impl Daemon {
     /// Follows what happens.
     pub(crate) fn follow(&self, query: EventsQuery) -> Result<EventStream, Failure> {
         self.client.follow(&Call::events(query)).map_err(|error| self.explain(error))
+    }
+
+    /// Tells it to stop; `false` where it runs and cannot be told: it stops already, or its socket is not there yet.
+    pub(crate) fn tell_to_stop(&mut self) -> Result<bool, Failure> {
+        match self.client.accomplish(&Call::shutdown()) {
+            Ok(_) => Ok(true),
+            Err(ClientError::NoSocket { .. } | ClientError::NobodyListens { .. })
+                if absent::is_locked_for_socket(&self.places) =>
+            {
+                Ok(false)
+            }
+            Err(ClientError::Problem(problem)) if problem.code == ProblemCode::ShuttingDown => Ok(true),
+            Err(error) => Err(self.explain(error)),
+        }
     }
 
     /// Whether nobody is there any more: the socket goes first, the process later, and only then can another start.

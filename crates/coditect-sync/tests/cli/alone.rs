@@ -99,6 +99,29 @@ fn a_stopped_daemon_is_told_from_a_busy_one() {
     assert!(run.stderr.contains(&format!("`kill -CONT {id}`")), "{}", run.stderr);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_daemon_whose_socket_is_not_there_is_told_to_stop_when_it_comes_and_waited_for() {
+    use std::io::{BufRead, BufReader};
+    let home = Home::new();
+    let held = locked(&home, &home.socket().display().to_string());
+    let mut child = home
+        .command(&["stop", "--verbose"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut line = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+    stderr.read_line(&mut line).expect("it says which socket it uses");
+    let daemon = home.daemon(vec![Reply { status: "202 Accepted", body: String::new() }]);
+    assert_eq!(daemon.join().expect("it was told"), ["POST /v1/shutdown"]);
+    assert!(child.try_wait().expect("it can be asked").is_none(), "the lock is still held");
+    drop(held);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"the daemon has stopped\n"[..]));
+}
+
 #[test]
 fn what_is_no_daemon_is_a_failure_of_its_own() {
     let home = Home::new();
