@@ -151,6 +151,12 @@ pub(crate) fn piece(bytes: &[u8]) -> io::Result<Reader> {
     }
 }
 
+/// What it means that a part could not be written.
+pub(crate) fn unwritten(error: &io::Error) -> Failure {
+    Failure::failed(format!("cannot write the answer: {error}"))
+        .with_hint("look at where it is written to: there may be no room left, or it may not be open")
+}
+
 /// Rests for a while, or until the reader goes.
 pub(crate) fn reader_after(nap: Duration) -> Reader {
     let stdout = io::stdout();
