@@ -7,8 +7,10 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use sync_config::Places;
 use sync_wire::{
-    Call, Client, ClientError, CloudState, EventStream, EventsQuery, ProblemCode, Response, Status,
+    Call, Client, ClientError, CloudState, EventStream, EventsQuery, ItemState, ProblemCode, Project,
+    Response, Status,
 };
+use uuid::Uuid;
 
 use crate::absent;
 use crate::exit::Exit;
@@ -90,6 +92,15 @@ impl Daemon {
                 (Exit::Queued, Some(why))
             }
         }
+    }
+
+    /// What to do about a project whose entry waits for a person; nothing where it has none.
+    pub(crate) fn what_keeps(&mut self, local: Uuid) -> Option<String> {
+        let (project, _) = self.ask_for::<Project>(&Call::project(local)).ok()?;
+        let entry =
+            project.queue_item.filter(|entry| matches!(entry.state, ItemState::Dead | ItemState::Parked))?;
+        let id = entry.id;
+        Some(format!("see `coditect-sync queue show {id}`; `coditect-sync queue retry {id}` sends it again"))
     }
 
     /// Why the daemon does not answer.
