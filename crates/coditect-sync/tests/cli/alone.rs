@@ -214,7 +214,7 @@ fn a_token_is_stored_for_nobody_else_and_never_shown() {
     assert_eq!(std::fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
     let run = home.run(&["auth", "status", "--json"]);
     assert!(!run.stdout.contains("s3cr3t") && run.stdout.contains("\"present\":true"), "{run}");
-    for input in ["", "two words"] {
+    for input in [&b""[..], b"two words", b"\xff\xfe words"] {
         let run = home.run_with(&["auth", "set-token"], input);
         assert_eq!(run.exit, 2, "{run}");
         assert!(!run.stderr.contains("words"), "{run}");

@@ -108,7 +108,7 @@ fn a_log_that_was_removed_and_begun_anew_is_followed_from_its_beginning() {
 fn what_cannot_be_written_is_not_said_to_be_unread() {
     let home = Home::new();
     write(&home, 1, "a line\n");
-    for arguments in [&["logs", "-f"][..], &["logs"]] {
+    for arguments in [&["logs", "-f"][..], &["logs"], &["--help"], &["--version"]] {
         let full = OpenOptions::new().write(true).open("/dev/full").expect("it is always there");
         let output =
             home.command(arguments).stdout(full).stderr(Stdio::piped()).output().expect("the program ends");
