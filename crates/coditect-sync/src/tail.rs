@@ -77,7 +77,8 @@ fn last_lines_within(files: &[PathBuf], lines: usize, most: u64) -> io::Result<E
         parts.push((file, begin.at, end));
     }
     // Read when it is known how much there is: it is in the memory once.
-    let mut text = Vec::new();
+    let whole: u64 = parts.iter().map(|(_, begin, end)| end - begin).sum();
+    let mut text = Vec::with_capacity(usize::try_from(whole).unwrap_or_default());
     for (mut file, begin, end) in parts.into_iter().rev() {
         file.seek(SeekFrom::Start(begin))?;
         file.take(end - begin).read_to_end(&mut text)?;
