@@ -10,7 +10,7 @@ use crate::args::Pause;
 use crate::clock;
 use crate::exit::Exit;
 use crate::human::{clean, span};
-use crate::out::Answer;
+use crate::out::{self, Answer};
 use crate::problem::Failure;
 
 /// Between two looks at a daemon that is stopping.
@@ -48,6 +48,9 @@ pub(super) fn reload(context: &Context) -> Result<Answer, Failure> {
 pub(super) fn stop(context: &Context) -> Result<Answer, Failure> {
     let mut daemon = context.daemon()?;
     let mut told = daemon.tell_to_stop()?;
+    if !told && context.globals.verbose && !context.globals.json {
+        out::remark("nobody listens on the socket, and the lock is held: its end is waited for");
+    }
     let deadline = clock::moment() + LONGEST_STOP;
     let mut gone = daemon.has_gone();
     while !gone && clock::moment() < deadline {

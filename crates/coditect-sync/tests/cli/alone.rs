@@ -111,9 +111,9 @@ fn a_daemon_whose_socket_is_not_there_is_told_to_stop_when_it_comes_and_waited_f
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    let mut line = String::new();
-    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
-    stderr.read_line(&mut line).expect("it says which socket it uses");
+    let mut said = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let waits = said.find(|line| line.as_ref().is_ok_and(|line| line.contains("its end is waited for")));
+    assert!(waits.is_some(), "it ended without waiting");
     let daemon = home.daemon(vec![Reply { status: "202 Accepted", body: String::new() }]);
     assert_eq!(daemon.join().expect("it was told"), ["POST /v1/shutdown"]);
     assert!(child.try_wait().expect("it can be asked").is_none(), "the lock is still held");
