@@ -30,14 +30,19 @@ fn a_stop_waits_for_what_is_in_the_air_but_not_longer_than_the_grace() {
 #[test]
 fn who_tells_it_to_stop_hears_where_it_still_runs() {
     let (mut home, cloud) = world();
-    home.set_daemon("shutdown_grace", "1m");
+    home.set_daemon("shutdown_grace", "25s");
     cloud.faults().add(Rule::new(Fault::Hang)).unwrap();
     home.project("api");
     let daemon = Daemon::start(&home);
     until("it is in the air", || (queue(&home, "in_flight") == 1).then_some(()));
     let told = home.run(&["stop", "--json"]);
     assert_eq!((told.code, told.stdout.trim_end()), (75, r#"{"stopped":false}"#));
-    daemon.kill();
+    // Its socket has gone, and it has not.
+    let asked = home.run(&["status"]);
+    assert!(asked.code == 69 && asked.stderr.contains("hint: it is stopping"), "{asked:?}");
+    let told = home.run(&["stop", "--json"]);
+    assert_eq!((told.code, told.stdout.trim_end()), (0, r#"{"stopped":true}"#));
+    assert_eq!(daemon.ended().code, Some(0));
 }
 
 #[test]

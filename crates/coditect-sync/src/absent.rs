@@ -25,7 +25,7 @@ pub(crate) fn explain(error: ClientError, places: &Places) -> Failure {
             ))
             .with_hint(format!("use `--socket {}`", holder.info.socket)),
             Some(holder) => absent(format!("there is no socket at `{socket}`, but {holder}"))
-                .with_hint("it makes its socket anew within seconds; try again"),
+                .with_hint("it is stopping, or it makes its socket anew within seconds; try again"),
             None => absent(format!("no daemon is running: there is no socket at `{socket}`")).with_hint(START),
         },
         ClientError::NobodyListens { .. } => match holder() {
@@ -73,6 +73,11 @@ pub(crate) fn explain(error: ClientError, places: &Places) -> Failure {
 /// Whether a process holds the lock of the state directory.
 pub(crate) fn is_locked(places: &Places) -> bool {
     Holder::of(&places.lock).is_some()
+}
+
+/// Whether the process that holds the lock listens, or is to listen, on this socket and none other.
+pub(crate) fn is_locked_for_socket(places: &Places) -> bool {
+    Holder::of(&places.lock).is_some_and(|holder| Path::new(&holder.info.socket) == places.socket)
 }
 
 /// Whether it makes sense to wait for whoever holds the lock: a stopped process answers nobody.

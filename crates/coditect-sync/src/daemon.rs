@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use sync_config::Places;
-use sync_wire::{Call, Client, ClientError, CloudState, EventStream, EventsQuery, Response, Status};
+use sync_wire::{
+    Call, Client, ClientError, CloudState, EventStream, EventsQuery, ItemState, ProblemCode, Project,
+    Response, Status,
+};
+use uuid::Uuid;
 
 use crate::absent;
 use crate::exit::Exit;
@@ -44,6 +48,20 @@ impl Daemon {
         self.client.follow(&Call::events(query)).map_err(|error| self.explain(error))
     }
 
+    /// Tells it to stop; `false` where it runs and cannot be told: it stops already, or its socket is not there yet.
+    pub(crate) fn tell_to_stop(&mut self) -> Result<bool, Failure> {
+        match self.client.accomplish(&Call::shutdown()) {
+            Ok(_) => Ok(true),
+            Err(ClientError::NoSocket { .. } | ClientError::NobodyListens { .. })
+                if absent::is_locked_for_socket(&self.places) =>
+            {
+                Ok(false)
+            }
+            Err(ClientError::Problem(problem)) if problem.code == ProblemCode::ShuttingDown => Ok(true),
+            Err(error) => Err(self.explain(error)),
+        }
+    }
+
     /// Whether nobody is there any more: the socket goes first, the process later, and only then can another start.
     pub(crate) fn has_gone(&mut self) -> bool {
         if self.places.lock.exists() {
@@ -74,6 +92,15 @@ impl Daemon {
                 (Exit::Queued, Some(why))
             }
         }
+    }
+
+    /// What to do about a project whose entry waits for a person; nothing where it has none.
+    pub(crate) fn what_keeps(&mut self, local: Uuid) -> Option<String> {
+        let (project, _) = self.ask_for::<Project>(&Call::project(local)).ok()?;
+        let entry =
+            project.queue_item.filter(|entry| matches!(entry.state, ItemState::Dead | ItemState::Parked))?;
+        let id = entry.id;
+        Some(format!("see `coditect-sync queue show {id}`; `coditect-sync queue retry {id}` sends it again"))
     }
 
     /// Why the daemon does not answer.

@@ -17,6 +17,7 @@ mod programs;
 mod progress;
 mod screen;
 mod service;
+mod shells;
 mod table;
 mod tail;
 mod terminal;
@@ -25,10 +26,13 @@ mod width;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 fn main() -> ExitCode {
-    clap_complete::CompleteEnv::with_factory(args::Cli::command).var(cmd::COMPLETE_VARIABLE).complete();
+    clap_complete::CompleteEnv::with_factory(complete::command)
+        .var(cmd::COMPLETE_VARIABLE)
+        .shells(shells::SHELLS)
+        .complete();
     let environment = sync_config::read_environment();
     match args::Cli::try_parse() {
         Ok(cli) => {

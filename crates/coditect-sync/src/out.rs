@@ -88,14 +88,7 @@ impl Out {
             Err(failure) if self.json => (failure.exit, line(&failure.document())),
             Err(failure) => (failure.exit, to(io::stderr().lock(), failure.text().as_bytes())),
         };
-        match written {
-            Ok(()) => exit,
-            Err(error) => {
-                let complaint = format!("error: cannot write the answer: {error}\n");
-                // Where this cannot be written either, the exit status still tells.
-                to(io::stderr().lock(), complaint.as_bytes()).map_or(Exit::Failed, |()| Exit::Failed)
-            }
-        }
+        ended(exit, written)
     }
 
     fn answer(&self, answer: &Answer) -> io::Result<()> {
@@ -124,7 +117,19 @@ pub(crate) fn usage(usage: &clap::Error) -> Exit {
     } else {
         forgiving(usage.print())
     };
-    written.map_or(Exit::Failed, |()| exit)
+    ended(exit, written)
+}
+
+/// How the program ends when this came of writing.
+fn ended(exit: Exit, written: io::Result<()>) -> Exit {
+    match written {
+        Ok(()) => exit,
+        Err(error) => {
+            let complaint = format!("error: cannot write the answer: {error}\n");
+            // Where this cannot be written either, the exit status still tells.
+            to(io::stderr().lock(), complaint.as_bytes()).map_or(Exit::Failed, |()| Exit::Failed)
+        }
+    }
 }
 
 /// Writes a line for people who want to know more; whether they see it changes nothing.
@@ -149,6 +154,12 @@ pub(crate) fn piece(bytes: &[u8]) -> io::Result<Reader> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
         Err(error) => Err(error),
     }
+}
+
+/// What it means that a part could not be written.
+pub(crate) fn unwritten(error: &io::Error) -> Failure {
+    Failure::failed(format!("cannot write the answer: {error}"))
+        .with_hint("look at where it is written to: there may be no room left, or it may not be open")
 }
 
 /// Rests for a while, or until the reader goes.

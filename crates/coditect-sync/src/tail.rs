@@ -3,15 +3,17 @@
 //! Which file was written last is told by its time, and by its name, which ends with the day, where that is the same.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Read as _, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// How much is read at once, in bytes.
 const BLOCK: u64 = 64 << 10;
 
-/// The most that is read for the last lines, in bytes; no line of a log is a reason to fill the memory.
-const MOST: u64 = 64 << 20;
+/// The most that is read for the last lines of all files together, in bytes; no log is a reason to fill the memory.
+pub(crate) const MOST: u64 = 64 << 20;
 
 /// The log files, the one that was written last at the end; none where there is no folder. A name has a date in it, and that
 /// is the one of a clock that may have been wrong.
@@ -30,8 +32,10 @@ pub(crate) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
         if ours.is_none() {
             continue;
         }
-        match fs::metadata(&path).and_then(|found| found.modified()) {
-            Ok(written) => files.push((written, path)),
+        match fs::metadata(&path) {
+            // Opening a pipe would wait for whoever writes into it.
+            Ok(found) if found.is_file() => files.push((found.modified()?, path)),
+            Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -40,79 +44,115 @@ pub(crate) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The last lines of all files together, oldest first, each with its end as far as it has one; and where they end, to
-/// go on from there.
-pub(crate) fn last_lines(files: &[PathBuf], lines: usize) -> io::Result<(Vec<u8>, Position)> {
+/// The end of the log.
+#[derive(Debug)]
+pub(crate) struct End {
+    /// The last lines of all files together, oldest first, each with its end as far as it has one.
+    pub(crate) text: Vec<u8>,
+    /// Where they end, to go on from there.
+    pub(crate) position: Position,
+    /// Whether they are fewer than were asked for because they are too much to read.
+    pub(crate) cut: bool,
+}
+
+/// The last lines of these files.
+pub(crate) fn last_lines(files: &[PathBuf], lines: usize) -> io::Result<End> {
+    last_lines_within(files, lines, MOST)
+}
+
+fn last_lines_within(files: &[PathBuf], lines: usize, most: u64) -> io::Result<End> {
     let mut position = Position::default();
     let mut parts = Vec::new();
-    let mut left = lines;
+    let (mut left, mut room, mut cut) = (lines, most, false);
     for path in files.iter().rev() {
         let Some(mut file) = opened(path)? else { continue };
-        let end = file.metadata()?.len();
-        position.0.insert(path.clone(), end);
-        if left == 0 {
+        let found = file.metadata()?;
+        let end = found.len();
+        position.0.insert(path.clone(), Read { offset: end, ..Read::begin(&found) });
+        if left == 0 || cut {
             continue;
         }
-        let (part, found) = end_of(&mut file, end, left)?;
-        left -= found;
-        parts.push(part);
+        let begin = begin_of_last(&mut file, end, left, room)?;
+        (left, room, cut) = (left - begin.lines, room.saturating_sub(end - begin.at), begin.cut);
+        parts.push((file, begin.at, end));
     }
-    Ok((forwards(parts), position))
+    // Read when it is known how much there is: it is in the memory once.
+    let whole: u64 = parts.iter().map(|(_, begin, end)| end - begin).sum();
+    let mut text = Vec::with_capacity(usize::try_from(whole).unwrap_or_default());
+    for (mut file, begin, end) in parts.into_iter().rev() {
+        file.seek(SeekFrom::Start(begin))?;
+        file.take(end - begin).read_to_end(&mut text)?;
+    }
+    Ok(End { text, position, cut })
 }
 
-/// The last lines of one file up to `end`, and how many they are.
-fn end_of(file: &mut File, end: u64, lines: usize) -> io::Result<(Vec<u8>, usize)> {
-    let mut blocks: Vec<Vec<u8>> = Vec::new();
-    let (mut start, mut left) = (end, lines);
-    while start > 0 && end - start < MOST {
-        let size = BLOCK.min(start);
+/// Where the last lines of a file begin.
+#[derive(Clone, Copy, Debug)]
+struct Begin {
+    at: u64,
+    /// How many they are.
+    lines: usize,
+    /// Whether there would be more, and there is no room for them.
+    cut: bool,
+}
+
+/// Looks for the begin of the last so many lines up to `end`, no further back than there is room for, and finds that of a
+/// whole line.
+fn begin_of_last(file: &mut File, end: u64, lines: usize, room: u64) -> io::Result<Begin> {
+    // The byte before says whether what there is room for begins with a whole line.
+    let floor = end.saturating_sub(room.saturating_add(1));
+    let (mut start, mut begin, mut found) = (end, end, 0);
+    let mut block = Vec::new();
+    while start > floor {
+        let size = BLOCK.min(start - floor);
         start -= size;
         file.seek(SeekFrom::Start(start))?;
-        let mut block = Vec::new();
+        block.clear();
         file.by_ref().take(size).read_to_end(&mut block)?;
-        // The end of the last line begins no other.
-        let last = if blocks.is_empty() { block.strip_suffix(b"\n") } else { None };
-        let sought = begin_of_last(last.unwrap_or(&block), left);
-        match sought {
-            Ok(begin) => {
-                blocks.push(block.split_off(begin));
-                return Ok((forwards(blocks), lines));
+        for (at, _) in block.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            let after = start + at as u64 + 1;
+            // The end of the last line begins no other.
+            if after == end {
+                continue;
             }
-            Err(ends) => left -= ends,
-        }
-        blocks.push(block);
-    }
-    let text = forwards(blocks);
-    let found = text.split_inclusive(|byte| *byte == b'\n').count();
-    Ok((text, found.min(lines)))
-}
-
-/// Where the last so many lines begin, if there are more than those; else how many ends of lines there are.
-fn begin_of_last(text: &[u8], lines: usize) -> Result<usize, usize> {
-    let mut found = 0;
-    for (at, _) in text.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
-        found += 1;
-        if found == lines {
-            return Ok(at + 1);
+            (begin, found) = (after, found + 1);
+            if found == lines {
+                return Ok(Begin { at: begin, lines, cut: false });
+            }
         }
     }
-    Err(found)
+    Ok(if end <= room {
+        Begin { at: 0, lines: found + usize::from(end > 0), cut: false }
+    } else {
+        Begin { at: begin, lines: found, cut: true }
+    })
 }
 
-/// Parts that were read backwards, as one text.
-fn forwards(mut parts: Vec<Vec<u8>>) -> Vec<u8> {
-    parts.reverse();
-    parts.concat()
+/// How far a file was read, and which one: the daemon begins another of the same name when its log is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Read {
+    device: u64,
+    inode: u64,
+    /// Where the system knows it; the number of a file that has gone is given to the next.
+    born: Option<SystemTime>,
+    /// In bytes.
+    offset: u64,
 }
 
-/// How far each file of the log was read, in bytes; a file that is not here was not there.
+impl Read {
+    fn begin(found: &Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino(), born: found.created().ok(), offset: 0 }
+    }
+}
+
+/// How far each file of the log was read; a file that is not here was not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Position(BTreeMap<PathBuf, u64>);
+pub(crate) struct Position(BTreeMap<PathBuf, Read>);
 
 impl Position {
     /// Where the log ends in this moment.
     pub(crate) fn end(folder: &Path) -> io::Result<Self> {
-        last_lines(&files(folder)?, 0).map(|(_, position)| position)
+        last_lines(&files(folder)?, 0).map(|end| end.position)
     }
 
     /// What was added since, to whichever file; at most some blocks at once, and nothing when all is read.
@@ -121,18 +161,19 @@ impl Position {
         self.0.retain(|path, _| files.contains(path));
         for path in files {
             let Some(mut file) = opened(&path)? else { continue };
-            let offset = self.0.entry(path).or_default();
-            let end = file.metadata()?.len();
-            // Somebody emptied it.
-            if end < *offset {
-                *offset = 0;
+            let found = file.metadata()?;
+            let begin = Read::begin(&found);
+            let read = self.0.entry(path).or_insert(begin);
+            // It is another one, or somebody emptied it.
+            if (Read { offset: 0, ..*read }) != begin || found.len() < read.offset {
+                *read = begin;
             }
-            if end == *offset {
+            if found.len() == read.offset {
                 continue;
             }
-            file.seek(SeekFrom::Start(*offset))?;
+            file.seek(SeekFrom::Start(read.offset))?;
             let mut text = Vec::new();
-            *offset += file.take(16 * BLOCK).read_to_end(&mut text)? as u64;
+            read.offset += file.take(16 * BLOCK).read_to_end(&mut text)? as u64;
             return Ok(text);
         }
         Ok(Vec::new())
@@ -160,8 +201,8 @@ mod tests {
     }
 
     fn check(folder: &Path, lines: usize, expected: &str) {
-        let (text, _) = last_lines(&files(folder).expect("read"), lines).expect("read");
-        assert_eq!(String::from_utf8_lossy(&text), expected, "{lines} lines");
+        let end = last_lines(&files(folder).expect("read"), lines).expect("read");
+        assert_eq!(String::from_utf8_lossy(&end.text), expected, "{lines} lines");
     }
 
     #[test]
@@ -216,6 +257,70 @@ mod tests {
         write(home.path(), 1, &many);
         check(home.path(), 199_999, &many[30..]);
         check(home.path(), usize::MAX, &many);
+    }
+
+    #[test]
+    fn what_is_too_much_to_read_is_cut_between_lines_and_no_older_file_is_gone_on_with() {
+        let home = tempfile::tempdir().expect("a folder");
+        write(home.path(), 1, "old\n");
+        write(home.path(), 2, "half\nb\nc\n");
+        write(home.path(), 3, "d\n");
+        let files = files(home.path()).expect("read");
+        for (most, text, cut) in [
+            (1, "", true),
+            (2, "d\n", true),
+            (3, "d\n", true),
+            (6, "b\nc\nd\n", true),
+            (10, "b\nc\nd\n", true),
+            (11, "half\nb\nc\nd\n", true),
+            (15, "old\nhalf\nb\nc\nd\n", false),
+        ] {
+            let end = last_lines_within(&files, 50, most).expect("read");
+            assert_eq!((String::from_utf8_lossy(&end.text).as_ref(), end.cut), (text, cut), "{most}");
+            assert_eq!(end.position, Position::end(home.path()).expect("read"), "{most}");
+        }
+        let end = last_lines_within(&files, 3, 6).expect("read");
+        assert_eq!((end.text.as_slice(), end.cut), (&b"b\nc\nd\n"[..], false));
+        // Wherever the blocks end.
+        let block = usize::try_from(BLOCK).expect("a size");
+        let folder = home.path().join("long");
+        fs::create_dir(&folder).expect("made");
+        write(&folder, 1, &format!("{}\nlast\n", "x".repeat(3 * block)));
+        let files = super::files(&folder).expect("read");
+        for most in [block as u64, 2 * BLOCK + 7, 3 * BLOCK] {
+            let end = last_lines_within(&files, 50, most).expect("read");
+            assert_eq!((end.text.as_slice(), end.cut), (&b"last\n"[..], true));
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_begun_anew_is_read_from_its_beginning_however_long_it_is() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path();
+        let path = folder.join("coditect-syncd.2026-01-01.log");
+        write(folder, 1, "before\n");
+        let mut position = Position::end(folder).expect("read");
+        for text in ["second\n", "longer than before\n", "short\n"] {
+            // Made while the other is there, as a daemon does that has it open: it is another file for certain.
+            let other = folder.join("other");
+            fs::write(&other, text).expect("written");
+            fs::rename(&other, &path).expect("renamed");
+            assert_eq!(position.more(folder).expect("read"), text.as_bytes());
+            assert_eq!(position.more(folder).expect("read"), b"");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_no_log() {
+        let home = tempfile::tempdir().expect("a folder");
+        write(home.path(), 1, "a\n");
+        let named = |name: &str| home.path().join(format!("coditect-syncd.{name}.log"));
+        fs::create_dir(named("folder")).expect("made");
+        let _socket = std::os::unix::net::UnixListener::bind(named("socket")).expect("bound");
+        check(home.path(), 9, "a\n");
+        let mut position = Position::end(home.path()).expect("read");
+        write(home.path(), 1, "b\n");
+        assert_eq!(position.more(home.path()).expect("read"), b"b\n");
     }
 
     #[test]
@@ -275,7 +380,7 @@ mod tests {
     fn the_end_is_where_the_last_lines_end() {
         let home = tempfile::tempdir().expect("a folder");
         write(home.path(), 1, "a\nb\n");
-        let (_, mut position) = last_lines(&files(home.path()).expect("read"), 1).expect("read");
+        let mut position = last_lines(&files(home.path()).expect("read"), 1).expect("read").position;
         assert_eq!(position, Position::end(home.path()).expect("read"));
         write(home.path(), 1, "c\n");
         assert_eq!(position.more(home.path()).expect("read"), b"c\n");

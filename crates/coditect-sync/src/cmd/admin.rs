@@ -10,7 +10,7 @@ use crate::args::Pause;
 use crate::clock;
 use crate::exit::Exit;
 use crate::human::{clean, span};
-use crate::out::Answer;
+use crate::out::{self, Answer};
 use crate::problem::Failure;
 
 /// Between two looks at a daemon that is stopping.
@@ -56,24 +56,35 @@ pub(super) fn reload(context: &Context) -> Result<Answer, Failure> {
 
 pub(super) fn stop(context: &Context) -> Result<Answer, Failure> {
     let mut daemon = context.daemon()?;
-    daemon.ask(&Call::shutdown())?;
+    let mut told = daemon.tell_to_stop()?;
+    if !told && context.globals.verbose && !context.globals.json {
+        out::remark("nobody listens on the socket, and the lock is held: its end is waited for");
+    }
     let deadline = clock::moment() + LONGEST_STOP;
     let mut gone = daemon.has_gone();
     while !gone && clock::moment() < deadline {
         std::thread::sleep(PAUSE);
         gone = daemon.has_gone();
+        if !told && !gone {
+            // It may end in between; then the next look finds that it has gone.
+            told = daemon.tell_to_stop().unwrap_or_default();
+        }
     }
-    Ok(told_to_stop(gone))
+    Ok(told_to_stop(gone, told))
 }
 
-/// What became of a daemon that was told to stop.
-fn told_to_stop(gone: bool) -> Answer {
+/// What became of a daemon that was told to stop, or could not be told.
+fn told_to_stop(gone: bool, told: bool) -> Answer {
     let document = json!({"stopped": gone}).to_string().into_bytes();
     if gone {
         return Answer::done(document, "the daemon has stopped");
     }
-    let text =
-        format!("the daemon still runs after {}: it ends what it is sending", span(LONGEST_STOP.as_secs()));
+    let why = if told {
+        "it ends what it is sending"
+    } else {
+        "it was told before and ends what it is sending, or its socket does not come back"
+    };
+    let text = format!("the daemon still runs after {}: {why}", span(LONGEST_STOP.as_secs()));
     Answer::done(document, text)
         .ending(Exit::Queued)
         .with_note("see what it does with `coditect-sync logs --follow`".to_owned())
@@ -92,14 +103,20 @@ fn document(body: Vec<u8>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::out::Text;
 
     #[test]
     fn a_daemon_that_still_runs_is_not_taken_for_one_that_has_stopped() {
-        for (gone, exit, document) in
-            [(true, Exit::Done, r#"{"stopped":true}"#), (false, Exit::Queued, r#"{"stopped":false}"#)]
-        {
-            let answer = told_to_stop(gone);
+        for (gone, told, exit, document, why) in [
+            (true, true, Exit::Done, r#"{"stopped":true}"#, ""),
+            (true, false, Exit::Done, r#"{"stopped":true}"#, ""),
+            (false, true, Exit::Queued, r#"{"stopped":false}"#, "it ends what it is sending"),
+            (false, false, Exit::Queued, r#"{"stopped":false}"#, "it was told before"),
+        ] {
+            let answer = told_to_stop(gone, told);
             assert_eq!((answer.exit, answer.document.as_slice()), (exit, document.as_bytes()));
+            let Text::Confirmation(text) = answer.text else { panic!("{gone} {told}: a result") };
+            assert!(text.contains(why), "{text}");
         }
     }
 }

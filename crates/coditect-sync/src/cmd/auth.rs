@@ -1,5 +1,7 @@
 //! `auth`: where the credential comes from, and a way to hand one in. A token is never shown.
 
+use std::io::ErrorKind;
+
 use serde_json::json;
 use sync_config::{CredentialSource, token};
 use sync_wire::{Call, CloudState, Status};
@@ -76,8 +78,14 @@ fn set_token(context: &Context) -> Result<Answer, Failure> {
     let loaded = config::load(&places.config_file, context)?;
     // Said before anything is typed, because it would be typed in vain.
     let file = token::place(&loaded, &places).map_err(|problem| Failure::configuration(&[problem]))?;
-    let input = terminal::secret_input("token (not shown): ", token::LONGEST_INPUT)
-        .map_err(|error| Failure::failed(format!("cannot read the token: {error}")))?;
+    let input = terminal::secret_input("token (not shown): ", token::LONGEST_INPUT).map_err(|error| {
+        // It was read, and is none that could be sent.
+        if error.kind() == ErrorKind::InvalidData {
+            Failure::new(Exit::Usage, "usage", "the token is not UTF-8")
+        } else {
+            Failure::failed(format!("cannot read the token: {error}"))
+        }
+    })?;
     let secret =
         token::read(&input).map_err(|problem| Failure::new(Exit::Usage, "usage", problem.to_string()))?;
     let replaced = token::write(&file, &secret).map_err(|problem| Failure::failed(problem.to_string()))?;

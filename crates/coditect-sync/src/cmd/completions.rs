@@ -1,20 +1,19 @@
 //! `completions`: what a shell is told so that it asks this program while somebody types.
 
 use clap_complete::Shell;
-use clap_complete::env::Shells;
 use serde_json::json;
 
 use crate::exit::Exit;
 use crate::out::Answer;
 use crate::problem::Failure;
+use crate::shells::SHELLS;
 
 /// The variable by which a shell asks.
 pub(crate) const VARIABLE: &str = "CODITECT_SYNC_COMPLETE";
 const NAME: &str = "coditect-sync";
 
 pub(super) fn run(shell: Shell) -> Result<Answer, Failure> {
-    let shells = Shells::builtins();
-    let Some(completer) = shells.completer(&shell.to_string()) else {
+    let Some(completer) = SHELLS.completer(&shell.to_string()) else {
         return Err(Failure::new(Exit::Usage, "usage", format!("there are no completions for {shell}")));
     };
     let mut script = Vec::new();

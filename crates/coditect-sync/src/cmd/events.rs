@@ -53,9 +53,7 @@ pub(super) fn run(events: &Events, context: &Context) -> Result<Answer, Failure>
             Ok(Heard::Event { event, json }) => {
                 let line =
                     if context.globals.json { format!("{json}\n") } else { line(&event, context.view) };
-                let written = out::piece(line.as_bytes());
-                if written.map_err(|error| Failure::failed(format!("cannot write: {error}")))? == Reader::Gone
-                {
+                if out::piece(line.as_bytes()).map_err(|error| out::unwritten(&error))? == Reader::Gone {
                     return ended();
                 }
             }

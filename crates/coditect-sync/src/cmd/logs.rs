@@ -1,7 +1,6 @@
 //! `logs`: the end of the daemon's log, and what is added to it.
 
 use std::borrow::Cow;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -15,7 +14,7 @@ use crate::exit::Exit;
 use crate::human::clean;
 use crate::out::{self, Answer, Reader};
 use crate::problem::Failure;
-use crate::tail::{Position, files, last_lines};
+use crate::tail::{End, MOST, Position, files, last_lines};
 
 /// Between two looks at a log that is followed: not busy, and still at once for whoever watches.
 const NAP: Duration = Duration::from_millis(250);
@@ -38,9 +37,9 @@ pub(super) fn run(logs: &Logs, context: &Context) -> Result<Answer, Failure> {
     if files.is_empty() {
         return Err(missing(context)?);
     }
-    let (text, position) = last_lines(&files, logs.lines).map_err(unread)?;
+    let End { text, position, cut } = last_lines(&files, logs.lines).map_err(unread)?;
     if logs.follow {
-        follow(&text, position, &folder, context).map_err(unread)?;
+        follow(&text, position, context, |position| position.more(&folder).map_err(unread))?;
         return Ok(Answer::done(Vec::new(), ""));
     }
     let lines: Vec<Cow<'_, str>> = text
@@ -48,7 +47,13 @@ pub(super) fn run(logs: &Logs, context: &Context) -> Result<Answer, Failure> {
         .map(|line| String::from_utf8_lossy(line.trim_ascii_end()))
         .collect();
     let document = json!({"folder": folder.to_string_lossy(), "lines": lines}).to_string();
-    Ok(Answer::result(document.into_bytes(), shown(&text, context)))
+    let answer = Answer::result(document.into_bytes(), shown(&text, context));
+    Ok(if cut {
+        answer
+            .with_note(format!("these are the last {} MiB; what is before them is in the files", MOST >> 20))
+    } else {
+        answer
+    })
 }
 
 /// Why there is nothing to show: a daemon has a log from its first moment on.
@@ -74,15 +79,18 @@ fn missing(context: &Context) -> Result<Failure, Failure> {
 }
 
 /// Writes what is there and what is added, until nobody reads any more.
-fn follow(text: &[u8], mut position: Position, folder: &Path, context: &Context) -> std::io::Result<()> {
-    let mut reader = out::piece(shown(text, context).as_bytes())?;
+fn follow(
+    text: &[u8],
+    mut position: Position,
+    context: &Context,
+    more: impl Fn(&mut Position) -> Result<Vec<u8>, Failure>,
+) -> Result<(), Failure> {
+    let write =
+        |text: &[u8]| out::piece(shown(text, context).as_bytes()).map_err(|error| out::unwritten(&error));
+    let mut reader = write(text)?;
     while reader == Reader::There {
-        let more = position.more(folder)?;
-        reader = if more.is_empty() {
-            out::reader_after(NAP)
-        } else {
-            out::piece(shown(&more, context).as_bytes())?
-        };
+        let more = more(&mut position)?;
+        reader = if more.is_empty() { out::reader_after(NAP) } else { write(&more)? };
     }
     Ok(())
 }

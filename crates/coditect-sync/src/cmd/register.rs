@@ -40,7 +40,13 @@ pub(super) fn run(register: &Register, context: &Context) -> Result<Answer, Fail
     let shown = path.display().to_string();
     if !result.success && !result.queued {
         let why = result.error.as_deref().unwrap_or("the daemon does not say why");
-        return Err(Failure::failed(format!("`{shown}` is not registered: {why}")).with_answer(document));
+        let failure = Failure::failed(format!("`{shown}` is not registered: {why}")).with_answer(document);
+        // Only who waits can be told that the cloud has refused it.
+        let hint = register.wait.and_then(|_| daemon.what_keeps(result.local_project_uuid));
+        return Err(match hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        });
     }
     let (text, exit, why) = match (result.queued, register.wait) {
         (false, _) => (settled(&shown, &result), Exit::Done, None),

@@ -99,6 +99,29 @@ fn a_stopped_daemon_is_told_from_a_busy_one() {
     assert!(run.stderr.contains(&format!("`kill -CONT {id}`")), "{}", run.stderr);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_daemon_whose_socket_is_not_there_is_told_to_stop_when_it_comes_and_waited_for() {
+    use std::io::{BufRead, BufReader};
+    let home = Home::new();
+    let held = locked(&home, &home.socket().display().to_string());
+    let mut child = home
+        .command(&["stop", "--verbose"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut said = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let waits = said.find(|line| line.as_ref().is_ok_and(|line| line.contains("its end is waited for")));
+    assert!(waits.is_some(), "it ended without waiting");
+    let daemon = home.daemon(vec![Reply { status: "202 Accepted", body: String::new() }]);
+    assert_eq!(daemon.join().expect("it was told"), ["POST /v1/shutdown"]);
+    assert!(child.try_wait().expect("it can be asked").is_none(), "the lock is still held");
+    drop(held);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"the daemon has stopped\n"[..]));
+}
+
 #[test]
 fn what_is_no_daemon_is_a_failure_of_its_own() {
     let home = Home::new();
@@ -191,7 +214,7 @@ fn a_token_is_stored_for_nobody_else_and_never_shown() {
     assert_eq!(std::fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
     let run = home.run(&["auth", "status", "--json"]);
     assert!(!run.stdout.contains("s3cr3t") && run.stdout.contains("\"present\":true"), "{run}");
-    for input in ["", "two words"] {
+    for input in [&b""[..], b"two words", b"\xff\xfe words"] {
         let run = home.run_with(&["auth", "set-token"], input);
         assert_eq!(run.exit, 2, "{run}");
         assert!(!run.stderr.contains("words"), "{run}");

@@ -176,6 +176,13 @@ fn registering_says_what_became_of_it() {
         body: result(false, "error", false).body,
     };
     check_verbatim("register error", &["register", "-q"], &[refused]);
+    let refused = result(false, "error", false);
+    let entry = project("api", "/home/ada/PROJECTS/api", "rejected").replace("delayed", "dead");
+    let replies = [refused.clone(), ok(entry)];
+    let asked = check_verbatim("register waited in vain", &["register", "--wait=5s"], &replies);
+    assert_eq!(asked[1], format!("GET /v1/projects/{LOCAL}"));
+    let none = problem("404 No", "not_found", "");
+    check_verbatim("register waited for what is none", &["register", "--wait=5s"], &[refused, none]);
     for (name, state) in [("queued", "offline"), ("refused", "auth_required"), ("forbidden", "forbidden")] {
         let replies = [result(false, "queued", true), status(state, &[])];
         check_verbatim(&format!("register waited {name}"), &["register", "--wait=5s"], &replies);

@@ -78,3 +78,55 @@ fn a_followed_log_goes_on_with_the_next_day_and_ends_with_its_reader() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
+
+#[test]
+fn a_log_that_was_removed_and_begun_anew_is_followed_from_its_beginning() {
+    let home = Home::new();
+    write(&home, 1, "before\n");
+    let mut child = home
+        .command(&["logs", "-f"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert_eq!(next(), "before");
+    let folder = home.path().join("logs");
+    for text in ["second", "longer than it"] {
+        // The daemon has the one that was removed open until it begins the next.
+        std::fs::write(folder.join("next"), format!("{text}\n")).expect("written");
+        std::fs::rename(folder.join("next"), folder.join("coditect-syncd.2026-01-01.log")).expect("renamed");
+        assert_eq!(next(), text);
+    }
+    drop(lines);
+    child.wait().expect("it ends with its reader");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_is_not_said_to_be_unread() {
+    let home = Home::new();
+    write(&home, 1, "a line\n");
+    for arguments in [&["logs", "-f"][..], &["logs"], &["--help"], &["--version"]] {
+        let full = OpenOptions::new().write(true).open("/dev/full").expect("it is always there");
+        let output =
+            home.command(arguments).stdout(full).stderr(Stdio::piped()).output().expect("the program ends");
+        let stderr = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr.contains("error: cannot write the answer: No space left"), "{arguments:?}: {stderr}");
+        assert!(!stderr.contains("owner and permissions"), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn only_files_are_logs_and_no_other_is_waited_for() {
+    let home = Home::new();
+    write(&home, 1, "a line\n");
+    let named = |name: &str| home.path().join(format!("logs/coditect-syncd.{name}.log"));
+    std::fs::create_dir(named("folder")).expect("made");
+    let made = std::process::Command::new("mkfifo").arg(named("pipe")).status().expect("`mkfifo` runs");
+    assert!(made.success());
+    let run = home.run(&["logs"]);
+    assert_eq!((run.exit, run.stdout.as_str()), (0, "a line\n"), "{run}");
+}

@@ -5,4 +5,5 @@ mod commands;
 mod doctor;
 mod logs;
 mod service;
+mod shells;
 mod support;

@@ -98,7 +98,7 @@ impl Home {
         self.run_with(arguments, "")
     }
 
-    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Run {
+    pub(crate) fn run_with(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Run {
         let mut child = self
             .command(arguments)
             .stdin(Stdio::piped())
@@ -108,7 +108,7 @@ impl Home {
             .expect("the program starts");
         let mut stdin = child.stdin.take().expect("piped");
         // A program that does not read its input is free not to.
-        stdin.write_all(input.as_bytes()).ok();
+        stdin.write_all(input.as_ref()).ok();
         drop(stdin);
         let output = child.wait_with_output().expect("the program ends");
         let home = self.path().display().to_string();

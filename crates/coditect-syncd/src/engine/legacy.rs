@@ -118,7 +118,12 @@ impl Engine {
                 let folder = if below.is_dir() { below } else { named };
                 if ![QUEUE, CACHE].iter().any(|name| folder.join(name).exists()) {
                     let message = format!("`{}` holds neither `{QUEUE}` nor `{CACHE}`", folder.display());
-                    return Err(refusal(ProblemCode::NotFound, message));
+                    let hint = "name the folder they are in, or the data folder above it; without `--from` it is this \
+                                machine's data folder";
+                    return Err(Refusal {
+                        hint: Some(hint.to_owned()),
+                        ..refusal(ProblemCode::NotFound, message)
+                    });
                 }
                 if !self.0.sandbox.allows(&folder) {
                     return Err(self.out_of_reach(&folder));

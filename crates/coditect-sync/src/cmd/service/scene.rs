@@ -267,7 +267,7 @@ impl Scene {
                 }
                 Manager::Launchd => {
                     let file = self.places.state_dir.join("launchd.log");
-                    last_lines(&[file], most).map(|(text, _)| text).unwrap_or_default()
+                    last_lines(&[file], most).map(|end| end.text).unwrap_or_default()
                 }
             };
         }

@@ -7,6 +7,7 @@ use coditect_devcloud::{DevCloud, Options, dev_token};
 use sync_config::{Environment, PlaceFlags, Secret};
 use sync_core::{CloudId, LocalId, MachineId, Timestamp};
 use sync_store::{Limits, Store};
+use sync_wire::ProblemCode;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -199,7 +200,8 @@ async fn a_folder_that_is_named_is_taken_from_and_one_without_databases_refused(
     world.until("the scope is known", async || world.engine.is_ready().is_ok()).await;
     let elsewhere = world.home.path().join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
-    assert!(world.engine.import(Some(elsewhere.clone())).await.is_err());
+    let none = world.engine.import(Some(elsewhere.clone())).await.unwrap_err();
+    assert!(none.code == ProblemCode::NotFound && none.hint.unwrap().starts_with("name the folder"));
     copy_old(&elsewhere.join(FOLDER));
     world.until("discovery has looked", async || world.engine.0.discovery.borrow().surveyed).await;
     let whereabouts = world.engine.0.index.whereabouts();
