@@ -15,12 +15,10 @@ use crate::debounce::Patience;
 use crate::gaze::Gaze;
 use crate::look::look_with;
 use crate::memory::Memory;
-use crate::root::{Found, resolve_all};
+use crate::root::{Found, RootReport, resolve_all, roots_now};
 use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
-use crate::survey::{
-    Arrivals, Asked, Attention, RootReport, Survey, canonical, examine_again, roots_now, survey_with,
-};
+use crate::survey::{Arrivals, Asked, Attention, Survey, canonical, examine_again, survey_with};
 use crate::watch::{WatchReport, Watcher};
 use crate::worker::Spare;
 use crate::{Options, platform, rulebook};

@@ -21,7 +21,7 @@ use crate::exclude::Exclude;
 use crate::gaze::Gaze;
 use crate::memory::{Memory, Noted, Remembered, Stamp};
 use crate::problem::{Problem, ProblemKind, is_absent};
-use crate::root::{Found, Root, resolve_all};
+use crate::root::{Found, Root, RootReport, reports, resolve_all};
 use crate::rulebook;
 use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
@@ -116,30 +116,6 @@ impl Survey {
     }
 }
 
-/// One configured root.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RootReport {
-    /// As configured.
-    pub path: PathBuf,
-    /// Canonical, as far as it is there.
-    pub real: PathBuf,
-    /// Whether it can be read.
-    pub state: RootState,
-    /// How many projects are in it, itself included.
-    pub projects: usize,
-}
-
-/// Whether a root can be read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RootState {
-    /// It was read.
-    Ready,
-    /// There is no such folder.
-    Missing,
-    /// It cannot be reached or read.
-    Denied,
-}
-
 /// A linked work tree, which is no project of its own.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Worktree {
@@ -174,24 +150,8 @@ pub(crate) fn survey_with(options: &Options, attention: Attention<'_>, stop: &At
     let scopes = ground.roots.iter().filter(|root| matches!(root.found, Found::Folder(_)));
     let scopes = scopes.map(|root| root.path.clone()).collect();
     let mut survey = ground.assemble(walk, scopes, &BTreeSet::new(), attention, stop);
-    survey.roots = ground.reports(&survey);
+    survey.roots = reports(&ground.roots, &survey);
     survey
-}
-
-/// How the roots stand just now, whatever a look before was about; `count` tells of the projects in them. Costs a few calls
-/// for each.
-pub(crate) fn roots_now(roots: &[PathBuf], count: impl Fn(&Path) -> usize) -> Vec<RootReport> {
-    let (roots, _) = resolve_all(roots);
-    let report = |root: Root| {
-        let state = match root.found {
-            Found::Folder(_) if platform::open_folder(&root.path).is_err() => RootState::Denied,
-            Found::Folder(_) => RootState::Ready,
-            Found::Nothing => RootState::Missing,
-            Found::Hidden => RootState::Denied,
-        };
-        RootReport { projects: count(&root.path), path: root.given, real: root.path, state }
-    };
-    roots.into_iter().map(report).collect()
 }
 
 /// Examines some projects again, and those inside them; walks nowhere.
@@ -403,23 +363,6 @@ impl Ground {
         gathering.problems.extend(self.problems.iter().cloned().chain(rulebook::problems(attention.rules)));
         let covered = Covered { scopes, points: BTreeSet::new(), blind, stopped };
         gathering.finish(covered, enclosing)
-    }
-
-    /// How the roots stand, which were all walked.
-    fn reports(&self, survey: &Survey) -> Vec<RootReport> {
-        let report = |root: &Root| {
-            let is_unread =
-                |problem: &Problem| problem.path == root.path && problem.kind != ProblemKind::TooMany;
-            let state = match root.found {
-                Found::Folder(_) if survey.problems.iter().any(is_unread) => RootState::Denied,
-                Found::Folder(_) => RootState::Ready,
-                Found::Nothing => RootState::Missing,
-                Found::Hidden => RootState::Denied,
-            };
-            let within = survey.sightings.iter().filter(|sighting| sighting.root.starts_with(&root.path));
-            RootReport { path: root.given.clone(), real: root.path.clone(), state, projects: within.count() }
-        };
-        self.roots.iter().map(report).collect()
     }
 }
 
