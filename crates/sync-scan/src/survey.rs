@@ -27,7 +27,8 @@ use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
 use crate::walk::{Enclosed, Step, Tree, Walk, known_tree, tree_at};
 use crate::worker::{Spare, Worker};
-use crate::{Options, platform, worktree};
+use crate::worktree::Families;
+use crate::{Options, platform};
 
 /// How deep projects inside projects inside projects are followed.
 const DEEPEST_NESTING: u32 = 16;
@@ -329,7 +330,10 @@ impl Ground {
         attention: Attention<'_>,
         stop: &AtomicBool,
     ) -> Survey {
-        let linked = walk.trees.iter().filter_map(Tree::linked).collect();
+        let mut families = Families::default();
+        for (own, root, shared) in walk.trees.iter().filter_map(Tree::linked) {
+            families.meet(own, root, shared);
+        }
         let mut gathering = Gathering {
             ground: self,
             attention,
@@ -339,7 +343,8 @@ impl Ground {
             sightings: BTreeMap::new(),
             evidence: BTreeMap::new(),
             worktrees: BTreeSet::new(),
-            linked,
+            families,
+            called: BTreeSet::new(),
             folders: walk.folders.into_iter().map(|folder| (folder.into(), Role::Frontier)).collect(),
             noted: BTreeMap::new(),
             arriving: Vec::new(),
@@ -382,8 +387,9 @@ struct Gathering<'a> {
     sightings: BTreeMap<PathBuf, Arc<Sighting>>,
     evidence: BTreeMap<PathBuf, Evidence>,
     worktrees: BTreeSet<Worktree>,
-    /// Linked work trees that were met, by their own folders of version control.
-    linked: BTreeMap<PathBuf, PathBuf>,
+    families: Families,
+    /// Work trees that stand for others and were put among the waiting because of that.
+    called: BTreeSet<PathBuf>,
     folders: BTreeMap<Arc<Path>, Role>,
     noted: BTreeMap<PathBuf, Noted>,
     arriving: Vec<PathBuf>,
@@ -468,7 +474,11 @@ impl Gathering<'_> {
         self.folders.remove(tree.root.as_path());
         if let Some(control) = &tree.control {
             self.folders.remove(control.folder.as_path());
+            if let Some(shared) = &control.shared {
+                self.families.forget(shared);
+            }
         }
+        self.called.remove(&tree.root);
         self.taken.remove(&tree.place);
         self.arriving.push(tree.root);
     }
@@ -532,23 +542,27 @@ impl Gathering<'_> {
 
     /// Whether the tree shares its git folder with the project that stands for both, which is then examined instead.
     fn is_listed_with_another(&mut self, tree: &Tree, nesting: u32) -> bool {
-        let Some(shared) = tree.control.as_ref().and_then(|control| control.shared.as_deref()) else {
-            return false;
-        };
-        self.linked.extend(tree.linked());
+        let Some((own, root, shared)) = tree.linked() else { return false };
+        self.families.meet(own, root, shared);
         let ground = self.ground;
         let reachable = |path: &Path| {
             ground.roots.iter().any(|root| path.starts_with(&root.path) && ground.is_open(&root.path, path))
         };
         let touchable = |path: &Path| !ground.apart.has(path);
-        let Some(of) = worktree::keeper(shared, &self.linked, &reachable, &touchable) else { return false };
+        let Some(of) = self.families.keeper(shared, &reachable, &touchable) else { return false };
         if of == tree.root {
             return false;
         }
-        match tree_at(&of) {
-            Ok(Some(keeper)) => self.waiting.push_back((keeper, nesting)),
-            Ok(None) => return false,
-            Err(error) => self.problems.push(Problem::from_io(&of, &error)),
+        if !self.called.contains(&of) {
+            match tree_at(&of) {
+                Ok(Some(keeper)) => self.waiting.push_back((keeper, nesting)),
+                Ok(None) => {
+                    self.families.forget(shared);
+                    return false;
+                }
+                Err(error) => self.problems.push(Problem::from_io(&of, &error)),
+            }
+            self.called.insert(of.clone());
         }
         self.worktrees.insert(Worktree { path: tree.root.clone(), of });
         true

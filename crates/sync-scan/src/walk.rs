@@ -45,10 +45,10 @@ impl Tree {
         Ok(Self { root, place: platform::place(known_by), born: platform::born(known_by), control })
     }
 
-    /// Of a linked work tree its own folder of version control, and its root.
-    pub(crate) fn linked(&self) -> Option<(PathBuf, PathBuf)> {
-        let control = self.control.as_ref().filter(|control| control.shared.is_some())?;
-        Some((control.folder.clone(), self.root.clone()))
+    /// Of a linked work tree its own folder of version control, its root, and the git folder that it shares.
+    pub(crate) fn linked(&self) -> Option<(PathBuf, PathBuf, &Path)> {
+        let control = self.control.as_ref()?;
+        Some((control.folder.clone(), self.root.clone(), control.shared.as_deref()?))
     }
 }
 
