@@ -13,8 +13,8 @@ use std::sync::Arc;
 use sync_core::Sighting;
 
 use crate::events::Role;
-use crate::problem::is_absent;
 use crate::survey::Survey;
+use crate::vcs;
 use crate::walk::Tree;
 
 /// How long after its last change a project's insides are watched, in milliseconds.
@@ -228,11 +228,21 @@ impl Memory {
         outermost.map(|(root, _)| root.to_path_buf()).collect()
     }
 
-    /// The linked work trees of projects at, around or below these paths that are there no more: one of them is it now.
+    /// The linked work trees of projects at, around or below these paths that are there no more: one of them is it now. A
+    /// folder in their place that is no work tree, or another one, does not stand for them.
     pub(crate) fn heirs(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
         let is_near = |of: &Path| paths.iter().any(|path| path.starts_with(of) || of.starts_with(path));
-        let is_gone = |of: &Path| std::fs::symlink_metadata(of).is_err_and(|error| is_absent(&error));
-        let left = self.worktrees.iter().filter(|(_, of)| is_near(of) && is_gone(of));
+        let is_gone = |of: &Path| match vcs::detect(of) {
+            Ok(Some(control)) => self.at(of).is_some_and(|known| known.vcs_place != Some(control.place)),
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        // There may be hundreds of one.
+        let mut asked = BTreeMap::new();
+        let left = self
+            .worktrees
+            .iter()
+            .filter(|(_, of)| *asked.entry(of.as_path()).or_insert_with(|| is_near(of) && is_gone(of)));
         left.map(|(path, _)| path.clone()).collect()
     }
 

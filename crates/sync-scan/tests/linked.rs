@@ -3,6 +3,9 @@
 #[cfg(test)]
 mod walk_support;
 
+use std::fs;
+use std::path::Path;
+
 use walk_support::looking::Looking;
 use walk_support::{Home, committed, git};
 
@@ -28,4 +31,16 @@ fn when_the_work_tree_goes_that_stands_for_a_bare_repository_the_next_is_seen_at
     let mut looking = without_the_first();
     let look = looking.until(|home, look| look.covered.has(&home.at("wt-b")));
     assert_eq!(looking.home.names(&look), ["wt-a"]);
+}
+
+#[test]
+fn what_is_put_in_the_place_of_the_work_tree_that_stood_for_others_does_not_stand_for_them() {
+    let with: [fn(&Path); 2] = [|place| fs::create_dir_all(place.join("target")).unwrap(), committed];
+    for put in with {
+        let mut looking = without_the_first();
+        put(&looking.home.at("wt-b"));
+        let look = looking.until(|home, look| look.covered.has(&home.at("wt-b")));
+        let names = looking.home.names(&look);
+        assert!(names.contains(&"wt-a".to_owned()) && look.worktrees.is_empty(), "{names:?}");
+    }
 }
