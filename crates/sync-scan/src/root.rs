@@ -6,9 +6,9 @@ use std::path::{Component, Path, PathBuf};
 
 use sync_core::Place;
 
-use crate::platform;
 use crate::problem::{Problem, ProblemKind, is_absent};
 use crate::survey::Survey;
+use crate::{platform, vcs};
 
 /// A configured root as it is on disk.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ pub(crate) fn roots_now(roots: &[PathBuf], count: impl Fn(&Path) -> usize) -> Ve
     let (roots, _) = resolve_all(roots);
     let report = |root: Root| {
         let state = match root.found {
-            Found::Folder(_) if platform::open_folder(&root.path).is_err() => RootState::Denied,
+            Found::Folder(_) if is_shut(&root.path) => RootState::Denied,
             Found::Folder(_) => RootState::Ready,
             Found::Nothing => RootState::Missing,
             Found::Hidden => RootState::Denied,
@@ -101,6 +101,11 @@ pub(crate) fn roots_now(roots: &[PathBuf], count: impl Fn(&Path) -> usize) -> Ve
         RootReport { projects: count(&root.path), path: root.given, real: root.path, state }
     };
     roots.into_iter().map(report).collect()
+}
+
+/// Whether a walk would come to nothing in the root.
+fn is_shut(root: &Path) -> bool {
+    platform::open_folder(root).is_err() || vcs::detect(root).is_err()
 }
 
 /// How the roots stand after a survey that walked them all.

@@ -6,7 +6,8 @@ mod walk_support;
 use std::fs;
 use std::path::Path;
 
-use walk_support::looking::Looking;
+use sync_scan::{RootState, Task};
+use walk_support::looking::{LONG, Looking};
 use walk_support::{Home, committed, git};
 
 /// Two work trees of a bare repository, of which the first stands for both, and it is gone.
@@ -43,4 +44,30 @@ fn what_is_put_in_the_place_of_the_work_tree_that_stood_for_others_does_not_stan
         let names = looking.home.names(&look);
         assert!(names.contains(&"wt-a".to_owned()) && look.worktrees.is_empty(), "{names:?}");
     }
+}
+
+#[test]
+fn a_root_whose_repository_moved_cannot_be_read_until_it_is_mended_whatever_happens_in_it() {
+    let (mut home, other) = (Home::new(), Home::new());
+    committed(&other.at("main"));
+    let agent = home.at("agent");
+    git(&other.at("main"), &["worktree", "add", "--quiet", "--detach", agent.to_str().unwrap()]);
+    fs::rename(other.at("main"), other.at("main2")).unwrap();
+    home.options.roots = vec![agent.clone()];
+    let mut looking = Looking::at(home);
+    let mut expect = |state: RootState, task: Task| {
+        loop {
+            let seen = looking.turn(task.clone());
+            if let Some(roots) = seen.roots {
+                assert_eq!(roots[0].state, state, "{:?}", seen.surveys);
+                break;
+            }
+            assert!(looking.wakes.recv_timeout(LONG).is_ok(), "waited in vain");
+        }
+    };
+    expect(RootState::Denied, Task::Everything);
+    fs::create_dir(agent.join("new")).unwrap();
+    expect(RootState::Denied, Task::Events);
+    git(&other.at("main2"), &["worktree", "repair", agent.to_str().unwrap()]);
+    expect(RootState::Ready, Task::Events);
 }
