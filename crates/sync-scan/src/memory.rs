@@ -32,6 +32,8 @@ pub(crate) struct Memory {
     folders: BTreeMap<Arc<Path>, Role>,
     /// Linked work trees, each with the project that stands for it.
     worktrees: BTreeMap<PathBuf, PathBuf>,
+    /// Folders of which it could not be told whether they are work trees.
+    unclear: BTreeSet<PathBuf>,
     /// Up to when nothing else is wanted to be watched than was last, if nothing else is seen.
     same_until_ms: u64,
 }
@@ -124,6 +126,8 @@ impl Memory {
         self.worktrees.retain(|path, _| !(survey.covered.has(path) || survey.apart.has(path)));
         let linked = survey.worktrees.iter().map(|linked| (linked.path.clone(), linked.of.clone()));
         self.worktrees.extend(linked);
+        self.unclear.retain(|path| !(survey.came_to(path) || survey.apart.has(path)));
+        self.unclear.append(&mut survey.unclear);
         let seen: BTreeSet<_> = survey.sightings.iter().map(|sighting| sighting.root.as_path()).collect();
         let known = self.projects.len() + self.folders.len();
         self.folders.retain(|folder, _| !survey.apart.has(folder));
@@ -244,6 +248,11 @@ impl Memory {
             .iter()
             .filter(|(_, of)| *asked.entry(of.as_path()).or_insert_with(|| is_near(of) && is_gone(of)));
         left.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The folders of which it could not be told whether they are work trees.
+    pub(crate) fn unclear(&self) -> impl Iterator<Item = &PathBuf> {
+        self.unclear.iter()
     }
 
     /// The project at this root and those inside it, down to the innermost.

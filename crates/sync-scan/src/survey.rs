@@ -60,6 +60,8 @@ pub struct Survey {
     pub(crate) apart: Apart,
     /// How many projects were examined; the others are told from memory.
     pub examined: usize,
+    /// Folders of which it could not be told whether they are work trees.
+    pub(crate) unclear: BTreeSet<PathBuf>,
     /// Of the projects that were examined, what is remembered besides; by root.
     pub(crate) noted: BTreeMap<PathBuf, Noted>,
 }
@@ -347,6 +349,7 @@ impl Ground {
             called: BTreeSet::new(),
             folders: walk.folders.into_iter().map(|folder| (folder.into(), Role::Frontier)).collect(),
             noted: BTreeMap::new(),
+            unclear: walk.unclear,
             arriving: Vec::new(),
             broken: Vec::new(),
             problems: walk.problems,
@@ -392,6 +395,7 @@ struct Gathering<'a> {
     called: BTreeSet<PathBuf>,
     folders: BTreeMap<Arc<Path>, Role>,
     noted: BTreeMap<PathBuf, Noted>,
+    unclear: BTreeSet<PathBuf>,
     arriving: Vec<PathBuf>,
     /// Their examination broke off.
     broken: Vec<PathBuf>,
@@ -586,7 +590,10 @@ impl Gathering<'_> {
                 self.waiting.push_back((tree, nesting + 1));
             }
             Ok(None) => {}
-            Err(error) => self.problems.push(Problem::from_io(inner, &error)),
+            Err(error) => {
+                self.unclear.insert(inner.to_path_buf());
+                self.problems.push(Problem::from_io(inner, &error));
+            }
         }
     }
 
@@ -627,6 +634,7 @@ impl Gathering<'_> {
             folders: self.folders,
             examined: self.noted.len(),
             noted: self.noted,
+            unclear: self.unclear,
             worktrees: self.worktrees.into_iter().collect(),
             arriving: self.arriving,
             broken: self.broken,

@@ -93,6 +93,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) trees: Vec<Tree>,
     /// The folders outside projects.
     pub(crate) folders: BTreeSet<PathBuf>,
+    /// Those of which it could not be told whether they are work trees.
+    pub(crate) unclear: BTreeSet<PathBuf>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) blind: BTreeSet<PathBuf>,
     pub(crate) stopped: bool,
@@ -120,6 +122,7 @@ impl<'a> Walk<'a> {
             too_deep: Vec::new(),
             trees: Vec::new(),
             folders: BTreeSet::new(),
+            unclear: BTreeSet::new(),
             problems: Vec::new(),
             blind: BTreeSet::new(),
             stopped: false,
@@ -160,7 +163,6 @@ impl<'a> Walk<'a> {
         if self.visited.contains_key(&place) {
             return Ok(());
         }
-        self.visited.insert(place, step.path.clone());
         let listing = Listing::read(folder)?;
         if listing.cut {
             self.miss(&step.path, ProblemKind::TooMany, "holds more entries than are read");
@@ -173,7 +175,10 @@ impl<'a> Walk<'a> {
         let control = control.inspect_err(|_| {
             // When that is mended it is to be noticed.
             self.folders.insert(step.path.clone());
+            self.unclear.insert(step.path.clone());
         })?;
+        // Only now: who comes here again is to hear of it again.
+        self.visited.insert(place, step.path.clone());
         if let Some(control) = control {
             self.trees.push(Tree::of(step.path.clone(), &metadata, Some(control))?);
             if !is_root {

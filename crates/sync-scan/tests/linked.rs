@@ -6,7 +6,7 @@ mod walk_support;
 use std::fs;
 use std::path::Path;
 
-use sync_scan::{RootState, Task};
+use sync_scan::{RootState, Survey, Task, Worktree};
 use walk_support::looking::{LONG, Looking};
 use walk_support::{Home, committed, git};
 
@@ -44,6 +44,73 @@ fn what_is_put_in_the_place_of_the_work_tree_that_stood_for_others_does_not_stan
         let names = looking.home.names(&look);
         assert!(names.contains(&"wt-a".to_owned()) && look.worktrees.is_empty(), "{names:?}");
     }
+}
+
+/// A repository and a linked work tree of it that does not know where that is now.
+#[cfg(test)]
+fn moved() -> Looking {
+    let home = Home::new();
+    committed(&home.at("main"));
+    git(&home.at("main"), &["worktree", "add", "--quiet", "--detach", "../agent"]);
+    let mut looking = Looking::at(home);
+    fs::rename(looking.home.at("main"), looking.home.at("main2")).unwrap();
+    let look = looking.until(|home, look| has_problem(look, &home.at("agent")));
+    assert!(!look.covered.has(&looking.home.at("agent")), "what is on record there stays");
+    looking.settle();
+    looking
+}
+
+fn has_problem(look: &Survey, place: &Path) -> bool {
+    look.problems.iter().any(|problem| problem.path == place)
+}
+
+#[test]
+fn a_work_tree_whose_repository_moved_is_seen_when_it_is_mended_as_advised() {
+    let mut looking = moved();
+    git(&looking.home.at("main2"), &["worktree", "repair", "../agent"]);
+    let look = looking.until(|home, look| look.came_to(&home.at("agent")));
+    let expected = Worktree { path: looking.home.at("agent"), of: looking.home.at("main2") };
+    assert_eq!((look.worktrees, look.problems), (vec![expected], Vec::new()));
+}
+
+#[test]
+fn a_work_tree_whose_repository_is_back_is_seen_though_nothing_happens_in_it() {
+    let mut looking = moved();
+    fs::rename(looking.home.at("main2"), looking.home.at("main")).unwrap();
+    let look = looking.until(|home, look| look.came_to(&home.at("agent")));
+    let expected = Worktree { path: looking.home.at("agent"), of: looking.home.at("main") };
+    assert_eq!((look.worktrees, look.problems), (vec![expected], Vec::new()));
+}
+
+#[test]
+fn a_work_tree_whose_repository_is_back_outside_all_roots_is_seen_by_a_sweep() {
+    let home = Home::new();
+    let other = Home::new();
+    committed(&other.at("main"));
+    git(&other.at("main"), &["worktree", "add", "--quiet", "--detach", home.at("agent").to_str().unwrap()]);
+    fs::rename(other.at("main"), other.at("main2")).unwrap();
+    let mut looking = Looking::at(home);
+    fs::rename(other.at("main2"), other.at("main")).unwrap();
+    let agent = looking.home.at("agent");
+    let seen = looking.turn(Task::Sweep);
+    assert!(seen.surveys.iter().any(|look| look.came_to(&agent) && look.problems.is_empty()), "{seen:?}");
+    assert!(looking.turn(Task::Sweep).surveys.is_empty(), "once is enough");
+}
+
+#[test]
+fn a_work_tree_inside_of_a_project_is_seen_when_it_is_mended() {
+    let (home, other) = (Home::new(), Home::new());
+    committed(&home.at("outer"));
+    committed(&other.at("main"));
+    let agent = home.at("outer/agent");
+    git(&other.at("main"), &["worktree", "add", "--quiet", "--detach", agent.to_str().unwrap()]);
+    let mut looking = Looking::at(home);
+    fs::rename(other.at("main"), other.at("main2")).unwrap();
+    let seen = looking.turn(Task::Glance);
+    assert!(has_problem(&seen.surveys[0], &agent), "{:?}", seen.surveys);
+    fs::rename(other.at("main2"), other.at("main")).unwrap();
+    looking.home.folder("elsewhere");
+    looking.until(|home, look| home.names(look).contains(&"outer/agent".to_owned()));
 }
 
 #[test]
