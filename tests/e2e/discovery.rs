@@ -189,6 +189,41 @@ fn a_linked_work_tree_is_answered_for_by_the_project_it_belongs_to() {
 }
 
 #[test]
+fn a_linked_work_tree_whose_repository_moved_is_told_of_once_until_it_is_mended() {
+    let (home, cloud) = world();
+    let main = repository(&home, "main");
+    let (moved, agent) = (home.roots().join("main2"), home.roots().join("agent"));
+    let tree = agent.display().to_string();
+    home.git(&main, &["worktree", "add", "-q", "--detach", &tree]);
+    let daemon = Daemon::start(&home);
+    until("it is registered", || (cloud.projects().len() == 1).then_some(()));
+    drained(&home);
+    let lines = || {
+        let status = home.json(&["status"]);
+        status["discovery"]["problems"].as_array().expect("a list").clone()
+    };
+    let is_told = || (lines().len() == 1).then_some(());
+    let is_mended = || (lines().is_empty() && home.run(&["resolve", &tree]).code == 0).then_some(());
+    std::fs::rename(&main, &moved).expect("ours");
+    until("it is told", is_told);
+    for number in 0..30 {
+        std::fs::create_dir(agent.join(format!("sub{number}"))).expect("ours");
+    }
+    home.project("after");
+    until("what happened last is known", || (cloud.projects().len() == 2).then_some(()));
+    let told = lines();
+    assert!(told.len() == 1 && told[0].to_string().contains("/agent: "), "{told:?}");
+    // As advised, and by taking the repository back, when nothing happens in the work tree.
+    home.git(&moved, &["worktree", "repair", &tree]);
+    until("it is mended", is_mended);
+    std::fs::rename(&moved, &main).expect("ours");
+    until("it is told again", is_told);
+    std::fs::rename(&main, &moved).expect("ours");
+    until("it is mended again", is_mended);
+    daemon.finish();
+}
+
+#[test]
 fn packages_become_projects_and_stay_in_the_cloud_when_they_are_none_any_more() {
     let (mut home, cloud) = world();
     let root = repository(&home, "w");

@@ -50,7 +50,8 @@ pub use lookout::{Lookout, Seen, Task, Turn};
 pub use platform::{POWER_SUPPLIES, is_at, is_loaded, is_true_folder_at_hand, power, step_back};
 pub use posts::{Post, Scout};
 pub use problem::{Problem, ProblemKind, is_absent};
-pub use survey::{RootReport, RootState, Survey, Worktree, find, survey};
+pub use root::{RootReport, RootState};
+pub use survey::{Survey, Worktree, find, survey};
 pub use watch::{DirtyState, WatchReport, Watcher};
 pub use worker::{ServeError, Worker, serve};
 

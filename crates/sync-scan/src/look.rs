@@ -131,7 +131,9 @@ impl<'a> Aim<'a> {
 
     /// Where to start for a folder below a root: the outermost work tree, else the outermost manifest, else itself.
     fn within(&mut self, root: &Path, folder: &Path, is_there: bool) -> io::Result<Option<Step>> {
-        let root_tree = tree_at(root)?;
+        let Ok(root_tree) = tree_at(root) else {
+            return Ok(Some(self.unclear(root, folder, 0, Enclosed::No)));
+        };
         let mut enclosed = if root_tree.is_some() { Enclosed::ByRoot } else { Enclosed::No };
         let mut manifest = None;
         let mut depth = 0;
@@ -143,9 +145,17 @@ impl<'a> Aim<'a> {
             }
             depth = u32::try_from(level).unwrap_or(u32::MAX);
             let step = Step { path: path.clone(), depth, device: None, enclosed };
-            if path != root && self.is_tree(&path)? {
-                self.note_enclosing(&path)?;
-                return Ok(Some(step));
+            let is_tree = if path == root { Ok(false) } else { self.is_tree(&path) };
+            match is_tree {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.note_enclosing(&path)?;
+                    return Ok(Some(step));
+                }
+                Err(_) => {
+                    self.note_enclosing(&path)?;
+                    return Ok(Some(self.unclear(&path, folder, depth, enclosed)));
+                }
             }
             if enclosed == Enclosed::No && self.has_manifest(&path)? {
                 enclosed = Enclosed::ByManifest;
@@ -158,6 +168,15 @@ impl<'a> Aim<'a> {
         }
         let itself = Step { path: folder.to_path_buf(), depth, device: None, enclosed };
         Ok(manifest.or(is_there.then_some(itself)))
+    }
+
+    /// Where to start for a `folder` at or below `path`, of which it cannot be told whether it is a work tree: there. So the
+    /// walk tells of it once, however many paths lie in it, and has it watched.
+    fn unclear(&mut self, path: &Path, folder: &Path, depth: u32, enclosed: Enclosed) -> Step {
+        if folder != path {
+            self.blind.insert(folder.to_path_buf());
+        }
+        Step { path: path.to_path_buf(), depth, device: None, enclosed }
     }
 
     /// Where to start for a folder outside all roots: the work tree it is in, or the superproject of that; else the
@@ -199,7 +218,9 @@ impl<'a> Aim<'a> {
         let Some(top) = roots.min_by_key(|root| root.path.as_os_str().len()) else { return Ok(()) };
         let mut enclosed = false;
         for above in downwards(&top.path.clone(), path.parent().unwrap_or(path)) {
-            if self.is_tree(&above)? || (!enclosed && self.has_manifest(&above)?) {
+            // What cannot be told is no project around another.
+            let Ok(is_tree) = self.is_tree(&above) else { continue };
+            if is_tree || (!enclosed && self.has_manifest(&above)?) {
                 enclosed = true;
                 self.enclosing.insert(above);
             }
@@ -210,6 +231,7 @@ impl<'a> Aim<'a> {
     fn carry_out(mut self, options: &Options, attention: Attention<'_>, stop: &AtomicBool) -> Survey {
         let mut walk = self.ground.walk(options, stop);
         self.starts.sort_by(|left, right| left.path.cmp(&right.path));
+        self.starts.dedup_by(|left, right| left.path == right.path);
         for step in self.starts {
             walk.from(step);
         }

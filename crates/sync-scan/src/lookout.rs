@@ -15,15 +15,13 @@ use crate::debounce::Patience;
 use crate::gaze::Gaze;
 use crate::look::look_with;
 use crate::memory::Memory;
-use crate::root::{Found, resolve_all};
+use crate::root::{Found, RootReport, resolve_all, roots_now};
 use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
-use crate::survey::{
-    Arrivals, Asked, Attention, RootReport, Survey, canonical, examine_again, roots_now, survey_with,
-};
+use crate::survey::{Arrivals, Asked, Attention, Survey, canonical, examine_again, survey_with};
 use crate::watch::{WatchReport, Watcher};
 use crate::worker::Spare;
-use crate::{Options, platform, rulebook};
+use crate::{Options, platform, rulebook, vcs};
 
 /// How long a part of a sweep takes, so that what happens meanwhile does not wait for its end.
 const SLICE: Duration = Duration::from_millis(200);
@@ -153,7 +151,10 @@ impl Lookout {
             let dirty = watcher.dirty(turn.now_ms, turn.quiet_ms, turn.most_ms);
             seen.next_ms = dirty.next;
             seen.overflow |= dirty.overflow;
-            let paths = self.within_reach(dirty.paths);
+            let mut paths = self.within_reach(dirty.paths);
+            if !paths.is_empty() || turn.task == Task::Sweep {
+                paths.extend(self.cleared());
+            }
             if paths.is_empty() || stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -231,6 +232,14 @@ impl Lookout {
             paths.retain(|path| !apart.has(path));
         }
         paths
+    }
+
+    /// The folders of which it could not be told whether they are work trees and now can: a repository that is back where
+    /// it was mends linked ones, and in those nothing happens.
+    fn cleared(&self) -> Vec<PathBuf> {
+        let mut cleared = self.within_reach(self.memory.unclear().cloned().collect());
+        cleared.retain(|path| vcs::detect(path).is_ok());
+        cleared
     }
 
     /// Looks where something happened and came to rest.

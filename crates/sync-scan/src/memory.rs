@@ -13,8 +13,8 @@ use std::sync::Arc;
 use sync_core::Sighting;
 
 use crate::events::Role;
-use crate::problem::is_absent;
 use crate::survey::Survey;
+use crate::vcs;
 use crate::walk::Tree;
 
 /// How long after its last change a project's insides are watched, in milliseconds.
@@ -32,6 +32,8 @@ pub(crate) struct Memory {
     folders: BTreeMap<Arc<Path>, Role>,
     /// Linked work trees, each with the project that stands for it.
     worktrees: BTreeMap<PathBuf, PathBuf>,
+    /// Folders of which it could not be told whether they are work trees.
+    unclear: BTreeSet<PathBuf>,
     /// Up to when nothing else is wanted to be watched than was last, if nothing else is seen.
     same_until_ms: u64,
 }
@@ -124,6 +126,8 @@ impl Memory {
         self.worktrees.retain(|path, _| !(survey.covered.has(path) || survey.apart.has(path)));
         let linked = survey.worktrees.iter().map(|linked| (linked.path.clone(), linked.of.clone()));
         self.worktrees.extend(linked);
+        self.unclear.retain(|path| !(survey.came_to(path) || survey.apart.has(path)));
+        self.unclear.append(&mut survey.unclear);
         let seen: BTreeSet<_> = survey.sightings.iter().map(|sighting| sighting.root.as_path()).collect();
         let known = self.projects.len() + self.folders.len();
         self.folders.retain(|folder, _| !survey.apart.has(folder));
@@ -228,12 +232,27 @@ impl Memory {
         outermost.map(|(root, _)| root.to_path_buf()).collect()
     }
 
-    /// The linked work trees of projects at, around or below these paths that are there no more: one of them is it now.
+    /// The linked work trees of projects at, around or below these paths that are there no more: one of them is it now. A
+    /// folder in their place that is no work tree, or another one, does not stand for them.
     pub(crate) fn heirs(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
         let is_near = |of: &Path| paths.iter().any(|path| path.starts_with(of) || of.starts_with(path));
-        let is_gone = |of: &Path| std::fs::symlink_metadata(of).is_err_and(|error| is_absent(&error));
-        let left = self.worktrees.iter().filter(|(_, of)| is_near(of) && is_gone(of));
+        let is_gone = |of: &Path| match vcs::detect(of) {
+            Ok(Some(control)) => self.at(of).is_some_and(|known| known.vcs_place != Some(control.place)),
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        // There may be hundreds of one.
+        let mut asked = BTreeMap::new();
+        let left = self
+            .worktrees
+            .iter()
+            .filter(|(_, of)| *asked.entry(of.as_path()).or_insert_with(|| is_near(of) && is_gone(of)));
         left.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The folders of which it could not be told whether they are work trees.
+    pub(crate) fn unclear(&self) -> impl Iterator<Item = &PathBuf> {
+        self.unclear.iter()
     }
 
     /// The project at this root and those inside it, down to the innermost.

@@ -1,4 +1,4 @@
-//! Turns the configured roots into folders to start from: canonical, told apart by device and inode.
+//! Turns the configured roots into folders to start from, canonical and told apart by device and inode; tells how they stand.
 
 use std::fs;
 use std::io;
@@ -6,8 +6,9 @@ use std::path::{Component, Path, PathBuf};
 
 use sync_core::Place;
 
-use crate::platform;
 use crate::problem::{Problem, ProblemKind, is_absent};
+use crate::survey::Survey;
+use crate::{platform, vcs};
 
 /// A configured root as it is on disk.
 #[derive(Clone, Debug)]
@@ -29,6 +30,30 @@ pub(crate) enum Found {
     Nothing,
     /// Something that cannot be reached.
     Hidden,
+}
+
+/// One configured root.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RootReport {
+    /// As configured.
+    pub path: PathBuf,
+    /// Canonical, as far as it is there.
+    pub real: PathBuf,
+    /// Whether it can be read.
+    pub state: RootState,
+    /// How many projects are in it, itself included.
+    pub projects: usize,
+}
+
+/// Whether a root can be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RootState {
+    /// It was read.
+    Ready,
+    /// There is no such folder.
+    Missing,
+    /// It cannot be reached or read.
+    Denied,
 }
 
 /// Whether the path is or lies in one of the roots, by its words.
@@ -65,6 +90,43 @@ fn place_of(path: &Path) -> io::Result<(PathBuf, Option<Place>)> {
     let canonical = platform::true_path(path)?;
     let metadata = fs::metadata(&canonical)?;
     Ok((canonical, metadata.is_dir().then(|| platform::place(&metadata))))
+}
+
+/// How the roots stand just now, whatever a look before was about; `count` tells of the projects in them. Costs a few calls
+/// for each.
+pub(crate) fn roots_now(roots: &[PathBuf], count: impl Fn(&Path) -> usize) -> Vec<RootReport> {
+    let (roots, _) = resolve_all(roots);
+    let report = |root: Root| {
+        let state = match root.found {
+            Found::Folder(_) if is_shut(&root.path) => RootState::Denied,
+            Found::Folder(_) => RootState::Ready,
+            Found::Nothing => RootState::Missing,
+            Found::Hidden => RootState::Denied,
+        };
+        RootReport { projects: count(&root.path), path: root.given, real: root.path, state }
+    };
+    roots.into_iter().map(report).collect()
+}
+
+/// Whether a walk would come to nothing in the root.
+fn is_shut(root: &Path) -> bool {
+    platform::open_folder(root).is_err() || vcs::detect(root).is_err()
+}
+
+/// How the roots stand after a survey that walked them all.
+pub(crate) fn reports(roots: &[Root], survey: &Survey) -> Vec<RootReport> {
+    let report = |root: &Root| {
+        let is_unread = |problem: &Problem| problem.path == root.path && problem.kind != ProblemKind::TooMany;
+        let state = match root.found {
+            Found::Folder(_) if survey.problems.iter().any(is_unread) => RootState::Denied,
+            Found::Folder(_) => RootState::Ready,
+            Found::Nothing => RootState::Missing,
+            Found::Hidden => RootState::Denied,
+        };
+        let within = survey.sightings.iter().filter(|sighting| sighting.root.starts_with(&root.path));
+        RootReport { path: root.given.clone(), real: root.path.clone(), state, projects: within.count() }
+    };
+    roots.iter().map(report).collect()
 }
 
 /// A path whose existing part is canonical and whose rest is kept as it is, `..` resolved by name.

@@ -21,13 +21,14 @@ use crate::exclude::Exclude;
 use crate::gaze::Gaze;
 use crate::memory::{Memory, Noted, Remembered, Stamp};
 use crate::problem::{Problem, ProblemKind, is_absent};
-use crate::root::{Found, Root, hold, resolve_all};
+use crate::root::{Found, Root, RootReport, hold, reports, resolve_all};
 use crate::rulebook;
 use crate::rules::framework::Rules;
 use crate::shelf::Shelf;
 use crate::walk::{Enclosed, Step, Tree, Walk, known_tree, tree_at};
 use crate::worker::{Spare, Worker};
-use crate::{Options, platform, worktree};
+use crate::worktree::Families;
+use crate::{Options, platform};
 
 /// How deep projects inside projects inside projects are followed.
 const DEEPEST_NESTING: u32 = 16;
@@ -59,6 +60,8 @@ pub struct Survey {
     pub(crate) apart: Apart,
     /// How many projects were examined; the others are told from memory.
     pub examined: usize,
+    /// Folders of which it could not be told whether they are work trees.
+    pub(crate) unclear: BTreeSet<PathBuf>,
     /// Of the projects that were examined, what is remembered besides; by root.
     pub(crate) noted: BTreeMap<PathBuf, Noted>,
 }
@@ -116,30 +119,6 @@ impl Survey {
     }
 }
 
-/// One configured root.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RootReport {
-    /// As configured.
-    pub path: PathBuf,
-    /// Canonical, as far as it is there.
-    pub real: PathBuf,
-    /// Whether it can be read.
-    pub state: RootState,
-    /// How many projects are in it, itself included.
-    pub projects: usize,
-}
-
-/// Whether a root can be read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RootState {
-    /// It was read.
-    Ready,
-    /// There is no such folder.
-    Missing,
-    /// It cannot be reached or read.
-    Denied,
-}
-
 /// A linked work tree, which is no project of its own.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Worktree {
@@ -174,24 +153,8 @@ pub(crate) fn survey_with(options: &Options, attention: Attention<'_>, stop: &At
     let scopes = ground.roots.iter().filter(|root| matches!(root.found, Found::Folder(_)));
     let scopes = scopes.map(|root| root.path.clone()).collect();
     let mut survey = ground.assemble(walk, scopes, &BTreeSet::new(), attention, stop);
-    survey.roots = ground.reports(&survey);
+    survey.roots = reports(&ground.roots, &survey);
     survey
-}
-
-/// How the roots stand just now, whatever a look before was about; `count` tells of the projects in them. Costs a few calls
-/// for each.
-pub(crate) fn roots_now(roots: &[PathBuf], count: impl Fn(&Path) -> usize) -> Vec<RootReport> {
-    let (roots, _) = resolve_all(roots);
-    let report = |root: Root| {
-        let state = match root.found {
-            Found::Folder(_) if platform::open_folder(&root.path).is_err() => RootState::Denied,
-            Found::Folder(_) => RootState::Ready,
-            Found::Nothing => RootState::Missing,
-            Found::Hidden => RootState::Denied,
-        };
-        RootReport { projects: count(&root.path), path: root.given, real: root.path, state }
-    };
-    roots.into_iter().map(report).collect()
 }
 
 /// Examines some projects again, and those inside them; walks nowhere.
@@ -370,7 +333,10 @@ impl Ground {
         attention: Attention<'_>,
         stop: &AtomicBool,
     ) -> Survey {
-        let linked = walk.trees.iter().filter_map(Tree::linked).collect();
+        let mut families = Families::default();
+        for (own, root, shared) in walk.trees.iter().filter_map(Tree::linked) {
+            families.meet(own, root, shared);
+        }
         let mut gathering = Gathering {
             ground: self,
             attention,
@@ -380,9 +346,11 @@ impl Ground {
             sightings: BTreeMap::new(),
             evidence: BTreeMap::new(),
             worktrees: BTreeSet::new(),
-            linked,
+            families,
+            called: BTreeSet::new(),
             folders: walk.folders.into_iter().map(|folder| (folder.into(), Role::Frontier)).collect(),
             noted: BTreeMap::new(),
+            unclear: walk.unclear,
             arriving: Vec::new(),
             broken: Vec::new(),
             problems: walk.problems,
@@ -405,23 +373,6 @@ impl Ground {
         let covered = Covered { scopes, points: BTreeSet::new(), blind, stopped };
         gathering.finish(covered, enclosing)
     }
-
-    /// How the roots stand, which were all walked.
-    fn reports(&self, survey: &Survey) -> Vec<RootReport> {
-        let report = |root: &Root| {
-            let is_unread =
-                |problem: &Problem| problem.path == root.path && problem.kind != ProblemKind::TooMany;
-            let state = match root.found {
-                Found::Folder(_) if survey.problems.iter().any(is_unread) => RootState::Denied,
-                Found::Folder(_) => RootState::Ready,
-                Found::Nothing => RootState::Missing,
-                Found::Hidden => RootState::Denied,
-            };
-            let within = survey.sightings.iter().filter(|sighting| sighting.root.starts_with(&root.path));
-            RootReport { path: root.given.clone(), real: root.path.clone(), state, projects: within.count() }
-        };
-        self.roots.iter().map(report).collect()
-    }
 }
 
 /// The real path, as far as it is there.
@@ -440,10 +391,12 @@ struct Gathering<'a> {
     sightings: BTreeMap<PathBuf, Arc<Sighting>>,
     evidence: BTreeMap<PathBuf, Evidence>,
     worktrees: BTreeSet<Worktree>,
-    /// Linked work trees that were met, by their own folders of version control.
-    linked: BTreeMap<PathBuf, PathBuf>,
+    families: Families,
+    /// Work trees that stand for others and were put among the waiting because of that.
+    called: BTreeSet<PathBuf>,
     folders: BTreeMap<Arc<Path>, Role>,
     noted: BTreeMap<PathBuf, Noted>,
+    unclear: BTreeSet<PathBuf>,
     arriving: Vec<PathBuf>,
     /// Their examination broke off.
     broken: Vec<PathBuf>,
@@ -526,7 +479,11 @@ impl Gathering<'_> {
         self.folders.remove(tree.root.as_path());
         if let Some(control) = &tree.control {
             self.folders.remove(control.folder.as_path());
+            if let Some(shared) = &control.shared {
+                self.families.forget(shared);
+            }
         }
+        self.called.remove(&tree.root);
         self.taken.remove(&tree.place);
         self.arriving.push(tree.root);
     }
@@ -590,23 +547,27 @@ impl Gathering<'_> {
 
     /// Whether the tree shares its git folder with the project that stands for both, which is then examined instead.
     fn is_listed_with_another(&mut self, tree: &Tree, nesting: u32) -> bool {
-        let Some(shared) = tree.control.as_ref().and_then(|control| control.shared.as_deref()) else {
-            return false;
-        };
-        self.linked.extend(tree.linked());
+        let Some((own, root, shared)) = tree.linked() else { return false };
+        self.families.meet(own, root, shared);
         let ground = self.ground;
         let reachable = |path: &Path| {
             ground.roots.iter().any(|root| path.starts_with(&root.path) && ground.is_open(&root.path, path))
         };
         let touchable = |path: &Path| !ground.apart.has(path);
-        let Some(of) = worktree::keeper(shared, &self.linked, &reachable, &touchable) else { return false };
+        let Some(of) = self.families.keeper(shared, &reachable, &touchable) else { return false };
         if of == tree.root {
             return false;
         }
-        match tree_at(&of) {
-            Ok(Some(keeper)) => self.waiting.push_back((keeper, nesting)),
-            Ok(None) => return false,
-            Err(error) => self.problems.push(Problem::from_io(&of, &error)),
+        if !self.called.contains(&of) {
+            match tree_at(&of) {
+                Ok(Some(keeper)) => self.waiting.push_back((keeper, nesting)),
+                Ok(None) => {
+                    self.families.forget(shared);
+                    return false;
+                }
+                Err(error) => self.problems.push(Problem::from_io(&of, &error)),
+            }
+            self.called.insert(of.clone());
         }
         self.worktrees.insert(Worktree { path: tree.root.clone(), of });
         true
@@ -630,7 +591,10 @@ impl Gathering<'_> {
                 self.waiting.push_back((tree, nesting + 1));
             }
             Ok(None) => {}
-            Err(error) => self.problems.push(Problem::from_io(inner, &error)),
+            Err(error) => {
+                self.unclear.insert(inner.to_path_buf());
+                self.problems.push(Problem::from_io(inner, &error));
+            }
         }
     }
 
@@ -671,6 +635,7 @@ impl Gathering<'_> {
             folders: self.folders,
             examined: self.noted.len(),
             noted: self.noted,
+            unclear: self.unclear,
             worktrees: self.worktrees.into_iter().collect(),
             arriving: self.arriving,
             broken: self.broken,

@@ -13,8 +13,10 @@ use sync_core::{Place, Vcs};
 use crate::platform;
 use crate::problem::is_absent;
 
-/// Longest `.git` file, `commondir` or configuration that is read.
+/// Longest `.git` file or `commondir` that is read.
 const LONGEST_FILE: u64 = 64 * 1024;
+/// How much of a configuration is read: it has a few lines for each branch, of which there may be thousands.
+const MOST_CONFIGURED: u64 = 1024 * 1024;
 
 const ORPHAN: &str = "is a linked work tree whose repository is not where it was; if that was moved, run `git worktree repair` \
                       with this path there";
@@ -100,7 +102,7 @@ pub(crate) fn setting(config: &str, section: &str, key: &str) -> Option<String> 
 /// alone where it says that there is one.
 pub(crate) fn configuration(folder: &Path) -> io::Result<String> {
     let read = |name: &str| -> io::Result<String> {
-        let bytes = small_file(&folder.join(name))?.unwrap_or_default();
+        let (bytes, _) = start_of(&folder.join(name), MOST_CONFIGURED)?.unwrap_or_default();
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     let mut text = read("config")?;
@@ -113,14 +115,20 @@ pub(crate) fn configuration(folder: &Path) -> io::Result<String> {
 
 /// A small file's bytes; `None` when there is none or it is too long to be what was looked for.
 pub(crate) fn small_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let read = start_of(path, LONGEST_FILE)?;
+    Ok(read.filter(|(_, is_whole)| *is_whole).map(|(bytes, _)| bytes))
+}
+
+/// The first bytes of a file, and whether they are all of it; `None` when there is none.
+fn start_of(path: &Path, most: u64) -> io::Result<Option<(Vec<u8>, bool)>> {
     let Some(file) = present(platform::open_file(path))? else { return Ok(None) };
     let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() > LONGEST_FILE {
+    if !metadata.is_file() {
         return Ok(None);
     }
     let mut bytes = Vec::new();
-    file.take(LONGEST_FILE).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(Some((bytes, metadata.len() <= most)))
 }
 
 /// The path that a file holds, relative to `base` when it is not absolute.
@@ -253,6 +261,13 @@ mod tests {
             fs::write(root.join("kept/config"), "[core]\n\tbare = true\n").unwrap();
             fs::write(root.join(".git"), "gitdir: ./kept\n").unwrap();
         });
+        // Of one that is very long the start is enough: what is asked for comes first.
+        for branches in [2_000, 40_000] {
+            let home = tempfile::tempdir().unwrap();
+            let branch = "[branch \"some/topic\"]\n\tremote = origin\n\tmerge = refs/heads/some/topic\n";
+            configured(home.path(), &format!("[core]\n\tbare = true\n{}", branch.repeat(branches)));
+            assert_eq!(detect(home.path()).unwrap(), None, "{branches} branches");
+        }
         check(None, |root| fs::create_dir(root.join(".hg")).unwrap());
         check(Some(Vcs::Hg), |root| fs::create_dir_all(root.join(".hg/store")).unwrap());
         check(Some(Vcs::Jj), |root| fs::create_dir_all(root.join(".jj/repo")).unwrap());

@@ -45,10 +45,10 @@ impl Tree {
         Ok(Self { root, place: platform::place(known_by), born: platform::born(known_by), control })
     }
 
-    /// Of a linked work tree its own folder of version control, and its root.
-    pub(crate) fn linked(&self) -> Option<(PathBuf, PathBuf)> {
-        let control = self.control.as_ref().filter(|control| control.shared.is_some())?;
-        Some((control.folder.clone(), self.root.clone()))
+    /// Of a linked work tree its own folder of version control, its root, and the git folder that it shares.
+    pub(crate) fn linked(&self) -> Option<(PathBuf, PathBuf, &Path)> {
+        let control = self.control.as_ref()?;
+        Some((control.folder.clone(), self.root.clone(), control.shared.as_deref()?))
     }
 }
 
@@ -93,6 +93,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) trees: Vec<Tree>,
     /// The folders outside projects.
     pub(crate) folders: BTreeSet<PathBuf>,
+    /// Those of which it could not be told whether they are work trees.
+    pub(crate) unclear: BTreeSet<PathBuf>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) blind: BTreeSet<PathBuf>,
     pub(crate) stopped: bool,
@@ -120,6 +122,7 @@ impl<'a> Walk<'a> {
             too_deep: Vec::new(),
             trees: Vec::new(),
             folders: BTreeSet::new(),
+            unclear: BTreeSet::new(),
             problems: Vec::new(),
             blind: BTreeSet::new(),
             stopped: false,
@@ -160,7 +163,6 @@ impl<'a> Walk<'a> {
         if self.visited.contains_key(&place) {
             return Ok(());
         }
-        self.visited.insert(place, step.path.clone());
         let listing = Listing::read(folder)?;
         if listing.cut {
             self.miss(&step.path, ProblemKind::TooMany, "holds more entries than are read");
@@ -173,7 +175,10 @@ impl<'a> Walk<'a> {
         let control = control.inspect_err(|_| {
             // When that is mended it is to be noticed.
             self.folders.insert(step.path.clone());
+            self.unclear.insert(step.path.clone());
         })?;
+        // Only now: who comes here again is to hear of it again.
+        self.visited.insert(place, step.path.clone());
         if let Some(control) = control {
             self.trees.push(Tree::of(step.path.clone(), &metadata, Some(control))?);
             if !is_root {

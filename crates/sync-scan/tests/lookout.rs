@@ -6,130 +6,14 @@ mod walk_support;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
-use sync_scan::{Lookout, RootState, Seen, Task, Turn, WatchReport, Watcher};
+use sync_scan::{RootState, Task};
+use walk_support::looking::{LONG, Looking};
 use walk_support::{Home, committed, git};
 
-/// How long the system may take to tell.
-const LONG: Duration = Duration::from_mins(1);
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-
-struct Looking {
-    home: Home,
-    lookout: Lookout,
-    wakes: Receiver<()>,
-    /// How far ahead of the clock it is told to be.
-    ahead_ms: u64,
-    quiet_ms: u64,
-    /// The latest report of what is watched.
-    watched: WatchReport,
-}
-
-#[cfg(test)]
-impl Looking {
-    /// After a first look at everything.
-    fn at(home: Home) -> Self {
-        Self::ahead(home, 0)
-    }
-
-    fn ahead(home: Home, ahead_ms: u64) -> Self {
-        let (send, wakes) = channel();
-        let watcher = Watcher::start(Box::new(move || send.send(()).unwrap_or_default())).unwrap();
-        Self::with(home, Some(watcher), wakes, ahead_ms)
-    }
-
-    fn with(home: Home, watcher: Option<Watcher>, wakes: Receiver<()>, ahead_ms: u64) -> Self {
-        let lookout = Lookout::new(home.options.clone(), watcher, Some(home.shelf()));
-        let mut looking =
-            Self { home, lookout, wakes, ahead_ms, quiet_ms: 0, watched: WatchReport::default() };
-        looking.turn(Task::Everything);
-        looking.settle();
-        looking
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "compared with the stamps of files")]
-    fn turn(&mut self, task: Task) -> Seen {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let now_ms = u64::try_from(now.as_millis()).unwrap() + self.ahead_ms;
-        let turn = Turn { task, now_ms, quiet_ms: self.quiet_ms, most_ms: 30_000 };
-        let seen = self.lookout.turn(&turn, &AtomicBool::new(false));
-        if let Some(report) = &seen.watch {
-            self.watched.clone_from(report);
-        }
-        seen
-    }
-
-    /// Takes turns until nothing more is due and the system tells of nothing more.
-    fn settle(&mut self) {
-        fs::create_dir_all(self.home.at("settling")).unwrap();
-        fs::remove_dir(self.home.at("settling")).unwrap();
-        while self.wakes.recv_timeout(Duration::from_millis(50)).is_ok()
-            || self.turn(Task::Events).next_ms.is_some()
-        {}
-    }
-
-    /// Takes turns until these projects, and no others, were examined; answers how often each turn examined any.
-    #[track_caller]
-    fn examined(&mut self, expected: &[&str]) -> Vec<usize> {
-        let mut examined = Vec::new();
-        loop {
-            let seen = self.turn(Task::Events);
-            for survey in &seen.surveys {
-                if survey.examined > 0 {
-                    examined.push(survey.examined);
-                    assert_eq!(self.home.names(survey), expected);
-                }
-            }
-            if examined.is_empty() {
-                let woken = self.wakes.recv_timeout(LONG);
-                assert!(woken.is_ok(), "waited in vain for {expected:?}");
-            } else if seen.next_ms.is_none() {
-                return examined;
-            }
-        }
-    }
-
-    /// These were seen, and never more than one of them examined: a write may be told in more than one turn.
-    #[track_caller]
-    fn only(&mut self, expected: &[&str]) {
-        let examined = self.examined(expected);
-        assert!(examined.iter().all(|count| *count == 1), "{examined:?}");
-        self.settle();
-    }
-
-    fn hash(&mut self, project: &str) -> String {
-        let seen = self.turn(Task::Glance);
-        let root = self.home.at(project);
-        walk_support::sighting(&seen.surveys[0], &root).content_hash.clone()
-    }
-}
-
-#[test]
-fn when_the_work_tree_goes_that_stands_for_a_bare_repository_the_next_is_seen_at_once() {
-    let home = Home::new();
-    committed(&home.at("plain"));
-    git(&home.path, &["clone", "--quiet", "--bare", "plain", "store.git"]);
-    for name in ["wt-b", "wt-a"] {
-        git(
-            &home.at("store.git"),
-            &["worktree", "add", "--quiet", "--detach", home.at(name).to_str().unwrap()],
-        );
-    }
-    let mut looking = Looking::at(home);
-    let gone = looking.home.at("wt-b");
-    git(&looking.home.at("store.git"), &["worktree", "remove", "--force", gone.to_str().unwrap()]);
-    loop {
-        let seen = looking.turn(Task::Events);
-        let look = seen.surveys.iter().find(|survey| survey.covered.has(&gone));
-        if let Some(look) = look.filter(|_| !gone.exists()) {
-            assert_eq!(looking.home.names(look), ["wt-a"]);
-            break;
-        }
-        assert!(seen.next_ms.is_some() || looking.wakes.recv_timeout(LONG).is_ok(), "waited in vain");
-    }
-}
 
 #[test]
 fn what_is_moved_out_of_the_roots_and_linked_to_is_gone() {

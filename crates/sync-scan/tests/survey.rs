@@ -143,9 +143,23 @@ fn a_linked_work_tree_whose_repository_moved_is_no_project_by_its_manifest() {
     assert!(problem.message.contains("git worktree repair"), "{}", problem.message);
     assert!(!survey.covered.has(&home.at("agent")), "what is on record there stays");
     assert!(survey.folders.contains_key(home.at("agent").as_path()), "when it is mended that is seen");
-    for asked in ["agent", "agent/tool"] {
-        let look = home.look(&[asked]);
-        assert!(look.sightings.is_empty() && look.problems.len() == 1, "{asked}: {:?}", look.problems);
+    // However many paths in it are asked about, it is one problem.
+    for asked in [&["agent"][..], &["agent/tool"], &["agent/tool", "agent", "agent/README"]] {
+        let look = home.look(asked);
+        assert_eq!((&look.sightings, &look.problems), (&Vec::new(), &survey.problems), "{asked:?}");
+        assert!(look.came_to(&home.at("agent")) && look.folders.contains_key(home.at("agent").as_path()));
+        assert!(["agent", "agent/tool"].iter().all(|stays| !look.covered.has(&home.at(stays))), "{asked:?}");
+    }
+    // Also where it is a root, or one lies in it.
+    for roots in [&["agent"][..], &["", "agent"], &["agent", "agent/tool"]] {
+        let roots: Vec<_> = roots.iter().map(|root| home.at(root)).collect();
+        let options = Options { roots, ..Options::default() };
+        let stop = AtomicBool::new(false);
+        let paths = ["agent/README", "agent/new", "agent/tool/new"].map(|path| home.at(path));
+        for seen in [sync_scan::survey(&options, &stop), look(&options, &paths, &stop)] {
+            assert_eq!(seen.problems, survey.problems, "{:?}", options.roots);
+            assert!(!seen.covered.has(&home.at("agent")), "{:?}", options.roots);
+        }
     }
     git(&home.at("main2"), &["worktree", "repair", home.at("agent").to_str().unwrap()]);
     let survey = home.expect(&["main2"]);

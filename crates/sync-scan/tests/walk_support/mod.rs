@@ -6,6 +6,8 @@
     reason = "what is unused differs between the programs that share this file"
 )]
 
+pub(crate) mod looking;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
