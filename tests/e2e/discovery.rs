@@ -357,7 +357,8 @@ fn what_hangs_in_a_project_or_beside_it_holds_up_neither_it_nor_the_others() {
     let daemon = Daemon::start(&home);
     let new = until("its project is registered", || hash_in_cloud(&cloud.projects(), "first"));
     until("and the one inside", || hash_in_cloud(&cloud.projects(), "inner"));
-    // What was new is looked at once more; a look that is under way when something is mounted may go into it.
+    // What was new is looked at once more; a look that is under way when something is mounted may go into it, and is begun
+    // anew seconds later.
     std::fs::write(root.join("settled"), "x").unwrap();
     let before = until("it is looked at when it is watched", || {
         hash_in_cloud(&cloud.projects(), "first").filter(|hash| *hash != new)

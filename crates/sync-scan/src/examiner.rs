@@ -142,6 +142,16 @@ impl<'scope, 'env> Examiner<'scope, 'env> {
                     }));
                 }
                 Err(WorkerError::Stopped) => return Ok(Ok(unlooked(root))),
+                Err(WorkerError::Mounted(points)) => {
+                    // It may hang there for as long as the other side does not answer.
+                    tracing::info!(
+                        root = %root.display(),
+                        ?points,
+                        "something was mounted in a project while it was looked at; it is looked at again without that"
+                    );
+                    is_lost_over_it = true;
+                    self.setup.get_or_insert_with(|| self.errand.setup()).apart.extend(points);
+                }
                 Err(error) => {
                     is_lost_over_it = true;
                     tracing::warn!(root = %root.display(), reason = words(&error), "a worker was lost over a project");
