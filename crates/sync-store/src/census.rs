@@ -15,7 +15,7 @@ use crate::mapping::MappingCounts;
 use crate::outbox::Counts;
 use crate::project::ProjectCounts;
 use crate::row::Columns;
-use crate::{Mappings, Outbox, Projects, Store};
+use crate::{Mappings, Outbox, Projects, Reading, Store};
 
 /// How many there are of everything in one scope.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,10 +97,11 @@ impl Store {
         {
             return Ok(kept.census);
         }
-        let (outbox, due) = Outbox { store: self }.counted(scope, now).await?;
-        let (mapping, expires) = Mappings { store: self }.counted(scope, now).await?;
-        let project = Projects { store: self }.counts(scope).await?;
-        let census = Census { outbox, mapping, project, is_full: self.is_full().await? };
+        let mut reading = self.reading().await?;
+        let (outbox, due) = Outbox::counted(&mut reading, scope, now).await?;
+        let (mapping, expires) = Mappings::counted(&mut reading, scope, now).await?;
+        let project = Projects::counted(&mut reading, scope).await?;
+        let census = Census { outbox, mapping, project, is_full: self.is_full(&mut reading).await? };
         // What is written from here on has another edition.
         if let Some(edition) = edition {
             let until = due.into_iter().chain(expires).min();
@@ -110,8 +111,8 @@ impl Store {
         Ok(census)
     }
 
-    async fn is_full(&self) -> Result<bool, Error> {
-        let rows = self.read(sqlx::query(FILLED)).await?;
+    async fn is_full(&self, reading: &mut Reading<'_>) -> Result<bool, Error> {
+        let rows = reading.read(sqlx::query(FILLED)).await?;
         let Some(found) = rows.first() else { return Ok(false) };
         let mut columns = Columns::new(found, 0, "tally", "sum".to_owned());
         let (rows, bytes) = (columns.count("rows")?, columns.count("bytes")?);

@@ -6,11 +6,11 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 use sync_core::{CloudId, LocalId, Mapping, ScopeId, TenantId, Timestamp};
 
-use crate::Store;
 use crate::error::Error;
 use crate::event::{self, NewEvent};
 use crate::row::{self, Columns, mapping_columns};
 use crate::sql::{Hex, json};
+use crate::{Reading, Store};
 
 /// The mappings' table.
 #[derive(Clone, Copy, Debug)]
@@ -106,16 +106,16 @@ impl Mappings<'_> {
 
     /// How many there are.
     pub async fn counts(self, scope: ScopeId, now: Timestamp) -> Result<MappingCounts, Error> {
-        Ok(self.counted(scope, now).await?.0)
+        Ok(Self::counted(&mut self.store.reading().await?, scope, now).await?.0)
     }
 
     /// How many there are, and when the next of them expires.
     pub(crate) async fn counted(
-        self,
+        reading: &mut Reading<'_>,
         scope: ScopeId,
         now: Timestamp,
     ) -> Result<(MappingCounts, Option<Timestamp>), Error> {
-        let rows = self.store.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
+        let rows = reading.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
         let Some(found) = rows.first() else { return Ok(Default::default()) };
         let mut columns = Columns::new(found, 0, "mapping", "count".to_owned());
         let entries = columns.count("entries")?;

@@ -11,13 +11,13 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use sync_core::{Change, Entry, EntryId, LocalId, ScopeId, Settled, Standing, Timestamp};
 
-use crate::Store;
 use crate::enqueue::{Call, Enqueued, Wish};
 use crate::error::Error;
 use crate::event::{self, NewEvent};
 use crate::row::{self, Columns, entry_columns, standing_number};
 use crate::settle::{self, SettleReport};
 use crate::sql::{Hex, json};
+use crate::{Reading, Store};
 
 /// The outbox's table.
 #[derive(Clone, Copy, Debug)]
@@ -344,16 +344,16 @@ impl Outbox<'_> {
 
     /// How many entries wait, and since when.
     pub async fn counts(self, scope: ScopeId, now: Timestamp) -> Result<Counts, Error> {
-        Ok(self.counted(scope, now).await?.0)
+        Ok(Self::counted(&mut self.store.reading().await?, scope, now).await?.0)
     }
 
     /// How many entries wait, since when, and when the next of the delayed ones is due.
     pub(crate) async fn counted(
-        self,
+        reading: &mut Reading<'_>,
         scope: ScopeId,
         now: Timestamp,
     ) -> Result<(Counts, Option<Timestamp>), Error> {
-        let rows = self.store.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
+        let rows = reading.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
         let Some(found) = rows.first() else { return Ok(Default::default()) };
         let mut columns = Columns::new(found, 0, "tally", scope.0.to_string());
         let waiting = columns.count("ready")?;
@@ -364,7 +364,7 @@ impl Outbox<'_> {
         let oldest_enqueued_at = if waiting + parked == 0 {
             None
         } else {
-            let rows = self.store.read(sqlx::query(OLDEST).bind(scope.0)).await?;
+            let rows = reading.read(sqlx::query(OLDEST).bind(scope.0)).await?;
             rows.first()
                 .map(|found| Columns::new(found, 0, "outbox", "oldest".to_owned()).time("enqueued_at"))
                 .transpose()?

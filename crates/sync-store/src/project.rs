@@ -6,13 +6,13 @@ use sync_core::{
     Change, Concerned, Entry, LocalId, MachineId, Mapping, Project, ProjectKind, ScopeId, Timestamp,
 };
 
-use crate::Store;
 use crate::apply::{self, Applied, Unsent};
 use crate::error::Error;
 use crate::row::{
     self, Columns, MAPPING_WIDTH, PROJECT_WIDTH, entry_columns, mapping_columns, project_columns,
 };
 use crate::sql::{Hex, json, path_bytes};
+use crate::{Reading, Store};
 
 /// The projects' table.
 #[derive(Clone, Copy, Debug)]
@@ -267,8 +267,12 @@ impl Projects<'_> {
 
     /// How many there are, from the view of one scope.
     pub async fn counts(self, scope: ScopeId) -> Result<ProjectCounts, Error> {
+        Self::counted(&mut self.store.reading().await?, scope).await
+    }
+
+    pub(crate) async fn counted(reading: &mut Reading<'_>, scope: ScopeId) -> Result<ProjectCounts, Error> {
         let mut counts = ProjectCounts::default();
-        for found in self.store.read(sqlx::query(COUNTS).bind(scope.0)).await? {
+        for found in reading.read(sqlx::query(COUNTS).bind(scope.0)).await? {
             let mut columns = Columns::new(&found, 0, "project", "count".to_owned());
             let state = columns.number("state", state_of)?;
             let number = columns.count("count")?;
