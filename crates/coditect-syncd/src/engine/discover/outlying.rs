@@ -78,6 +78,9 @@ impl Eye {
         let known: BTreeMap<LocalId, Project> =
             known.into_iter().map(|project| (project.local, project)).collect();
         gone.retain(|project| known.get(&project.local) == Some(project));
+        if gone.is_empty() {
+            return Ok(());
+        }
         let gate = self.engine.0.scope_gate.read().await;
         let (now, scope) = (self.engine.now(), self.engine.scope().id);
         let missing = |project: Project| Change {
