@@ -5,8 +5,9 @@
 //! due or a mapping expires. Only the writer says when something is written; who writes what is not known here.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
+use sqlx::sqlite::SqliteRow;
 use sync_core::{ScopeId, Timestamp};
 
 use crate::enqueue::LARGEST_QUEUE;
@@ -15,7 +16,7 @@ use crate::mapping::MappingCounts;
 use crate::outbox::Counts;
 use crate::project::ProjectCounts;
 use crate::row::Columns;
-use crate::{Mappings, Outbox, Projects, Reading, Store};
+use crate::{Mappings, Outbox, Projects, Store, mapping, outbox, project};
 
 /// How many there are of everything in one scope.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +41,11 @@ crate::sql::statements! {
             (select coalesce(sum(rows), 0) from tally where standing < 2),
             (select coalesce(sum(bytes), 0) from tally where standing < 2)";
 }
+
+/// Everything is counted with one question: the way to SQLite's thread and back costs more than the counting, and on a machine
+/// that has too much to do each way takes its turn.
+static ALL: LazyLock<String> =
+    LazyLock::new(|| [FILLED, outbox::COUNTS, mapping::COUNTS, project::COUNTS].join(";\n"));
 
 /// How often the file was written to: odd while that happens, and another number afterwards.
 #[derive(Debug, Default)]
@@ -97,11 +103,15 @@ impl Store {
         {
             return Ok(kept.census);
         }
-        let mut reading = self.reading().await?;
-        let (outbox, due) = Outbox::counted(&mut reading, scope, now).await?;
-        let (mapping, expires) = Mappings::counted(&mut reading, scope, now).await?;
-        let project = Projects::counted(&mut reading, scope).await?;
-        let census = Census { outbox, mapping, project, is_full: self.is_full(&mut reading).await? };
+        let rows = self.read(sqlx::query(ALL.as_str()).bind(scope.0).bind(now.0)).await?;
+        // Invariant: none of the first three is ever without a row, and each has one.
+        let [filled, outbox, mapping, projects @ ..] = rows.as_slice() else {
+            return Err(Error::Row { table: "tally", column: "rows", row: "census".to_owned() });
+        };
+        let (outbox, due) = Outbox::counted(outbox)?;
+        let (mapping, expires) = Mappings::counted(mapping)?;
+        let project = Projects::counted(projects)?;
+        let census = Census { outbox, mapping, project, is_full: self.is_full(filled)? };
         // What is written from here on has another edition.
         if let Some(edition) = edition {
             let until = due.into_iter().chain(expires).min();
@@ -111,9 +121,7 @@ impl Store {
         Ok(census)
     }
 
-    async fn is_full(&self, reading: &mut Reading<'_>) -> Result<bool, Error> {
-        let rows = reading.read(sqlx::query(FILLED)).await?;
-        let Some(found) = rows.first() else { return Ok(false) };
+    fn is_full(&self, found: &SqliteRow) -> Result<bool, Error> {
         let mut columns = Columns::new(found, 0, "tally", "sum".to_owned());
         let (rows, bytes) = (columns.count("rows")?, columns.count("bytes")?);
         Ok(rows >= self.limits().max_items || bytes.saturating_add(SMALL) > LARGEST_QUEUE)

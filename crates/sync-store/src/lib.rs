@@ -114,22 +114,6 @@ struct Inner {
     known: Known,
 }
 
-/// A connection that somebody reads with.
-pub(crate) struct Reading<'s> {
-    store: &'s Store,
-    connection: PoolConnection<Sqlite>,
-}
-
-impl Reading<'_> {
-    /// Reads.
-    pub(crate) async fn read(
-        &mut self,
-        query: Query<'_, Sqlite, SqliteArguments>,
-    ) -> Result<Vec<SqliteRow>, Error> {
-        query.fetch_all(&mut *self.connection).await.map_err(|error| self.store.noticed(error))
-    }
-}
-
 impl Store {
     /// Opens the database at `path` or makes it. One that is damaged, empty though it was not, or another
     /// installation's is set aside under a name with `now` in it, and a damaged one's rows are carried over as far as
@@ -249,12 +233,8 @@ impl Store {
         &self,
         query: Query<'_, Sqlite, SqliteArguments>,
     ) -> Result<Vec<SqliteRow>, Error> {
-        self.reading().await?.read(query).await
-    }
-
-    /// To read several times with one connection: where many read, each is waited for.
-    pub(crate) async fn reading(&self) -> Result<Reading<'_>, Error> {
-        Ok(Reading { store: self, connection: self.reader().await? })
+        let found = query.fetch_all(&mut *self.reader().await?).await;
+        found.map_err(|error| self.noticed(error))
     }
 
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {

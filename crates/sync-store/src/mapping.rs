@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
 use sync_core::{CloudId, LocalId, Mapping, ScopeId, TenantId, Timestamp};
 
+use crate::Store;
 use crate::error::Error;
 use crate::event::{self, NewEvent};
 use crate::row::{self, Columns, mapping_columns};
 use crate::sql::{Hex, json};
-use crate::{Reading, Store};
 
 /// The mappings' table.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +48,7 @@ crate::sql::statements! {
         order by m.refresh_at
         limit +?3");
     AHEAD = "select 1 from mapping where scope = ?1 and cached_at > ?2 limit 1";
-    COUNTS = "\
+    pub(crate) COUNTS = "\
         select count(*), coalesce(sum(expires_at > ?2), 0), min(case when expires_at > ?2 then expires_at end)
         from mapping
         where scope = ?1";
@@ -106,17 +107,12 @@ impl Mappings<'_> {
 
     /// How many there are.
     pub async fn counts(self, scope: ScopeId, now: Timestamp) -> Result<MappingCounts, Error> {
-        Ok(Self::counted(&mut self.store.reading().await?, scope, now).await?.0)
+        let rows = self.store.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
+        rows.first().map_or(Ok(MappingCounts::default()), |found| Ok(Self::counted(found)?.0))
     }
 
-    /// How many there are, and when the next of them expires.
-    pub(crate) async fn counted(
-        reading: &mut Reading<'_>,
-        scope: ScopeId,
-        now: Timestamp,
-    ) -> Result<(MappingCounts, Option<Timestamp>), Error> {
-        let rows = reading.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
-        let Some(found) = rows.first() else { return Ok(Default::default()) };
+    /// How many there are, and when the next of them expires: what [`COUNTS`] found.
+    pub(crate) fn counted(found: &SqliteRow) -> Result<(MappingCounts, Option<Timestamp>), Error> {
         let mut columns = Columns::new(found, 0, "mapping", "count".to_owned());
         let entries = columns.count("entries")?;
         let fresh = columns.count("fresh")?;

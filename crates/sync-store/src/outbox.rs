@@ -11,13 +11,13 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use sync_core::{Change, Entry, EntryId, LocalId, ScopeId, Settled, Standing, Timestamp};
 
+use crate::Store;
 use crate::enqueue::{Call, Enqueued, Wish};
 use crate::error::Error;
 use crate::event::{self, NewEvent};
 use crate::row::{self, Columns, entry_columns, standing_number};
 use crate::settle::{self, SettleReport};
 use crate::sql::{Hex, json};
-use crate::{Reading, Store};
 
 /// The outbox's table.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +126,8 @@ crate::sql::statements! {
             union all
             select min(due) from outbox where scope = ?1 and standing = 1 and asked = 1
         )";
-    COUNTS = "\
+    // Numbers grow with age, so the first that waits is the oldest. It is looked for only where one is known to wait.
+    pub(crate) COUNTS = "\
         with delayed (number, due) as (
             select count(*), min(due) from outbox where scope = ?1 and standing = 0 and asked = 0 and due > ?2
             union all
@@ -136,16 +137,12 @@ crate::sql::statements! {
             coalesce((select rows from tally where scope = ?1 and standing = 0), 0),
             coalesce((select rows from tally where scope = ?1 and standing = 1), 0),
             coalesce((select rows from tally where scope = ?1 and standing = 2), 0),
+            case when exists (select 1 from tally where scope = ?1 and standing < 2 and rows > 0) then (
+                select enqueued_at from outbox not indexed where scope = ?1 and standing < 2 order by id limit 1
+            ) end,
             sum(number),
             min(due)
         from delayed";
-    // Numbers grow with age, so the first that waits is the oldest.
-    OLDEST = "\
-        select enqueued_at
-        from outbox not indexed
-        where scope = ?1 and standing < 2
-        order by id
-        limit 1";
     LIST = concat!("\
         select ", entry_columns!(), "
         from outbox o not indexed
@@ -344,32 +341,21 @@ impl Outbox<'_> {
 
     /// How many entries wait, and since when.
     pub async fn counts(self, scope: ScopeId, now: Timestamp) -> Result<Counts, Error> {
-        Ok(Self::counted(&mut self.store.reading().await?, scope, now).await?.0)
+        let rows = self.store.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
+        rows.first().map_or(Ok(Counts::default()), |found| Ok(Self::counted(found)?.0))
     }
 
-    /// How many entries wait, since when, and when the next of the delayed ones is due.
-    pub(crate) async fn counted(
-        reading: &mut Reading<'_>,
-        scope: ScopeId,
-        now: Timestamp,
-    ) -> Result<(Counts, Option<Timestamp>), Error> {
-        let rows = reading.read(sqlx::query(COUNTS).bind(scope.0).bind(now.0)).await?;
-        let Some(found) = rows.first() else { return Ok(Default::default()) };
-        let mut columns = Columns::new(found, 0, "tally", scope.0.to_string());
+    /// How many entries wait, since when, and when the next of the delayed ones is due: what [`COUNTS`] found.
+    pub(crate) fn counted(found: &SqliteRow) -> Result<(Counts, Option<Timestamp>), Error> {
+        let mut columns = Columns::new(found, 0, "tally", "count".to_owned());
         let waiting = columns.count("ready")?;
         let parked = columns.count("parked")?;
         let dead = columns.count("dead")?;
+        let oldest: Option<i64> = columns.take("enqueued_at")?;
         let delayed = columns.count("delayed")?;
         let due: Option<i64> = columns.take("due")?;
-        let oldest_enqueued_at = if waiting + parked == 0 {
-            None
-        } else {
-            let rows = reading.read(sqlx::query(OLDEST).bind(scope.0)).await?;
-            rows.first()
-                .map(|found| Columns::new(found, 0, "outbox", "oldest".to_owned()).time("enqueued_at"))
-                .transpose()?
-        };
         let ready = waiting.saturating_sub(delayed);
+        let oldest_enqueued_at = oldest.map(Timestamp);
         Ok((Counts { ready, delayed, parked, dead, oldest_enqueued_at }, due.map(Timestamp)))
     }
 

@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use sqlx::sqlite::SqliteRow;
 use sync_core::{
     Change, Concerned, Entry, LocalId, MachineId, Mapping, Project, ProjectKind, ScopeId, Timestamp,
 };
 
+use crate::Store;
 use crate::apply::{self, Applied, Unsent};
 use crate::error::Error;
 use crate::row::{
     self, Columns, MAPPING_WIDTH, PROJECT_WIDTH, entry_columns, mapping_columns, project_columns,
 };
 use crate::sql::{Hex, json, path_bytes};
-use crate::{Reading, Store};
 
 /// The projects' table.
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +133,7 @@ crate::sql::statements! {
             and (?5 is null or ", state_number!(), " = ?5)
         order by p.local
         limit +?6");
-    COUNTS = concat!("\
+    pub(crate) COUNTS = concat!("\
         select ", state_number!(), ", count(*)
         ", in_scope!(), "
         group by 1");
@@ -267,13 +268,14 @@ impl Projects<'_> {
 
     /// How many there are, from the view of one scope.
     pub async fn counts(self, scope: ScopeId) -> Result<ProjectCounts, Error> {
-        Self::counted(&mut self.store.reading().await?, scope).await
+        Self::counted(&self.store.read(sqlx::query(COUNTS).bind(scope.0)).await?)
     }
 
-    pub(crate) async fn counted(reading: &mut Reading<'_>, scope: ScopeId) -> Result<ProjectCounts, Error> {
+    /// What [`COUNTS`] found.
+    pub(crate) fn counted(rows: &[SqliteRow]) -> Result<ProjectCounts, Error> {
         let mut counts = ProjectCounts::default();
-        for found in reading.read(sqlx::query(COUNTS).bind(scope.0)).await? {
-            let mut columns = Columns::new(&found, 0, "project", "count".to_owned());
+        for found in rows {
+            let mut columns = Columns::new(found, 0, "project", "count".to_owned());
             let state = columns.number("state", state_of)?;
             let number = columns.count("count")?;
             counts.total += number;
@@ -288,7 +290,7 @@ impl Projects<'_> {
     }
 }
 
-fn view(found: &sqlx::sqlite::SqliteRow) -> Result<ProjectView, Error> {
+fn view(found: &SqliteRow) -> Result<ProjectView, Error> {
     let mapping_at = PROJECT_WIDTH;
     let entry_at = mapping_at + MAPPING_WIDTH;
     let project = row::project(found, 0)?;
