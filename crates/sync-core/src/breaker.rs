@@ -124,8 +124,8 @@ pub struct Breaker {
 struct Open {
     cause: Cause,
     until: Timestamp,
-    /// The server named the time or caused the wait by name: no local event shortens it.
-    told: bool,
+    /// The server named the time or caused the wait by name: until then no local event ends it.
+    promise: Option<Timestamp>,
 }
 
 /// Longest time a 429 is obeyed.
@@ -167,10 +167,7 @@ impl Breaker {
         let until = match told {
             Some(told) => {
                 let longest = if cause == Cause::Rate { LONGEST_RATE_WAIT } else { LONGEST_TOLD_WAIT };
-                let told = told.min(longest);
-                // Who is turned away again came with too many others: the more often, the further apart they come.
-                let spread = doubled(told, self.step, MOST_JITTER).max(pause).min(MOST_JITTER);
-                now.after(told).after(between(Duration::ZERO, spread, dice))
+                self.not_before(told.min(longest), pause, now, dice)
             }
             None if cause.is_fixed() => {
                 // A fixed pause, spread a little so that daemons stopped together do not come back together.
@@ -182,13 +179,32 @@ impl Breaker {
         self.good_since = None;
         // An answer to something sent earlier may come while a told wait is on, and must not shorten it.
         if !self.promised_until(until) {
-            self.open = Some(Open { cause, until, told: told.is_some() || cause == Cause::Rate });
+            let promise = (told.is_some() || cause == Cause::Rate).then_some(until);
+            self.open = Some(Open { cause, until, promise: promise.max(self.promise()) });
         }
+    }
+
+    /// The cloud asked to wait for `told`, with an answer that says something else as well: whatever that comes to,
+    /// nothing is sent before.
+    pub fn asked(&mut self, told: Duration, now: Timestamp, dice: u64) {
+        let until = self.not_before(told.min(LONGEST_TOLD_WAIT), Duration::ZERO, now, dice);
+        let (cause, longer) = self.open.map_or((Cause::Server, until), |open| (open.cause, open.until));
+        self.open = Some(Open { cause, until: until.max(longer), promise: self.promise().max(Some(until)) });
+    }
+
+    /// Who is turned away again came with too many others: the more often, the further apart they come.
+    fn not_before(&self, told: Duration, least_spread: Duration, now: Timestamp, dice: u64) -> Timestamp {
+        let spread = doubled(told, self.step, MOST_JITTER).max(least_spread).min(MOST_JITTER);
+        now.after(told).after(between(Duration::ZERO, spread, dice))
+    }
+
+    fn promise(&self) -> Option<Timestamp> {
+        self.open.and_then(|open| open.promise)
     }
 
     /// Whether the server was promised that nothing is sent until `moment` or longer.
     pub fn promised_until(&self, moment: Timestamp) -> bool {
-        self.open.is_some_and(|open| open.told && open.until > moment)
+        self.promise().is_some_and(|promise| promise > moment)
     }
 
     /// The configuration changed; a wait that is on stays.
@@ -224,6 +240,7 @@ impl Breaker {
         match &mut self.open {
             Some(open) if open.cause == Cause::Local => {
                 let soon = now.after(between(Duration::ZERO, spread, dice));
+                let soon = soon.max(open.promise.unwrap_or(soon));
                 // A wait that is over and whose probe was held back must not end at once on all machines.
                 open.until = if now < open.until { open.until.min(soon) } else { soon };
                 self.step = 0;
@@ -235,10 +252,8 @@ impl Breaker {
 
     /// Somebody wants it now: every wait ends but one the server asked for.
     pub fn hurried(&mut self, now: Timestamp) {
-        if let Some(open) = &mut self.open
-            && !open.told
-        {
-            open.until = open.until.min(now);
+        if let Some(open) = &mut self.open {
+            open.until = open.until.min(now.max(open.promise.unwrap_or(now)));
         }
     }
 
@@ -246,10 +261,10 @@ impl Breaker {
     pub fn clamp(&mut self, now: Timestamp, dice: u64) {
         if let Some(open) = self.open {
             let (_, cap) = self.pauses(open.cause);
-            let longest = if open.told { LONGEST_TOLD_WAIT + MOST_JITTER } else { cap + cap / 10 };
-            if open.until > now.after(longest) {
+            let told = open.promise.map_or(Duration::ZERO, |_| LONGEST_TOLD_WAIT + MOST_JITTER);
+            if open.until > now.after(told.max(cap + cap / 10)) {
                 let until = now.after(between(Duration::ZERO, cap, dice));
-                self.open = Some(Open { until, ..open });
+                self.open = Some(Open { until, promise: open.promise.map(|_| until), ..open });
             }
         }
     }
@@ -262,13 +277,13 @@ impl Breaker {
     /// The wait that outlives this process: what the server asked for, and what only a person ends.
     pub fn lasting(&self) -> Option<(Cause, Timestamp)> {
         self.open
-            .filter(|open| open.told || open.cause.survives_restart())
+            .filter(|open| open.promise.is_some() || open.cause.survives_restart())
             .map(|open| (open.cause, open.until))
     }
 
     /// Takes up a wait that an earlier process left.
     pub fn restore(&mut self, cause: Cause, until: Timestamp) {
-        self.open = Some(Open { cause, until, told: cause != Cause::Proxy });
+        self.open = Some(Open { cause, until, promise: (cause != Cause::Proxy).then_some(until) });
     }
 }
 
@@ -300,6 +315,28 @@ mod tests {
         assert_eq!((until(&breaker), breaker.step), (first, 1));
         breaker.failed(Cause::Rate, Some(600 * SECOND), NOW, 0);
         assert_eq!(until(&breaker), 600 * SECOND, "but what the cloud asks for is heard");
+    }
+
+    #[test]
+    fn what_the_cloud_asks_for_beside_another_wait_is_kept_and_shortens_none() {
+        let minutes = |minutes: u32| minutes * 60 * SECOND;
+        let mut breaker = Breaker::new(Pauses::default());
+        breaker.failed(Cause::Forbidden, None, NOW, 0);
+        breaker.asked(minutes(2), NOW, 0);
+        assert_eq!(breaker.waiting(), Some((Cause::Forbidden, NOW.after(minutes(60)))));
+        breaker.hurried(NOW);
+        assert_eq!(until(&breaker), minutes(2), "nobody here ends what was promised");
+        breaker.failed(Cause::Local, None, NOW, u64::MAX);
+        breaker.network_changed(NOW, SECOND, 0);
+        assert_eq!(until(&breaker), minutes(2));
+        breaker.failed(Cause::Forbidden, None, NOW, 0);
+        breaker.hurried(NOW);
+        assert_eq!(until(&breaker), minutes(2), "and no other wait takes its place");
+
+        let mut breaker = Breaker::new(Pauses::default());
+        breaker.asked(minutes(2), NOW, u64::MAX);
+        assert!((minutes(2)..=minutes(4)).contains(&until(&breaker)), "never before, never exactly");
+        assert!(breaker.lasting().is_some());
     }
 
     #[test]

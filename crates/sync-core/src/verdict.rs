@@ -109,6 +109,8 @@ pub struct Verdict {
     pub entries: EntriesVerdict,
     /// What went wrong, for the status; `None` when all is well.
     pub trouble: Option<Words>,
+    /// How long the cloud asked for, where `scope` does not say it: nothing is sent before.
+    pub patience: Option<Duration>,
 }
 
 /// Judges the answer to a flight of `sent` projects; `batch` tells which endpoint it went to.
@@ -130,6 +132,7 @@ pub fn judge(sent: &[LocalId], batch: bool, answer: &Answer) -> Verdict {
             pace: PaceVerdict::Same,
             entries: EntriesVerdict::Split(Fault::Internal(words("internal", message))),
             trouble: Some(words("internal", message)),
+            patience: None,
         },
     }
 }
@@ -164,6 +167,7 @@ fn judge_unreachable(kind: Unreachable) -> Verdict {
         pace,
         entries: EntriesVerdict::Return,
         trouble: Some(words(code, message)),
+        patience: None,
     }
 }
 
@@ -218,7 +222,10 @@ fn judge_refusal(batch: bool, refusal: &Refusal) -> Verdict {
         503 => (wait(Cause::Server), PaceVerdict::Halve, EntriesVerdict::Return),
         _ => (wait(Cause::Server), PaceVerdict::Same, EntriesVerdict::Return),
     };
-    Verdict { scope, pace, entries, trouble: Some(said) }
+    let is_told = matches!(scope, ScopeVerdict::Wait { told: Some(_), .. });
+    // What a proxy of this machine asks for is no wish of the cloud's.
+    let patience = refusal.wait.filter(|_| !is_told && refusal.status != 407);
+    Verdict { scope, pace, entries, trouble: Some(said), patience }
 }
 
 /// The cloud answered and the way is good; something in the request is at fault.
@@ -251,7 +258,7 @@ fn judge_results(sent: &[LocalId], results: &[ItemResult]) -> Verdict {
 }
 
 fn good(entries: EntriesVerdict) -> Verdict {
-    Verdict { scope: ScopeVerdict::Good, pace: PaceVerdict::Good, entries, trouble: None }
+    Verdict { scope: ScopeVerdict::Good, pace: PaceVerdict::Good, entries, trouble: None, patience: None }
 }
 
 fn portal(why: Words) -> Verdict {
@@ -260,6 +267,7 @@ fn portal(why: Words) -> Verdict {
         pace: PaceVerdict::Same,
         entries: EntriesVerdict::Return,
         trouble: Some(why),
+        patience: None,
     }
 }
 
@@ -342,7 +350,8 @@ mod tests {
             PaceVerdict::TimedOut => ", timed out",
             PaceVerdict::TooLarge => ", too large",
         };
-        format!("{scope}: {entries}{pace}")
+        let patience = if verdict.patience.is_some() { ", patience" } else { "" };
+        format!("{scope}: {entries}{pace}{patience}")
     }
 
     #[test]
@@ -370,13 +379,21 @@ mod tests {
     #[test]
     fn every_status_has_its_row() {
         for (statuses, batch, single) in [
-            (&[400, 422, 406, 411, 414, 415, 418, 428, 431, 451][..], "closed: split rejected", None),
-            (&[401], "auth: return", None),
-            (&[402, 403], "closed: split forbidden", None),
-            (&[404, 405, 410, 426, 501], "singles: return", Some("wait protocol: return")),
+            (
+                &[400, 422, 406, 411, 414, 415, 418, 428, 431, 451][..],
+                "closed: split rejected, patience",
+                None,
+            ),
+            (&[401], "auth: return, patience", None),
+            (&[402, 403], "closed: split forbidden, patience", None),
+            (
+                &[404, 405, 410, 426, 501],
+                "singles: return, patience",
+                Some("wait protocol: return, patience"),
+            ),
             (&[407], "wait proxy: return", None),
             (&[408, 421, 425], "wait server told: return", None),
-            (&[409], "closed: split conflict", None),
+            (&[409], "closed: split conflict, patience", None),
             (&[413], "wait server told: return, too large", None),
             (&[429], "wait rate told: return, halve", None),
             (&[500], "wait server told: split stumbled", None),

@@ -49,7 +49,8 @@ impl Delivery {
         dice: u64,
     ) -> Landed {
         let mut throws = Throws::new(dice);
-        let Verdict { scope, pace, entries, trouble } = judge(&flight.locals(), flight.batch, answer);
+        let Verdict { scope, pace, entries, trouble, patience } =
+            judge(&flight.locals(), flight.batch, answer);
         let air = self.air.take();
         if answer.leaves_open() {
             self.left_open(flight, now);
@@ -113,6 +114,7 @@ impl Delivery {
                 }
             },
         }
+        self.be_patient(patience, now, &mut throws);
         Landed { settled, trouble, fresh_connection, good }
     }
 
@@ -139,6 +141,7 @@ impl Delivery {
             LookUp::Failed(answer) => {
                 let verdict = judge(&[entry.registration.local], false, answer);
                 self.rule_on_look_up(&verdict, air, now, &mut throws);
+                self.be_patient(verdict.patience, now, &mut throws);
                 let due = self.asked_again(entry, now, &mut throws);
                 (Fate::Back { due, failure: None }, verdict.trouble)
             }
@@ -195,6 +198,7 @@ impl Delivery {
             LookUp::Failed(answer) => {
                 let verdict = judge(&[], false, answer);
                 self.rule_on_look_up(&verdict, None, now, &mut throws);
+                self.be_patient(verdict.patience, now, &mut throws);
                 verdict.trouble
             }
         }
@@ -268,6 +272,14 @@ impl Delivery {
             }
         }
         self.lane.once_more
+    }
+
+    /// What the cloud asked for is obeyed, whatever else its answer says.
+    fn be_patient(&mut self, told: Option<Duration>, now: Timestamp, throws: &mut Throws) {
+        if let Some(told) = told {
+            self.lane.breaker.asked(told, now, throws.draw());
+            self.lane.lone_stumble = false;
+        }
     }
 
     fn wait(&mut self, cause: Cause, told: Option<Duration>, now: Timestamp, throws: &mut Throws) {

@@ -320,7 +320,9 @@ impl Delivery {
             Gate::Closed if !self.lane.ever_good => Probing::First,
             Gate::Closed => Probing::No,
             Gate::HalfOpen { .. } => Probing::Again,
-            Gate::Open { cause: Cause::Forbidden, .. } if self.lane.has_untried_witness(&heads.entries) => {
+            Gate::Open { cause: Cause::Forbidden, .. }
+                if self.lane.has_untried_witness(&heads.entries, now) =>
+            {
                 Probing::Again
             }
             Gate::Open { cause: Cause::Server, .. } if self.lane.has_newcomer(&heads.entries, now) => {
@@ -536,10 +538,11 @@ impl Lane {
     }
 
     /// Only one project was refused so far and another one waits: it tells whether the tenant is meant.
-    fn has_untried_witness(&self, entries: &[Entry]) -> bool {
+    fn has_untried_witness(&self, entries: &[Entry], now: Timestamp) -> bool {
         let witnesses = self.notes.witnesses();
         witnesses.len() == 1
             && !self.batch_forbidden
+            && !self.breaker.promised_until(now)
             && entries.iter().any(|entry| witnesses.iter().all(|witness| witness.entry != entry.id))
     }
 

@@ -110,8 +110,9 @@ impl<Q: Queue> World<Q> {
         {
             let longest = match refusal.status {
                 429 => Duration::from_hours(1),
-                500 | 502.. => Duration::from_hours(6),
-                _ => return,
+                // The wish of a proxy of this machine's.
+                407 => return,
+                _ => Duration::from_hours(6),
             };
             let until = self.now + i64::try_from(wait.min(longest).as_millis()).unwrap();
             self.reference.promised(self.owner(), until);

@@ -253,8 +253,10 @@ impl<Q: Queue> World<Q> {
             19 => Fault::Status(503, wait(chance)),
             20 => Fault::Status(chance.pick(&[502, 504, 520, 522, 599]), wait(chance)),
             21 => Fault::Status(500, wait(chance)),
-            22 => Fault::Status(chance.pick(&[401, 402, 403, 404, 405, 407, 408, 409, 421, 425]), None),
-            _ => Fault::Status(chance.pick(&[400, 402, 403, 413, 422, 418]), None),
+            22 => {
+                Fault::Status(chance.pick(&[401, 402, 403, 404, 405, 407, 408, 409, 421, 425]), wait(chance))
+            }
+            _ => Fault::Status(chance.pick(&[400, 402, 403, 413, 422, 418]), wait(chance)),
         };
         let most = if plan.long && chance.one_in(4) {
             21 * DAY

@@ -442,6 +442,8 @@ fn counts(answer: &Answer, flight: &Flight, row: &Entry) -> (u32, u32) {
             // Three times alone while others pass; the machine knows how often.
             500 => (0, 1),
             401..=405 | 407..=410 | 421 | 425 | 426 | 429 | 501.. => (0, 0),
+            // With a wish for patience it may be the moment that is meant.
+            413 if refusal.wait.is_some() => (0, 0),
             _ => (1, 1),
         },
         Answer::Internal(_)
