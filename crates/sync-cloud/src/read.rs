@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 use sync_core::{
-    Answer, CloudId, CloudProject, ItemOutcome, ItemResult, LocalId, LookUp, Refusal, Suspect, TenantId,
-    Timestamp,
+    Answer, CloudId, CloudProject, ItemOutcome, ItemResult, LocalId, LookUp, Progress, Refusal, Suspect,
+    TenantId, Timestamp, progress,
 };
 use uuid::Uuid;
 
@@ -227,7 +227,10 @@ fn results(exchange: &Exchange, asked: &[LocalId]) -> Result<Vec<ItemResult>, St
 fn is_done(outcome: &ItemOutcome) -> bool {
     match outcome {
         ItemOutcome::Done(_) => true,
-        ItemOutcome::Accepted(_) | ItemOutcome::Failed(_) | ItemOutcome::Rejected(_) => false,
+        ItemOutcome::Accepted(_)
+        | ItemOutcome::NotNow(_)
+        | ItemOutcome::Failed(_)
+        | ItemOutcome::Rejected(_) => false,
     }
 }
 
@@ -241,7 +244,14 @@ fn outcome(item: &Map<String, Value>) -> Option<ItemOutcome> {
 /// The failure that a success tells of, if it tells of one.
 fn fault(fields: &Map<String, Value>) -> Option<ItemOutcome> {
     let said = error_words(fields)?;
-    Some(if is_final(fields) { ItemOutcome::Rejected(said) } else { ItemOutcome::Failed(said) })
+    Some(match status_of(fields) {
+        Some(status) if PASSING.contains(&status) => ItemOutcome::NotNow(said),
+        Some(status) if (400..500).contains(&status) && status != CONFLICT => ItemOutcome::Rejected(said),
+        None if codes(fields).filter_map(Value::as_str).any(|word| is_one_of(word, &FINAL_WORDS)) => {
+            ItemOutcome::Rejected(said)
+        }
+        Some(_) | None => ItemOutcome::Failed(said),
+    })
 }
 
 fn error_words(fields: &Map<String, Value>) -> Option<String> {
@@ -252,9 +262,11 @@ fn error_words(fields: &Map<String, Value>) -> Option<String> {
     if let Some(error) = error {
         return Some(named(words::of_value(error)));
     }
-    let status = fields.get("status");
-    let failed = status.and_then(Value::as_str).is_some_and(|word| is_one_of(word, &FAILURES))
-        || status.and_then(number).is_some_and(|status| status >= 400);
+    // The word for how far it came is as good as an error.
+    let mut words =
+        ["registration_status", "status"].into_iter().filter_map(|name| fields.get(name)?.as_str());
+    let failed = words.any(|word| progress(word) == Progress::Failed)
+        || fields.get("status").and_then(number).is_some_and(|status| status >= 400);
     failed.then(|| {
         named(fields.get("detail").or_else(|| fields.get("message")).map(words::of_value).unwrap_or_default())
     })
@@ -276,7 +288,6 @@ fn says_something(value: &Value) -> bool {
     }
 }
 
-const FAILURES: [&str; 4] = ["error", "failed", "rejected", "invalid"];
 const FINAL_WORDS: [&str; 7] = [
     "invalid",
     "validation_error",
@@ -287,24 +298,23 @@ const FINAL_WORDS: [&str; 7] = [
     "too_large",
 ];
 /// 4xx that say nothing of the project itself: they are about the credential, the account, the moment or the way.
-const PASSING: [u64; 9] = [401, 402, 403, 407, 408, 409, 421, 425, 429];
+const PASSING: [u64; 8] = [401, 402, 403, 407, 408, 421, 425, 429];
+/// A conflict may pass.
+const CONFLICT: u64 = 409;
 
-/// Whether an item's error is the cloud's last word: a number of the 4xx kind, or a code word that means the same.
-fn is_final(item: &Map<String, Value>) -> bool {
+/// Where an item tells by a code what its error is.
+fn codes(item: &Map<String, Value>) -> impl Iterator<Item = &Value> {
     let inner = item.get("error").and_then(Value::as_object);
-    let codes = || {
-        let outer =
-            ["status_code", "http_status", "code", "status"].into_iter().filter_map(|name| item.get(name));
-        outer.chain(
-            inner
-                .into_iter()
-                .flat_map(|error| ["status", "code"].into_iter().filter_map(|name| error.get(name))),
-        )
-    };
-    match codes().find_map(number) {
-        Some(status) => (400..500).contains(&status) && !PASSING.contains(&status),
-        None => codes().filter_map(Value::as_str).any(|word| is_one_of(word, &FINAL_WORDS)),
-    }
+    let outer =
+        ["status_code", "http_status", "code", "status"].into_iter().filter_map(|name| item.get(name));
+    outer.chain(
+        inner.into_iter().flat_map(|error| ["status", "code"].into_iter().filter_map(|name| error.get(name))),
+    )
+}
+
+/// The HTTP status that an item's error stands for, where it names one.
+fn status_of(item: &Map<String, Value>) -> Option<u64> {
+    codes(item).find_map(number)
 }
 
 /// An HTTP status as a number or as digits in a text.

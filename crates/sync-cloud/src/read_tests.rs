@@ -89,6 +89,7 @@ fn a_single_answer_of_any_other_shape_is_suspect() {
 #[test]
 fn a_single_success_with_an_error_about_the_project_is_its_failure() {
     let failed = ItemOutcome::Failed("no".to_owned());
+    let given_up = || ItemOutcome::Failed("the cloud says error and no more".to_owned());
     for (body, outcome) in [
         (json!({"cloud_uuid": CLOUD.to_string(), "error": "no"}), failed.clone()),
         (json!({"local_project_uuid": A.to_string(), "error": "no"}), failed.clone()),
@@ -99,6 +100,12 @@ fn a_single_success_with_an_error_about_the_project_is_its_failure() {
         (json!({"local_project_uuid": A.to_string(), "error": "no", "code": "invalid"}), {
             ItemOutcome::Rejected("no".to_owned())
         }),
+        (json!({"cloud_uuid": CLOUD.to_string(), "registration_status": "failed"}), given_up()),
+        (
+            json!({"cloud_uuid": CLOUD.to_string(), "registration_status": "Cancelled", "status": "ok"}),
+            given_up(),
+        ),
+        (json!({"cloud_uuid": CLOUD.to_string(), "status": "denied"}), given_up()),
     ] {
         let expected = Answer::Results(vec![ItemResult { local: A, outcome }]);
         assert_eq!(single(&answered(200, &body.to_string()), A), expected, "{body}");
@@ -174,9 +181,11 @@ fn each_item_of_a_batch_is_read_by_itself() {
 
 #[test]
 fn a_status_that_is_not_about_the_project_is_no_last_word() {
-    for status in [401, 402, 403, 407, 408, 409, 421, 425, 429] {
+    let not_now = ItemOutcome::NotNow("no".to_owned());
+    let each = [401, 402, 403, 407, 408, 421, 425, 429].map(|status| (status, not_now.clone()));
+    for (status, outcome) in each.into_iter().chain([(409, ItemOutcome::Failed("no".to_owned()))]) {
         let item = json!({"local_project_uuid": A.to_string(), "error": "no", "status": status});
-        let expected = vec![ItemResult { local: A, outcome: ItemOutcome::Failed("no".to_owned()) }];
+        let expected = vec![ItemResult { local: A, outcome }];
         assert_eq!(batched(&[item]), Answer::Results(expected), "{status}");
     }
 }

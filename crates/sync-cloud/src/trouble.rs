@@ -16,7 +16,7 @@ pub(crate) fn answer(failure: &reqwest::Error) -> Answer {
     let causes = causes(failure);
     for cause in &causes {
         if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-            return encryption(tls);
+            return encryption(tls, failure.is_connect());
         }
     }
     let told = chain(failure);
@@ -55,7 +55,8 @@ fn unreachable(failure: &reqwest::Error, causes: &[&(dyn StdError + 'static)]) -
     let kinds = causes.iter().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     for kind in kinds {
         if let Some(named) = by_kind(kind) {
-            return named;
+            // Once it is connected the request may have been sent.
+            return if connecting || named == Unreachable::Reset { named } else { Unreachable::Reset };
         }
     }
     // While connecting, what the system gives no name to is a lack on this machine (no descriptors, a firewall).
@@ -89,14 +90,16 @@ fn by_kind(kind: io::ErrorKind) -> Option<Unreachable> {
     }
 }
 
-fn encryption(failure: &rustls::Error) -> Answer {
+fn encryption(failure: &rustls::Error, connecting: bool) -> Answer {
     if let rustls::Error::InvalidCertificate(reason) = failure {
         return Answer::Suspect(Suspect::Certificate(distrust(reason)));
     }
     if *failure == rustls::Error::NoCertificatesPresented {
         return Answer::Suspect(Suspect::Certificate("it shows no certificate".to_owned()));
     }
-    Answer::Unreachable(Unreachable::Tls)
+    // After the handshake the request may have been sent, unless the other side says why it takes none.
+    let refused = connecting || matches!(failure, rustls::Error::AlertReceived(_));
+    Answer::Unreachable(if refused { Unreachable::Tls } else { Unreachable::Reset })
 }
 
 #[expect(
@@ -170,10 +173,16 @@ mod tests {
             (Error::InvalidCertificate(CertificateError::NotValidForName), "it is for another host"),
             (Error::NoCertificatesPresented, "it shows no certificate"),
         ] {
-            assert_eq!(encryption(&failure), Answer::Suspect(Suspect::Certificate(expected.to_owned())));
+            assert_eq!(
+                encryption(&failure, true),
+                Answer::Suspect(Suspect::Certificate(expected.to_owned()))
+            );
         }
         for failure in [Error::AlertReceived(AlertDescription::HandshakeFailure), Error::DecryptError] {
-            assert_eq!(encryption(&failure), Answer::Unreachable(Unreachable::Tls));
+            assert_eq!(encryption(&failure, true), Answer::Unreachable(Unreachable::Tls));
+            let refused = matches!(failure, Error::AlertReceived(_));
+            let expected = if refused { Unreachable::Tls } else { Unreachable::Reset };
+            assert_eq!(encryption(&failure, false), Answer::Unreachable(expected), "{failure:?}");
         }
     }
 

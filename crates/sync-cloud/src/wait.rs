@@ -56,13 +56,25 @@ fn list(value: &str) -> Option<Duration> {
 }
 
 fn reset(headers: &HeaderMap) -> Option<Duration> {
-    let value = ["ratelimit-reset", "x-ratelimit-reset"].into_iter().find_map(|name| text(headers, name))?;
+    let value = ["ratelimit-reset", "x-ratelimit-reset"].into_iter().find_map(|name| text(headers, name));
+    let Some(value) = value else { return window(text(headers, "ratelimit")?) };
     let told = seconds(value)?;
     if told.as_secs() < FIRST_EPOCH {
         return Some(told);
     }
     let moment = i64::try_from(told.as_millis()).map_or(Timestamp::NEVER, Timestamp);
     Some(moment.since(date(headers)?))
+}
+
+/// The longest `t` of a list of policies as in `"burst";r=0;t=50, "day";r=3;t=600`, of those that have nothing left; of all
+/// where none says so
+/// ([draft-ietf-httpapi-ratelimit-headers](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/)).
+fn window(value: &str) -> Option<Duration> {
+    let policies = value.split(',').filter_map(|policy| {
+        let of = |name: &str| policy.split(';').find_map(|part| part.trim().strip_prefix(name));
+        Some((of("r=") == Some("0"), seconds(of("t=")?)?))
+    });
+    policies.max().map(|(_, told)| told)
 }
 
 /// A whole number of seconds, or one with a fraction, which is rounded up.
@@ -132,6 +144,9 @@ mod tests {
         );
         check(429, &[("retry-after", "5"), ("ratelimit-reset", "17")], Some(5));
         check(429, &[("retry-after", "soon"), ("ratelimit-reset", "17")], Some(17));
+        check(429, &[("ratelimit", r#""day";r=7;t=600, "burst";r=0;t=50"#)], Some(50));
+        check(429, &[("ratelimit", r#""a"; t=5, "b"; t=9"#)], Some(9));
+        check(429, &[("ratelimit", "limit=100, remaining=0")], None);
         check(503, &[("ratelimit-reset", "17")], None);
         check(503, &[("retry-after", "120, 5")], Some(120));
         check(503, &[("retry-after", "1"), ("retry-after", "soon"), ("retry-after", "120")], Some(120));

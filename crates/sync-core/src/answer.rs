@@ -28,12 +28,18 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Whether a request with this answer may still be carried out: it was sent, and nobody who did the work, or refused
-    /// to, has said so. A gateway that gives up on the cloud (502, 503, 504; 520 to 527 where the gateway is
-    /// Cloudflare's) does not call back what it passed on; one that asks for patience has passed nothing on.
-    pub fn leaves_open(&self) -> bool {
+    /// Whether what a request with this answer says of a project may still be carried out: it was sent, and nobody who did
+    /// the work, or refused to, has said so. A gateway that gives up on the cloud (502, 503, 504; 520 to 527 where the
+    /// gateway is Cloudflare's) does not call back what it passed on; one that asks for patience has passed nothing on.
+    /// What was only accepted is still to come.
+    pub fn leaves_open(&self, project: LocalId) -> bool {
         match self {
-            Self::Unreachable(Unreachable::Reset | Unreachable::AnswerTimeout) | Self::Internal(_) => true,
+            Self::Results(results) => results
+                .iter()
+                .any(|result| result.local == project && matches!(result.outcome, ItemOutcome::Accepted(_))),
+            Self::Unreachable(Unreachable::Reset | Unreachable::AnswerTimeout)
+            | Self::Internal(_)
+            | Self::Accepted(_) => true,
             Self::Refused(Refusal { status, wait: None, .. }) => {
                 matches!(status, 502..=504 | 520..=527)
             }
@@ -46,9 +52,17 @@ impl Answer {
             )
             | Self::Refused(_)
             | Self::Suspect(_)
-            | Self::Registered(_)
-            | Self::Results(_)
-            | Self::Accepted(_) => false,
+            | Self::Registered(_) => false,
+        }
+    }
+
+    /// Whether the answer's Date is the cloud's: what answers in its place, and a proxy on the way, have clocks of their
+    /// own.
+    pub fn tells_time(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Suspect(_) | Self::Internal(_) => false,
+            Self::Refused(refusal) => refusal.status != 407,
+            Self::Registered(_) | Self::Results(_) | Self::Accepted(_) => true,
         }
     }
 }
@@ -124,6 +138,8 @@ pub enum ItemOutcome {
     Done(CloudProject),
     /// Taken, but not done, under this UUID where one was told.
     Accepted(Option<CloudProject>),
+    /// The cloud does not take it now, for a reason that says nothing of the project: the credential, the account, the rate.
+    NotNow(String),
     /// The cloud could not take this one; a later attempt may pass.
     Failed(String),
     /// The cloud will never take this one as it is (a code of the 4xx kind).
@@ -139,6 +155,16 @@ pub enum LookUp {
     Unknown,
     /// No such answer; judged like a flight's.
     Failed(Answer),
+}
+
+impl LookUp {
+    /// Whether the answer's Date is the cloud's.
+    pub fn tells_time(&self) -> bool {
+        match self {
+            Self::Found(_) | Self::Unknown => true,
+            Self::Failed(answer) => answer.tells_time(),
+        }
+    }
 }
 
 /// Hints a cloud may give with any 2xx; `None` where it gave none.

@@ -69,7 +69,7 @@ pub enum Progress {
 
 /// Reads a registration status.
 pub fn progress(status: &str) -> Progress {
-    match status.to_ascii_lowercase().replace('-', "_").as_str() {
+    match status.trim().to_ascii_lowercase().replace(['-', ' '], "_").as_str() {
         "pending" | "queued" | "processing" | "in_progress" | "accepted" | "scheduled" | "running"
         | "waiting" => Progress::Pending,
         "failed" | "failure" | "error" | "rejected" | "denied" | "invalid" | "cancelled" | "canceled" => {

@@ -92,6 +92,8 @@ pub enum ItemVerdict {
     Delivered(CloudProject),
     /// The cloud took it and is to be asked later, under this UUID where it told one.
     AskLater(Option<CloudId>),
+    /// Not counted: it is not the project's fault, and goes again later.
+    NotNow(Words),
     /// Counted; a later attempt may pass.
     Failed(Words),
     /// The final word.
@@ -243,6 +245,7 @@ fn judge_results(sent: &[LocalId], results: &[ItemResult]) -> Verdict {
                 ItemOutcome::Accepted(project) => {
                     ItemVerdict::AskLater(project.as_ref().map(|project| project.cloud))
                 }
+                ItemOutcome::NotNow(message) => ItemVerdict::NotNow(words("item_not_now", message)),
                 ItemOutcome::Failed(message) => ItemVerdict::Failed(words("item_failed", message)),
                 ItemOutcome::Rejected(message) => ItemVerdict::Rejected(words("item_rejected", message)),
             };
@@ -254,7 +257,18 @@ fn judge_results(sent: &[LocalId], results: &[ItemResult]) -> Verdict {
     if each.is_empty() && sent.len() > 1 {
         return portal(words("not_the_contract", "the answer names none of the projects that were sent"));
     }
-    good(EntriesVerdict::Each(each))
+    let not_now = each.iter().filter(|(_, verdict)| matches!(verdict, ItemVerdict::NotNow(_))).count();
+    let mut verdict = good(EntriesVerdict::Each(each));
+    if not_now > 0 {
+        verdict.pace = PaceVerdict::Same;
+    }
+    // Where all are turned away it is not about any of them.
+    if not_now == sent.len() && sent.len() > 1 {
+        verdict.scope = ScopeVerdict::Wait { cause: Cause::Rate, told: None };
+        verdict.pace = PaceVerdict::Halve;
+        verdict.trouble = Some(words("item_not_now", "the cloud takes none of them now"));
+    }
+    verdict
 }
 
 fn good(entries: EntriesVerdict) -> Verdict {
@@ -336,6 +350,7 @@ mod tests {
                 .iter()
                 .map(|(_, verdict)| match verdict {
                     ItemVerdict::Delivered(_) => "delivered",
+                    ItemVerdict::NotNow(_) => "not now",
                     ItemVerdict::Failed(_) => "failed",
                     ItemVerdict::Rejected(_) => "rejected",
                     ItemVerdict::AskLater(_) => "ask later",
@@ -438,6 +453,14 @@ mod tests {
                 "closed: failed+rejected, good",
             ),
             (
+                vec![result(A, ItemOutcome::NotNow(String::new())), result(B, done())],
+                "closed: not now+delivered",
+            ),
+            (
+                [A, B].map(|local| result(local, ItemOutcome::NotNow(String::new()))).to_vec(),
+                "wait rate: not now+not now, halve",
+            ),
+            (
                 vec![result(A, ItemOutcome::Accepted(None)), result(B, done())],
                 "closed: ask later+delivered, good",
             ),
@@ -447,6 +470,8 @@ mod tests {
             assert_eq!(outline(&[A, B], true, &Answer::Results(results)), expected);
         }
         assert_eq!(outline(&[A], true, &Answer::Results(vec![])), "closed: , good");
+        let not_now = vec![result(A, ItemOutcome::NotNow(String::new()))];
+        assert_eq!(outline(&[A], false, &Answer::Results(not_now)), "closed: not now");
         assert_eq!(outline(&[A], false, &Answer::Registered(cloud())), "closed: delivered, good");
         assert_eq!(outline(&[A, B], true, &Answer::Registered(cloud())), "wait portal: return");
         assert_eq!(outline(&[A, B], true, &Answer::Accepted(None)), "closed: ask later, good");

@@ -1,6 +1,7 @@
 //! The loops with a real store and a dev cloud in this process, under a clock that is moved by hand.
 
 mod held;
+mod late;
 mod moved;
 mod others;
 mod outlives;

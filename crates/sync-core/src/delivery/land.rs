@@ -52,9 +52,7 @@ impl Delivery {
         let Verdict { scope, pace, entries, trouble, patience } =
             judge(&flight.locals(), flight.batch, answer);
         let air = self.air.take();
-        if answer.leaves_open() {
-            self.left_open(flight, now);
-        }
+        self.left_open(flight, answer, now);
         if air.is_some_and(|air| air.astray) {
             return astray();
         }
@@ -64,9 +62,9 @@ impl Delivery {
                 self.lane.notes.tried(entry);
             }
         }
-        let was_open = self.lane.breaker.waiting().is_some();
+        let waited = self.lane.breaker.waiting().map(|(cause, _)| cause);
         let fresh_connection = self.rule_on_scope(scope, air, now, &mut throws);
-        if was_open && self.lane.breaker.waiting().is_none() {
+        if waited.is_some() && self.lane.breaker.waiting().is_none() {
             self.lane.retries.recovered(now);
         }
         match pace {
@@ -96,7 +94,10 @@ impl Delivery {
                     let verdict = each.iter().find(|(local, _)| *local == entry.registration.local);
                     self.rule_on_one(entry, verdict.map(|(_, verdict)| verdict), now, &mut throws)
                 }));
-                settled.extend(self.lane_passed(now));
+                // Where all are turned away nothing has passed.
+                if scope == ScopeVerdict::Good {
+                    settled.extend(self.lane_passed(waited, now));
+                }
             }
             EntriesVerdict::AskLater(cloud) => {
                 self.take_hints(hints);
@@ -104,7 +105,7 @@ impl Delivery {
                     self.lane.notes.ask(entry, Ask::Accepted(cloud));
                     settled.push(back(entry, self.asked_again(entry, now, &mut throws), None));
                 }
-                settled.extend(self.lane_passed(now));
+                settled.extend(self.lane_passed(waited, now));
             }
             EntriesVerdict::Split(fault) => match flight.entries.as_slice() {
                 [only] => settled.push(self.rule_on_single(only, fault, now, &mut throws)),
@@ -118,14 +119,25 @@ impl Delivery {
         Landed { settled, trouble, fresh_connection, good }
     }
 
-    /// A flight ended without a word about whether it was, or still will be, carried out: newer content of its projects
-    /// waits. For one that was given up and does not land.
-    pub fn left_open(&mut self, flight: &Flight, now: Timestamp) {
-        self.unanswered.add(&flight.entries, now, self.policy.request_lifetime);
+    /// What of a flight may still be carried out after this answer: newer content of those projects waits.
+    pub fn left_open(&mut self, flight: &Flight, answer: &Answer, now: Timestamp) {
+        let open = flight.entries.iter().filter(|entry| answer.leaves_open(entry.registration.local));
+        self.unanswered.add(open, now, self.policy.request_lifetime);
     }
 
-    /// What was in the air for a scope that was left has landed: nothing is concluded from it, and the present scope
-    /// may send.
+    /// A flight is given up before it lands, in the scope it was sent in or another: it may still be carried out, and to
+    /// send it again is a repeat.
+    pub fn given_up(&mut self, flight: &Flight, now: Timestamp) {
+        self.unanswered.add(&flight.entries, now, self.policy.request_lifetime);
+        if !self.air.take().is_some_and(|air| air.astray) {
+            for entry in &flight.entries {
+                self.lane.notes.tried(entry);
+            }
+        }
+    }
+
+    /// What was planned does not take off, or what was in the air for a scope that was left has landed: nothing is
+    /// concluded from it, and the next may be sent.
     pub fn landed_late(&mut self) {
         self.air = None;
     }
@@ -288,22 +300,26 @@ impl Delivery {
         self.lane.pace.restart();
     }
 
-    /// A registration was taken: the way is good, and who was refused meanwhile was meant himself.
-    fn lane_passed(&mut self, now: Timestamp) -> Vec<Settled> {
+    /// A registration was taken: the way is good, and who was refused meanwhile was meant himself. Where several were, and
+    /// nothing was sent for a while because all seemed to be, each is tried once more: it may have been the tenant.
+    fn lane_passed(&mut self, waited: Option<Cause>, now: Timestamp) -> Vec<Settled> {
         self.lane.passes += 1;
         (self.lane.ever_good, self.lane.careful) = (true, false);
-        self.lane.batch_forbidden = false;
         self.lane.stumblers.clear();
         self.lane.retries.earn();
         let witnesses = self.lane.notes.witnesses();
+        let several = std::mem::take(&mut self.lane.batch_forbidden) || witnesses.len() > 1;
+        if waited == Some(Cause::Forbidden) && several {
+            for witness in witnesses {
+                self.lane.notes.acquit(witness.entry);
+            }
+            return Vec::new();
+        }
         witnesses
             .into_iter()
             .map(|Witness { entry, local, revision, hash }| {
                 self.lane.notes.forget(entry);
-                let message = "the cloud refuses this project and takes others".to_owned();
-                let failure = Failure { code: "http_403".to_owned(), message, at: now };
-                let fate = Fate::Park { due: now.after(PARKED_FOR), failure };
-                Settled { entry, local, revision, hash, fate }
+                Settled { entry, local, revision, hash, fate: parked(now) }
             })
             .collect()
     }
@@ -337,6 +353,11 @@ impl Delivery {
             Some(ItemVerdict::AskLater(cloud)) => {
                 self.lane.notes.ask(entry, Ask::Accepted(*cloud));
                 Fate::Back { due: self.asked_again(entry, now, throws), failure: None }
+            }
+            Some(ItemVerdict::NotNow(words)) => {
+                let times = self.lane.notes.turned_away(entry);
+                let due = now.after(self.item_pause(times - 1, throws.draw()));
+                Fate::Back { due, failure: Some(failure(words, now)) }
             }
             Some(ItemVerdict::Rejected(words)) => Fate::Bury(failure(words, now)),
             Some(ItemVerdict::Failed(words)) => self.counted(entry, words, now, throws),
@@ -392,6 +413,10 @@ impl Delivery {
             // It was this one's own already, and is: nobody else waits for that.
             Fault::Forbidden(words) if entry.standing == Standing::Parked => {
                 Fate::Park { due: now.after(PARKED_FOR), failure: failure(&words, now) }
+            }
+            Fault::Forbidden(_) if self.lane.notes.was_acquitted(entry) => {
+                self.lane.notes.forget(entry.id);
+                parked(now)
             }
             Fault::Forbidden(words) => {
                 let others = self.lane.notes.witnesses().iter().any(|witness| witness.entry != entry.id);
@@ -451,6 +476,13 @@ impl Delivery {
 /// What was in the air for a scope that was left: the rows are as they were, and go again under the same key.
 fn astray() -> Landed {
     Landed { settled: Vec::new(), trouble: None, fresh_connection: false, good: false }
+}
+
+/// Refused while others are taken.
+fn parked(now: Timestamp) -> Fate {
+    let message = "the cloud refuses this project and takes others".to_owned();
+    let failure = Failure { code: "http_403".to_owned(), message, at: now };
+    Fate::Park { due: now.after(PARKED_FOR), failure }
 }
 
 fn back(entry: &Entry, due: Timestamp, failure: Option<Failure>) -> Settled {

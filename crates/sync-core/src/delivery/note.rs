@@ -36,6 +36,8 @@ struct Note {
     last_turn: u64,
     /// Times the cloud left it out of its results.
     left_out: u32,
+    /// Times the cloud did not take it at the time, without a fault of its own.
+    turned_away: u32,
     /// Times the cloud stumbled over it alone, and the passes at the first of them.
     stumbled: u32,
     passes_then: u64,
@@ -43,6 +45,8 @@ struct Note {
     conflicts: u32,
     /// Refused with 402 or 403; nothing passed since.
     witness: bool,
+    /// It was refused while all were, and others are taken again: refused once more it is meant itself.
+    acquitted: bool,
     /// The cloud is asked what became of it before it is sent again.
     ask: Option<Ask>,
     /// Times the cloud was asked in a row without a final word.
@@ -105,10 +109,12 @@ impl Notes {
             tried: false,
             last_turn: 0,
             left_out: 0,
+            turned_away: 0,
             stumbled: 0,
             passes_then: 0,
             conflicts: 0,
             witness: false,
+            acquitted: false,
             ask: None,
             asked: 0,
             suspicion: 0,
@@ -197,6 +203,13 @@ impl Notes {
         note.left_out
     }
 
+    /// The times it was not taken at the time, this one included.
+    pub(super) fn turned_away(&mut self, entry: &Entry) -> u32 {
+        let note = self.of(entry);
+        note.turned_away = note.turned_away.saturating_add(1);
+        note.turned_away
+    }
+
     /// The cloud stumbled over it alone. Answers the times so far and whether something else passed meanwhile.
     pub(super) fn stumbled(&mut self, entry: &Entry, passes: u64) -> (u32, bool) {
         let note = self.of(entry);
@@ -241,6 +254,17 @@ impl Notes {
     /// It was refused with 402 or 403. Answers whether it had been before, and nothing passed since.
     pub(super) fn witness(&mut self, entry: &Entry) -> bool {
         std::mem::replace(&mut self.of(entry).witness, true)
+    }
+
+    /// It was refused while all were.
+    pub(super) fn acquit(&mut self, id: EntryId) {
+        if let Some(note) = self.0.get_mut(&id) {
+            (note.witness, note.acquitted) = (false, true);
+        }
+    }
+
+    pub(super) fn was_acquitted(&self, entry: &Entry) -> bool {
+        self.0.get(&entry.id).is_some_and(|note| note.acquitted && note.revision == entry.revision)
     }
 
     /// Entries that were refused with 402 or 403 since something passed.

@@ -300,6 +300,25 @@ fn a_refused_project_is_parked_and_a_refused_tenant_pauses() {
 }
 
 #[test]
+fn who_was_refused_while_the_tenant_was_is_not_parked_when_it_is_not_any_more() {
+    for entries in [1, 2, 3, 25] {
+        for meant in [None, Some(1)] {
+            let mut world = World::new(entries);
+            let allowed = START.after(Duration::from_hours(5));
+            let is_meant = |flight: &Flight| flight.entries.iter().any(|entry| Some(entry.id.0) == meant);
+            world.run(Duration::from_hours(10), |flight, now| {
+                if now < allowed || is_meant(flight) { refused(403) } else { taken(flight) }
+            });
+            let parked = Vec::from_iter(meant.filter(|_| entries > 1));
+            assert_eq!(world.standing(Standing::Parked), parked, "{entries} {meant:?}");
+            let taken = entries - i64::from(meant.is_some());
+            assert_eq!(i64::try_from(world.delivered.len()).unwrap(), taken, "{entries} {meant:?}");
+            assert!(world.requests.len() <= 45, "{entries} {meant:?}: {:?}", world.requests);
+        }
+    }
+}
+
+#[test]
 fn a_parked_entry_is_tried_again_the_next_day() {
     let mut world = World::new(2);
     let allowed = START.after(Duration::from_hours(20));

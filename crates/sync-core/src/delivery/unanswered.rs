@@ -1,7 +1,7 @@
-//! Requests that ended without an answer and may still be carried out.
+//! Requests that ended without a final answer and may still be carried out.
 //!
-//! Whoever waits for an answer no longer does not call back what he sent: a gateway or the cloud may work on it for a
-//! while. The contract knows no revisions in a batch, so newer content of the same project would be undone by it. Until
+//! Whoever waits for an answer no longer does not call back what he sent, and a cloud that only accepted it says so: a
+//! gateway or the cloud may work on it for a while. The contract knows no revisions in a batch, so newer content of the same project would be undone by it. Until
 //! the older request cannot come any more, the newer content waits; the same content goes again at once.
 //! What is in memory only is forgotten with the process.
 
@@ -29,15 +29,20 @@ const MOST: usize = 10_000;
 
 impl Unanswered {
     /// These may be carried out for so long from now on.
-    pub(super) fn add(&mut self, entries: &[Entry], now: Timestamp, lifetime: Duration) {
+    pub(super) fn add<'e>(
+        &mut self,
+        entries: impl IntoIterator<Item = &'e Entry>,
+        now: Timestamp,
+        lifetime: Duration,
+    ) {
         if lifetime.is_zero() {
             return;
         }
-        if self.0.len() + entries.len() > MOST {
-            self.0.retain(|_, last| is_ahead(last.until, now, lifetime));
-        }
         for entry in entries {
             let whose = (entry.scope, entry.registration.local);
+            if self.0.len() >= MOST && !self.0.contains_key(&whose) {
+                self.0.retain(|_, last| is_ahead(last.until, now, lifetime));
+            }
             if self.0.len() < MOST || self.0.contains_key(&whose) {
                 self.0.insert(whose, Last { content: entry.hash, until: now.after(lifetime) });
             }
@@ -68,7 +73,7 @@ fn is_ahead(until: Timestamp, now: Timestamp, lifetime: Duration) -> bool {
 }
 
 fn waits(entry: &Entry, until: Timestamp, now: Timestamp) -> Settled {
-    let message = "an earlier request about it got no answer and may still be carried out".to_owned();
+    let message = "an earlier request about it got no final answer and may still be carried out".to_owned();
     let failure = Failure { code: "unanswered".to_owned(), message, at: now };
     Settled {
         entry: entry.id,

@@ -70,6 +70,7 @@ pub(crate) enum Poison {
     /// The whole request is answered so.
     Status(u16),
     ItemFails,
+    ItemIsTurnedAway,
     ItemIsRejected,
     Panics,
     /// The gateway breaks over it: the connection, or with a page of its own.
@@ -88,6 +89,8 @@ struct Record {
 #[derive(Clone, Debug)]
 struct Later {
     at: i64,
+    asked: i64,
+    /// When it counts as having arrived.
     arrived: i64,
     tenant: TenantNumber,
     sent: Sent,
@@ -166,6 +169,11 @@ impl Cloud {
         }
     }
 
+    /// What it accepted and still has to do is done in the order in which it came.
+    pub(crate) fn keep_order(&mut self) {
+        self.later.iter_mut().for_each(|later| later.arrived = later.asked);
+    }
+
     /// When the next request that nobody waits for is carried out.
     pub(crate) fn next_late(&self) -> Option<i64> {
         self.late.iter().map(|late| late.at).min()
@@ -231,7 +239,7 @@ impl Cloud {
             if let (Some(Fault::NoAnswer(_, true)), Some(token)) =
                 (fault, token.filter(|t| now < t.good_until))
             {
-                if answer.leaves_open() && chance.one_in(2) {
+                if sent.iter().all(|one| answer.leaves_open(one.local)) && chance.one_in(2) {
                     let at = now + chance.between(1, LATEST);
                     self.late.push(Late { at, token, batch, sent: sent.to_vec() });
                 } else {
@@ -267,7 +275,7 @@ impl Cloud {
                 Some(Poison::Page) => {
                     return Answer::Suspect(Suspect::NotTheContract("a page".to_owned()));
                 }
-                Some(Poison::ItemFails | Poison::ItemIsRejected) | None => {}
+                Some(Poison::ItemFails | Poison::ItemIsTurnedAway | Poison::ItemIsRejected) | None => {}
             }
         }
         if fault == Some(Fault::AcceptsOnly) {
@@ -292,9 +300,14 @@ impl Cloud {
             }
             let outcome = match self.poison(now, one.local) {
                 Some(Poison::ItemFails) => ItemOutcome::Failed("locked".to_owned()),
+                Some(Poison::ItemIsTurnedAway) => ItemOutcome::NotNow("too many".to_owned()),
                 Some(Poison::ItemIsRejected) => ItemOutcome::Rejected("never".to_owned()),
                 _ if fault == Some(Fault::ItemsFail) && chance.one_in(2) => {
-                    ItemOutcome::Failed("busy".to_owned())
+                    if chance.one_in(2) {
+                        ItemOutcome::NotNow("too many".to_owned())
+                    } else {
+                        ItemOutcome::Failed("busy".to_owned())
+                    }
                 }
                 _ => ItemOutcome::Done(self.store(now, tenant, one)),
             };
@@ -326,7 +339,10 @@ impl Cloud {
         }
         // Now and then it says yes and never does it; a look-up tells.
         if self.knows(tenant, one.local) || !chance.one_in(4) {
-            self.later.push(Later { at: now + chance.between(1, 120_000), arrived: now, tenant, sent: *one });
+            let at = now + chance.between(1, 2 * LATEST);
+            // What it comes to soon it does as if it had come then; what takes longer it puts in order.
+            let arrived = if at <= now + LATEST { at } else { now };
+            self.later.push(Later { at, asked: now, arrived, tenant, sent: *one });
         }
         None
     }

@@ -270,17 +270,18 @@ impl<Q: Queue> World<Q> {
 
     fn poison(&mut self, plan: Plan) {
         let number = self.chance.between(0, plan.projects - 1);
-        let poison = match self.chance.index(13) {
+        let poison = match self.chance.index(14) {
             0 => Poison::Status(400),
             1 => Poison::Status(422),
             2 => Poison::Status(413),
             3 | 4 => Poison::Status(500),
             5 => Poison::Status(403),
             6 => Poison::ItemFails,
-            7 => Poison::ItemIsRejected,
-            8 | 9 => Poison::Breaks,
-            10 => Poison::Page,
-            11 => Poison::Status(502),
+            7 => Poison::ItemIsTurnedAway,
+            8 => Poison::ItemIsRejected,
+            9 | 10 => Poison::Breaks,
+            11 => Poison::Page,
+            12 => Poison::Status(502),
             _ => self.chance.pick(&[Poison::Panics, Poison::Status(409)]),
         };
         let most = self.chance.pick(&[MINUTE, HOUR, 3 * DAY]);

@@ -459,7 +459,7 @@ fn counts(answer: &Answer, flight: &Flight, row: &Entry) -> (u32, u32) {
                     let names_any = results.iter().any(|result| flight.locals().contains(&result.local));
                     (u32::from(names_any), u32::from(names_any))
                 }
-                Some(ItemOutcome::Done(_) | ItemOutcome::Accepted(_)) => (0, 0),
+                Some(ItemOutcome::Done(_) | ItemOutcome::Accepted(_) | ItemOutcome::NotNow(_)) => (0, 0),
                 None => (0, 1),
             }
         }

@@ -503,6 +503,7 @@ impl<Q: Queue> World<Q> {
     pub(crate) fn set_clock(&mut self, by: i64) -> Result<(), Broken> {
         // How long newer content waits is measured by the clock on the wall.
         self.carry_out_late(i64::MAX)?;
+        self.cloud.keep_order();
         self.offset += by;
         self.reference.clock_set();
         if by < 0 {
@@ -520,14 +521,15 @@ impl<Q: Queue> World<Q> {
     /// The process ends at once. What is in the air is lost, before or after the cloud did the work.
     pub(crate) fn kill(&mut self) {
         self.say(|| "killed".to_owned());
-        // That something may still be carried out is forgotten with the process.
-        drop(self.carry_out_late(i64::MAX));
         for index in 0..self.air.len() {
             if self.air[index].reply.is_none() && self.chance.one_in(2) {
                 // A rule that this breaks is found when the content is compared.
                 drop(self.ask_the_cloud(index));
             }
         }
+        // That something may still be carried out is forgotten with the process.
+        drop(self.carry_out_late(i64::MAX));
+        self.cloud.keep_order();
         self.air.clear();
         self.up = false;
         self.wake_at = None;

@@ -120,13 +120,16 @@ impl Desk {
         } else if failed {
             current.last = self.last_scope(&current).await?;
         }
+        if is_new {
+            // What the cloud asked for is known before anything is sent; where it cannot be read, the scope is not entered.
+            self.take_up(id).await?;
+            self.pull_in(id, now).await?;
+        }
         self.engine.0.scope.send_replace(current);
         drop(gate);
         self.engine.0.discover_wake.wake();
         if is_new {
             self.engine.0.unsent.store(true, Ordering::Relaxed);
-            self.take_up(id).await?;
-            self.pull_in(id, now).await?;
         }
         self.engine.progressed();
         Ok(())

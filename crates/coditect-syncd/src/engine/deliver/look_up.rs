@@ -72,6 +72,10 @@ impl Desk {
                 Course::Unauthorized => self.answer(local, &LookedUpFor::Unauthorized),
                 Course::InVain(why) => self.answer(local, &LookedUpFor::Unreachable(why.to_owned())),
                 Course::Renew => self.ask_for_credential(),
+                // It is asked about again when others are.
+                Course::Ask if self.is_refresh(local) && self.refreshes.rest(now) => {
+                    self.answer(local, &LookedUpFor::Unreachable(TOO_MANY.to_owned()));
+                }
                 Course::Ask if self.is_refresh(local) || self.may_ask(now) => {
                     self.launch(Errand::LookUp(local), scope);
                 }
@@ -132,7 +136,7 @@ impl Desk {
 
     /// Asks again for mappings that are about to expire or are not final.
     pub(super) async fn refresh(&mut self, scope: &CurrentScope, now: Timestamp) -> Result<(), DeliverError> {
-        if self.delivery.is_paused() || self.delivery.may_look_up(now).is_err() {
+        if self.delivery.is_paused() || self.delivery.may_look_up(now).is_err() || self.refreshes.rest(now) {
             return Ok(());
         }
         match self.delivery.credential_need(now) {
@@ -184,7 +188,7 @@ impl Desk {
         generation: u64,
         now: Timestamp,
     ) -> Result<Option<Heard>, DeliverError> {
-        self.hear_time(*date, now);
+        self.hear_time(date.filter(|_| look_up.tells_time()), now);
         let refused =
             matches!(look_up, LookUp::Failed(Answer::Refused(refusal)) if refusal.status == UNAUTHORIZED);
         if refused && generation != self.generation {
@@ -202,6 +206,11 @@ impl Desk {
             // else answered with the refusal.
             self.heard_view(now, trouble.as_ref());
             return Ok(None);
+        }
+        match look_up {
+            LookUp::Found(_) | LookUp::Unknown => self.refreshes.answered(),
+            LookUp::Failed(_) if self.is_of_the_project(now) => self.refreshes.failed(now),
+            LookUp::Failed(_) => {}
         }
         let unauthorized = self.delivery.may_look_up(now) == Err(Why::AuthRequired);
         Ok(Some(Heard { trouble, unauthorized }))
@@ -265,8 +274,18 @@ impl Desk {
             LookUp::Unknown => {
                 self.lately.remember_unknown(local, now);
                 // What was delivered since the question was asked is no news to its answer.
-                if before.is_some_and(|before| before.cached_at <= asked_at) {
-                    self.register_again(local, &scope, now).await?;
+                if let Some(before) = before.filter(|before| before.cached_at <= asked_at) {
+                    let unfinished = before.sent.is_some() && !is_final(&before.status);
+                    let again = unfinished && self.given_up.has_failed(&local, now);
+                    if unfinished {
+                        self.given_up.remember_failure(local, now);
+                    }
+                    if again {
+                        // It takes it and does not know it afterwards, time and again: the next try comes with a look.
+                        self.forget_mapping(local, &scope).await?;
+                    } else {
+                        self.register_again(local, &scope, now).await?;
+                    }
                 }
                 LookedUpFor::Unknown
             }
@@ -290,6 +309,10 @@ impl Desk {
         if self.wish_again(local, scope, now).await? {
             tracing::info!(project = %local, "the cloud does not know it any more; it is registered again");
         }
+        self.forget_mapping(local, scope).await
+    }
+
+    async fn forget_mapping(&self, local: LocalId, scope: &CurrentScope) -> Result<(), DeliverError> {
         self.engine.0.store.mapping().forget(scope.id, local).await?;
         self.engine.0.index.mappings_changed(scope.id, [local]);
         Ok(())

@@ -22,6 +22,7 @@ mod keep;
 mod lately;
 mod look_up;
 mod publish;
+mod refreshes;
 mod settle;
 mod status;
 mod upkeep;
@@ -31,6 +32,7 @@ use super::holds::LOOK_AGAIN;
 use ahead::Ahead;
 use credential::LONGEST_READY;
 use lately::Lately;
+use refreshes::Refreshes;
 use settle::LONGEST_STORE_PAUSE;
 use upkeep::Upkeep;
 
@@ -78,10 +80,6 @@ const GIVEN_UP_FROM: Duration = Duration::from_millis(500);
 /// When the store is damaged or closed under it, or the configured cloud cannot be spoken to at all.
 pub(crate) async fn deliver(engine: Engine) -> Result<(), DeliverError> {
     let mut desk = Desk::new(engine)?;
-    if let Err(error) = desk.begin().await {
-        desk.store_trouble(error)?;
-    }
-    desk.ask_for_credential();
     let stop = desk.engine.0.stop.clone();
     while !stop.is_finishing() {
         let round = match desk.round().await {
@@ -174,10 +172,14 @@ struct Desk {
     lately: Lately<LocalId>,
     /// What came of asking by a UUID of the cloud.
     lately_by_cloud: Lately<CloudId>,
-    /// What the cloud took and gave up afterwards.
+    /// What the cloud took and gave up, or did not know, afterwards.
     given_up: Lately<LocalId>,
+    /// What look-ups came to, whatever they asked for.
+    refreshes: Refreshes,
     /// When the loop last looked, to notice a clock that was set back.
     last_round: Timestamp,
+    /// What the process before this one left is taken up.
+    has_begun: bool,
     airborne: JoinSet<Landing>,
     /// What is in the air, to be judged even when it panics.
     errands: HashMap<Id, Sent>,
@@ -224,7 +226,9 @@ impl Desk {
             lately: Lately::new(),
             lately_by_cloud: Lately::new(),
             given_up: Lately::new(),
+            refreshes: Refreshes::default(),
             last_round: Timestamp::default(),
+            has_begun: false,
             airborne: JoinSet::new(),
             errands: HashMap::new(),
             kept: BTreeMap::new(),
@@ -248,6 +252,11 @@ impl Desk {
         let now = self.engine.now();
         if self.store_rests(now) {
             return Ok(Pause::Until(self.store_rests_until));
+        }
+        if !self.has_begun {
+            self.begin().await?;
+            self.has_begun = true;
+            self.ask_for_credential();
         }
         let paused_until =
             self.engine.end_pause().await.map_err(|refusal| DeliverError::Store(refusal.message))?;
@@ -281,7 +290,11 @@ impl Desk {
                     continue;
                 }
                 Step::Send(flight) => {
-                    self.keep_air(&flight.entries).await?;
+                    if let Err(error) = self.keep_air(&flight.entries).await {
+                        // It stays on the ground.
+                        self.delivery.landed_late();
+                        return Err(error);
+                    }
                     self.read_ahead(&scope, now, &heads, &flight);
                     self.send(Errand::Flight(flight), &scope);
                     Pause::Landing
@@ -516,7 +529,7 @@ impl Desk {
             Landing::Flight(flight, reply) => self.take_flight(&flight, &reply).await,
             Landing::Entry(entry, LookUpReply { look_up, date, .. }) => {
                 let (now, dice) = (self.engine.now(), self.engine.0.dice.throw());
-                self.hear_time(date, now);
+                self.hear_time(date.filter(|_| look_up.tells_time()), now);
                 let landed = self.delivery.looked_up(&entry, &look_up, now, dice);
                 self.settle(landed, now, dice).await
             }

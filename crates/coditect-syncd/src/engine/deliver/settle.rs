@@ -19,7 +19,7 @@ pub(super) const LONGEST_STORE_PAUSE: Duration = Duration::from_mins(5);
 impl Desk {
     pub(super) async fn take_flight(&mut self, flight: &Flight, reply: &Reply) -> Result<(), DeliverError> {
         let (now, dice) = (self.engine.now(), self.engine.0.dice.throw());
-        self.hear_time(reply.date, now);
+        self.hear_time(reply.date.filter(|_| reply.answer.tells_time()), now);
         let landed = self.delivery.landed(flight, &reply.answer, reply.hints, reply.took, now, dice);
         if landed.fresh_connection {
             self.cloud.forget_connections();
@@ -54,9 +54,7 @@ impl Desk {
             }
             Landing::Flight(flight, reply) => {
                 self.delivery.landed_late();
-                if reply.answer.leaves_open() {
-                    self.delivery.left_open(&flight, now);
-                }
+                self.delivery.left_open(&flight, &reply.answer, now);
                 self.engine.0.delivery.send_modify(|view| {
                     view.in_flight.clear();
                     view.landings += 1;
@@ -176,21 +174,19 @@ impl Desk {
     /// carried out.
     pub(super) async fn given_up(&mut self, errand: &Errand) -> Result<(), DeliverError> {
         match errand {
-            Errand::Flight(_) | Errand::Entry(..) => {
-                self.delivery.landed_late();
-                if let Errand::Flight(flight) = errand {
-                    self.delivery.left_open(flight, self.engine.now());
-                }
-                self.engine.0.delivery.send_modify(|view| {
-                    view.in_flight.clear();
-                    view.landings += 1;
-                });
-                self.engine.progressed();
-                self.keep_air(&[]).await
-            }
+            Errand::Flight(flight) => self.delivery.given_up(flight, self.engine.now()),
+            Errand::Entry(..) => self.delivery.landed_late(),
             // Who waits for it is served by the next one.
-            Errand::LookUp(_) | Errand::Status(..) | Errand::Credential(_) => Ok(()),
+            Errand::LookUp(_) | Errand::Status(..) | Errand::Credential(_) => return Ok(()),
         }
+        // What is read ahead counts on its being settled.
+        self.ahead = None;
+        self.engine.0.delivery.send_modify(|view| {
+            view.in_flight.clear();
+            view.landings += 1;
+        });
+        self.engine.progressed();
+        self.keep_air(&[]).await
     }
 
     pub(super) fn landed_view(&self, now: Timestamp, good: bool, trouble: Option<&Words>) {

@@ -43,7 +43,9 @@ fn newer_content_waits_until_what_got_no_answer_cannot_come_any_more() {
         refused(502),
         refused(503),
         refused(504),
+        refused(520),
         refused(524),
+        refused(527),
     ] {
         let mut world = sent_in_vain(&answer);
         change(&mut world, 1);
@@ -130,7 +132,7 @@ fn a_request_that_was_given_up_and_another_scope_in_between_change_nothing() {
     let Step::Send(flight) = world.step() else { panic!("nothing sent") };
     world.delivery.enter_scope(world.now);
     world.delivery.landed_late();
-    world.delivery.left_open(&flight, world.now);
+    world.delivery.given_up(&flight, world.now);
     world.delivery.enter_scope(world.now);
     change(&mut world, 1);
     assert!(matches!(world.step(), Step::PutOff(_)));
@@ -157,4 +159,16 @@ fn what_is_remembered_is_bounded() {
     assert_eq!(unanswered.put_off(&newer, later, LIFETIME).len(), 1_000);
     unanswered.add(&many, later, Duration::ZERO);
     assert_eq!(unanswered.put_off(&newer, later, LIFETIME).len(), 1_000);
+}
+
+#[test]
+fn newer_content_waits_for_what_was_only_accepted() {
+    let of_a_batch = ItemResult { local: entry(1).registration.local, outcome: ItemOutcome::Accepted(None) };
+    for answer in [Answer::Accepted(None), Answer::Results(vec![of_a_batch])] {
+        let mut world = sent_in_vain(&answer);
+        change(&mut world, 1);
+        let seen = run(&mut world, 5 * LIFETIME, taken);
+        assert_eq!(seen.iter().map(|(_, revision)| *revision).collect::<Vec<_>>(), [2], "{answer:?}");
+        assert!(seen[0].0 >= START.after(LIFETIME), "{answer:?}: {seen:?}");
+    }
 }
