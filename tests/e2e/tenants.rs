@@ -73,3 +73,22 @@ fn what_is_registered_before_a_token_is_set_goes_to_the_first_tenant_that_is_kno
     assert_eq!(home.run(&["resolve", &root.display().to_string()]).code, 0);
     daemon.finish();
 }
+
+#[test]
+fn a_token_that_names_another_tenant_than_the_one_before_is_told_where_the_configuration_names_one() {
+    let (mut home, cloud) = world();
+    home.set_cloud("tenant_id", "acme");
+    let root = home.project("early");
+    let daemon = Daemon::start(&home).expecting("the token is of another tenant");
+    until("it is registered", || (of(&cloud.projects(), "acme") == 1).then_some(()));
+    home.set_cloud("auth_token", dev_token("other", None));
+    assert_eq!(home.run(&["reload"]).code, 0);
+    let told = || {
+        daemon.log().lines().find(|line| line.contains("the token is of another tenant")).map(str::to_owned)
+    };
+    let line = until("it is told", told);
+    assert!(line.contains("token=\"other\"") && line.contains("before=\"acme\""), "{line}");
+    assert_eq!(home.json(&["status"])["tenant_id"], "acme", "the configuration is believed");
+    assert_eq!(home.run(&["resolve", &root.display().to_string()]).code, 0);
+    daemon.finish();
+}

@@ -29,6 +29,9 @@ impl Desk {
         obtained: Result<Option<Credential>, CredentialError>,
     ) -> Result<(), DeliverError> {
         let (now, dice) = (self.engine.now(), self.engine.0.dice.throw());
+        if let Ok(Some(credential)) = &obtained {
+            self.compare_claims(credential.claims.tenant.as_ref()).await?;
+        }
         // A token never goes out in plain text, wherever it came from.
         let transport = self.cloud.check_transport(true);
         // No token goes with entries of another scope: it is in force only when the scope is.

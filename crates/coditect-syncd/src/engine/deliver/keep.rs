@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use sync_core::{
-    Cause, Entry, EntryId, Failure, Fate, Hints, Revision, ScopeId, Settled, Standing, Timestamp,
+    Cause, Entry, EntryId, Failure, Fate, Hints, Revision, ScopeId, Settled, Standing, TenantId, Timestamp,
 };
 use uuid::Uuid;
 
@@ -19,6 +19,7 @@ const AIR: &str = "flight.air";
 const CRASHES: &str = "flight.crashes";
 const REFUSED: &str = "credential.refused";
 const LAST_SCOPE: &str = "scope.last";
+const CLAIM: &str = "credential.claim";
 
 /// In so many crashes in a row, then it goes alone.
 const ALONE_FROM: u32 = 3;
@@ -178,6 +179,28 @@ impl Desk {
             .map(|entry| Crash { entry: entry.id, revision: entry.revision, times: 0 })
             .collect();
         self.keep(AIR, written(&air)).await
+    }
+
+    /// Where the configuration names the tenant it is believed, whatever the token says, for the two may have other names for
+    /// one tenant. That tokens begin to say something else is told: it may be the token of another one.
+    pub(super) async fn compare_claims(&mut self, claim: Option<&TenantId>) -> Result<(), DeliverError> {
+        let configured = self.settings.config.cloud_sync.tenant_id.clone();
+        let Some((configured, claim)) = configured.zip(claim) else { return Ok(()) };
+        let before = self.kept(CLAIM).await?;
+        let before = before.as_deref().and_then(|text| text.split_once('\n'));
+        if let Some((tenant, before)) = before
+            && tenant == configured
+            && before != claim.as_str()
+            && configured != claim.as_str()
+        {
+            tracing::warn!(
+                configured,
+                token = claim.as_str(),
+                before,
+                "the token is of another tenant than the one before; `cloud_sync.tenant_id` is believed"
+            );
+        }
+        self.keep(CLAIM, Some(format!("{configured}\n{claim}"))).await
     }
 
     /// Keeps whose turn it is, for a start at which that cannot be told.
