@@ -99,6 +99,40 @@ fn a_daemon_that_is_killed_on_a_full_disk_starts_and_delivers_once_there_is_room
 }
 
 #[test]
+fn a_daemon_that_ended_in_order_starts_on_a_disk_that_was_filled_since_and_delivers() {
+    apart(
+        module_path!(),
+        "a_daemon_that_ended_in_order_starts_on_a_disk_that_was_filled_since_and_delivers",
+        Needs::Mounts,
+        || {
+            let (home, cloud) = world();
+            let state = small_disk(&home);
+            cloud.faults().add(Rule::new(Fault::status(503))).expect("a rule");
+            let daemon = Daemon::start(&home).expecting("the cloud cannot be used");
+            let mut promised = Promised::default();
+            promised.register_some(&home, 10);
+            daemon.finish();
+            assert!(state.join("sync.db.ballast").exists(), "it keeps room for this");
+            fill(&state);
+
+            cloud.faults().clear();
+            let daemon = expecting_trouble(Daemon::start(&home));
+            let doctor = home.run(&["doctor"]);
+            assert!(doctor.stdout.contains("cannot do its work: the disk is full"), "{doctor:?}");
+            drained(&home);
+            promised.were_kept(&cloud);
+            assert!(promised.register(&home).is_some(), "the disk is still full");
+
+            fs::remove_file(state.join("filler")).expect("the filler");
+            until("there is room again", || promised.register(&home).is_none().then_some(()));
+            drained(&home);
+            promised.were_kept(&cloud);
+            daemon.finish();
+        },
+    );
+}
+
+#[test]
 fn a_disk_that_can_only_be_read_is_named_at_the_start_and_nothing_is_lost() {
     apart(
         module_path!(),

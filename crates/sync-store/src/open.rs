@@ -223,8 +223,17 @@ fn ready(
     Ready { connection, options, reads, set_aside, carried, unclean, instance }
 }
 
-/// What is at the database's place.
+/// What is at the database's place. Looking takes room as well, for what SQLite shares between its readers; with the room
+/// that is kept for it, where there is no other.
 async fn find(path: &Path, beside: Option<Uuid>) -> Result<Found, Error> {
+    let found = find_once(path, beside).await;
+    if matches!(found, Err(Error::Full)) && Ballast::beside(path).give_up() {
+        return find_once(path, beside).await;
+    }
+    found
+}
+
+async fn find_once(path: &Path, beside: Option<Uuid>) -> Result<Found, Error> {
     match fs::metadata(path) {
         // SQLite would remove the log of an empty file.
         Ok(metadata) if metadata.len() == 0 && metadata.is_file() => Ok(judge(Found::Empty, beside)),

@@ -150,4 +150,17 @@ async fn a_process_with_a_small_disk() {
     assert!(late.iter().chain(&[8_000_001]).all(|number| waiting.contains(&local(*number))));
     let told = store.mapping().all_in(scope).await.unwrap();
     assert!(stored.iter().all(|number| told.iter().any(|mapping| mapping.local == local(*number))));
+
+    // Also after an end that was in order, when nothing of what SQLite keeps beside the file is there any more.
+    fs::remove_file(&filler).unwrap();
+    store.outbox().enqueue(scope, vec![found(8_000_002, "c")], LATER).await.unwrap();
+    store.close().await.unwrap();
+    assert_eq!((ballast.exists(), folder.join("sync.db-shm").exists()), (true, false));
+    fill(&filler, 0);
+    let Opened { store, set_aside, unclean, .. } = open(&folder).await;
+    assert_eq!((set_aside, unclean, ballast.exists()), (None, false, false));
+    assert_eq!(store.figures().disk_full_since, Some(NOW));
+    let flown = vec![settled(&store, scope, 8_000_002, delivered(2)).await];
+    let report = store.outbox().settle(scope, flown, LIFE, 1, LATER).await.unwrap();
+    assert_eq!(report.delivered.len(), 1);
 }
