@@ -247,6 +247,42 @@ fn a_manager_hears_that_the_daemon_is_ready_lives_and_stops() {
     daemon.finish_after_stop();
 }
 
+#[test]
+fn a_manager_that_does_not_listen_holds_nothing_up_and_hears_the_latest_afterwards() {
+    let (home, _cloud) = world();
+    let path = home.path().join("notify");
+    let ear = UnixDatagram::bind(&path).expect("a socket");
+    ear.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let variables = [format!("NOTIFY_SOCKET={}", path.display()), "WATCHDOG_USEC=3600000000".to_owned()];
+    let daemon = Daemon::start_under(&home, &["env", &variables[0], &variables[1]]);
+    assert_eq!(home.run(&["pause"]).code, 0);
+    // More than the system lets lie there unheard.
+    let most: u64 = fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen")
+        .map_or(10, |text| text.trim().parse().expect("a number"));
+    let count = 2 * most + 10;
+    for number in 0..count {
+        let root = home.path().join(format!("elsewhere/{number}"));
+        fs::create_dir_all(&root).expect("a project");
+        let root = fs::canonicalize(root).expect("its real path").display().to_string();
+        let draft = serde_json::json!({"root_path": root, "project_name": "one"});
+        let mut client = Client::new(home.state().join("sync.sock"), PATIENCE);
+        let answer = client.request("POST", "/v1/projects", Some(&draft)).expect("an answer");
+        assert!([200, 202].contains(&answer.status), "{}", answer.status);
+    }
+    assert_eq!(home.run(&["status"]).code, 0);
+    let last = format!(", {count} waiting");
+    let mut heard: Vec<String> = Vec::new();
+    while !heard.last().is_some_and(|state| state.ends_with(&last)) {
+        let mut buffer = [0; 256];
+        let length = ear.recv(&mut buffer).unwrap_or_else(|error| panic!("{error} after {heard:?}"));
+        heard.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+    }
+    assert_eq!(heard[0], "READY=1");
+    let lives = heard.iter().filter(|state| *state == "WATCHDOG=1").count();
+    assert_eq!(lives, 1, "as often as it was asked to: {heard:?}");
+    daemon.finish();
+}
+
 /// Listens where the daemon would and becomes the daemon, as systemd does it.
 const HANDS_OVER: &str = "import os, socket, sys
 os.umask(0o177)

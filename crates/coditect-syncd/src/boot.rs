@@ -26,7 +26,7 @@ use crate::network::network;
 use crate::program::{Look, Program};
 use crate::reload::Reloads;
 use crate::sandbox::{Sandbox, Wish};
-use crate::service::{Manager, Service};
+use crate::service::{Manager, REPEAT, Service};
 use crate::stop::Stop;
 use crate::supervisor::{Fault, Supervisor};
 use crate::surroundings::Around;
@@ -179,7 +179,7 @@ struct Life {
 
 impl Life {
     async fn live(mut self) -> Result<(), Fatal> {
-        let service = Service::new(self.environment.variable("NOTIFY_SOCKET"));
+        let mut service = Service::new(self.environment.variable("NOTIFY_SOCKET"));
         tracing::info!(version = VERSION, pid = std::process::id(), "starting");
         for warning in &self.loaded.warnings {
             tracing::warn!("{warning}");
@@ -354,10 +354,10 @@ struct Reports {
 
 impl Reports {
     /// Tells the service manager how things are, and that they are: the pulse goes out only after the database answered
-    /// on the thread that all tasks share. Ends the daemon when its program was replaced; it is looked at whenever this
+    /// on the thread that all tasks share, and no more often than is asked for, however much there is to do. Ends the daemon when its program was replaced; it is looked at whenever this
     /// loop is awake.
     async fn tell(self, engine: Engine, stop: Stop) -> Result<(), String> {
-        let Self { service, pulse, mut program } = self;
+        let Self { mut service, pulse, mut program } = self;
         service.ready();
         tracing::info!(socket = %engine.socket().display(), "ready");
         if !service.listens() && program.is_none() {
@@ -366,14 +366,22 @@ impl Reports {
         }
         let mut line = String::new();
         let mut progress = engine.progress();
+        let mut due = Instant::now();
         loop {
             progress.mark_unchanged();
-            if let Some(next) = engine.one_line().await {
-                service.alive();
-                if next != line {
-                    service.status(&next);
-                    line = next;
+            service.again();
+            let answer = engine.one_line().await;
+            if let Some(pulse) = pulse
+                && Instant::now() >= due
+            {
+                due = Instant::now() + pulse;
+                if answer.is_some() {
+                    service.alive();
                 }
+            }
+            if let Some(next) = answer.filter(|next| *next != line) {
+                service.status(&next);
+                line = next;
             }
             let look = program.as_mut().map_or(Look::Same, |program| program.look(Instant::now()));
             let settled = match (look, &program) {
@@ -387,7 +395,8 @@ impl Reports {
             tokio::select! {
                 () = stop.finishing() => return Ok(()),
                 changed = progress.changed() => changed.map_err(|gone| format!("follow the engine: {gone}"))?,
-                () = tokio::time::sleep(pulse.unwrap_or(Duration::MAX)), if pulse.is_some() => {}
+                () = tokio::time::sleep_until(due), if pulse.is_some() => {}
+                () = tokio::time::sleep(REPEAT), if service.owes() => {}
                 () = tokio::time::sleep_until(settled.unwrap_or_else(Instant::now)), if settled.is_some() => {}
             }
         }

@@ -15,7 +15,7 @@ use signal_hook::flag;
 use sync_config::read_environment;
 
 use crate::fatal::Fatal;
-use crate::service::{Manager, Service};
+use crate::service::{Manager, REPEAT, Service};
 
 /// The shortest life that ends with a fault, where systemd starts the daemon again.
 const SHORTEST_LIFE: Duration = Duration::from_secs(10);
@@ -55,8 +55,16 @@ impl Respite {
             return;
         }
         let line = why.replace('\n', " ");
-        self.service.status(&format!("tries again in {} s: {line}", rest.as_secs().max(1)));
-        thread::sleep(rest);
+        let mut service = self.service.clone();
+        service.status(&format!("tries again in {} s: {line}", rest.as_secs().max(1)));
+        let mut left = rest;
+        while service.owes() && !left.is_zero() {
+            let step = left.min(REPEAT);
+            thread::sleep(step);
+            left -= step;
+            service.again();
+        }
+        thread::sleep(left);
     }
 }
 
