@@ -115,7 +115,7 @@ fn lines(thread: &str) -> NonBlockingBuilder {
 /// The daily files. The library holds on to a file that somebody removed or put another in the place of; here the one that
 /// is there is opened, or begun, with the next line.
 struct Daily {
-    log: Log,
+    keep_days: u32,
     folder: PathBuf,
     appender: RollingFileAppender,
     /// The file that is open, as far as is known.
@@ -125,18 +125,44 @@ struct Daily {
 
 impl Daily {
     fn new(log: &Log, folder: &Path, state: LogState) -> io::Result<Self> {
-        let appender = appender(log, folder)?;
-        Ok(Self { log: log.clone(), folder: folder.to_owned(), appender, opened: None, state })
+        let appender = appender(folder)?;
+        Ok(Self { keep_days: log.keep_days.max(1), folder: folder.to_owned(), appender, opened: None, state })
     }
 
     /// Opens or begins today's file where another is open: on another day, or because it was removed or replaced.
     fn is_there(&mut self, now: Timestamp) -> io::Result<()> {
         let day: String = now.to_rfc3339().chars().take("2026-01-01".len()).collect();
-        let file = self.folder.join(format!("{PREFIX}.{day}.{SUFFIX}"));
+        let file = self.folder.join(name_of(&day));
         let there = place(&file)?.map(|place| (file.clone(), place));
         if there.is_none() || there != self.opened {
-            self.appender = appender(&self.log, &self.folder)?;
+            self.appender = appender(&self.folder)?;
             self.opened = place(&file)?.map(|place| (file, place));
+            if let Err(error) = self.forget_old(&day) {
+                tracing::warn!(%error, "an old log cannot be removed");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Daily {
+    /// Removes all but the newest, besides today's. The library would count today's only where it is not there yet, and one
+    /// less was left after each start.
+    fn forget_old(&self, today: &str) -> io::Result<()> {
+        let mut days: Vec<String> = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let day = entry.file_name().to_str().and_then(day_of).map(str::to_owned);
+            days.extend(
+                day.filter(|day| day != today && entry.file_type().is_ok_and(|found| found.is_file())),
+            );
+        }
+        days.sort_unstable_by(|one, other| other.cmp(one));
+        for day in days.iter().skip(usize::try_from(self.keep_days).unwrap_or(usize::MAX)) {
+            match std::fs::remove_file(self.folder.join(name_of(day))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
         }
         Ok(())
     }
@@ -178,18 +204,30 @@ fn copy(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
-/// The daily files: today's and as many before it as are to be kept. The library makes room for another file when it begins,
-/// also where today's is there already.
-fn appender(log: &Log, folder: &Path) -> io::Result<RollingFileAppender> {
+/// What the log of a day is called.
+fn name_of(day: &str) -> String {
+    format!("{PREFIX}.{day}.{SUFFIX}")
+}
+
+/// The day of a log by its name; other files are none of the log's.
+fn day_of(name: &str) -> Option<&str> {
+    let day = name.strip_prefix(PREFIX)?.strip_prefix('.')?.strip_suffix(SUFFIX)?.strip_suffix('.')?;
+    let is_one = day.len() == "2026-01-01".len()
+        && day.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    is_one.then_some(day)
+}
+
+/// Opens or begins today's file.
+fn appender(folder: &Path) -> io::Result<RollingFileAppender> {
     // The library would make it for all to read, after it complained on stderr that it is not there.
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix(PREFIX)
         .filename_suffix(SUFFIX)
-        .max_log_files(
-            usize::try_from(log.keep_days.max(1)).map_or(usize::MAX, |days| days.saturating_add(1)),
-        )
         .build(folder)
         .map_err(|error| kept(&error))
 }
@@ -279,10 +317,44 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = Log { keep_days: 1, ..sync_config::Config::default().sync_daemon.log };
         for line in ["first\n", "second\n"] {
-            appender(&log, folder.path()).unwrap().write_all(line.as_bytes()).unwrap();
+            let mut daily = Daily::new(&log, folder.path(), LogState::default()).unwrap();
+            daily.write_all(line.as_bytes()).unwrap();
         }
         let mut files = std::fs::read_dir(folder.path()).unwrap();
         let text = std::fs::read_to_string(files.next().unwrap().unwrap().path()).unwrap();
         assert_eq!(text, "first\nsecond\n");
+    }
+
+    #[test]
+    fn as_many_logs_as_are_to_be_kept_are_there_besides_todays_after_any_number_of_starts() {
+        for keep_days in [1, 7] {
+            let folder = tempfile::tempdir().unwrap();
+            let log = Log { keep_days, ..sync_config::Config::default().sync_daemon.log };
+            let others =
+                ["coditect-syncd.log", "coditect-syncd.2019-01-01.log.gz", "coditect-syncd.mine.log"];
+            for other in others {
+                std::fs::write(folder.path().join(other), "").unwrap();
+            }
+            let names = || {
+                let files = std::fs::read_dir(folder.path()).unwrap();
+                let mut names: Vec<String> =
+                    files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+                names.sort_unstable();
+                names
+            };
+            for day in 1..=9 {
+                std::fs::write(folder.path().join(format!("coditect-syncd.2020-01-0{day}.log")), "").unwrap();
+            }
+            let today = name_of(&Clock::System.now().to_rfc3339()[.."2026-01-01".len()]);
+            for start in 1..=3 {
+                let mut daily = Daily::new(&log, folder.path(), LogState::default()).unwrap();
+                daily.write_all(b"a line\n").unwrap();
+                let kept = (10 - keep_days..=9).map(|day| format!("coditect-syncd.2020-01-0{day}.log"));
+                let mut expected: Vec<String> =
+                    kept.chain([today.clone()]).chain(others.map(str::to_owned)).collect();
+                expected.sort_unstable();
+                assert_eq!(names(), expected, "{keep_days} days, start {start}");
+            }
+        }
     }
 }
