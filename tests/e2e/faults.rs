@@ -191,3 +191,46 @@ fn a_refused_token_stops_everything_until_another_is_set() {
     until("it is delivered under the new token", || (cloud.projects().len() == 1).then_some(()));
     daemon.finish();
 }
+
+#[test]
+fn a_token_behind_links_is_read_again_when_it_is_replaced_or_one_of_them_leads_elsewhere() {
+    let (mut home, cloud) = world();
+    let base = home.path().join("links");
+    for folder in ["own", "secrets/one", "secrets/two"] {
+        std::fs::create_dir_all(base.join(folder)).unwrap();
+    }
+    // Beside it and renamed, as everything that writes secrets does it.
+    let put = |text: &str, at: &str| {
+        let (file, beside) = (base.join(at), base.join("beside"));
+        std::fs::write(&beside, text).unwrap();
+        std::fs::set_permissions(&beside, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::rename(beside, file).unwrap();
+    };
+    let link = |target: &str, at: &str| {
+        std::os::unix::fs::symlink(target, base.join("beside")).unwrap();
+        std::fs::rename(base.join("beside"), base.join(at)).unwrap();
+    };
+    put("stale.token", "secrets/one/token");
+    put("another.stale.token", "secrets/two/token");
+    link("one", "secrets/now");
+    link("../secrets/now/token", "own/token");
+    home.set_cloud("auth_token", Value::Null);
+    home.set_cloud("auth_token_file", base.join("own/token").display().to_string());
+    let good = dev_token("acme", None);
+    cloud.faults().add(Rule::new(Fault::Unauthorized { unless_token: Some(good.clone()) })).unwrap();
+    home.project("api");
+    let daemon = Daemon::start(&home).expecting("the cloud cannot be used");
+    cloud_is(&home, "auth_required");
+    let noticed = |times: usize| {
+        until("the token's file is read again", || {
+            (daemon.log().matches("the token's file changed").count() >= times).then_some(())
+        });
+    };
+    link("two", "secrets/now");
+    noticed(1);
+    cloud_is(&home, "auth_required");
+    put(&good, "secrets/two/token");
+    until("it is delivered under the new token", || (cloud.projects().len() == 1).then_some(()));
+    noticed(2);
+    daemon.finish();
+}

@@ -1,4 +1,5 @@
-//! Tells when something happened in one directory: that of the control socket, that of the token's file.
+//! Tells when something happened in a directory, or in one of several: that of the control socket, those that lead to the
+//! token's file.
 //!
 //! Costs nothing while nothing happens where the system can tell of changes; elsewhere it is a look every half minute.
 
@@ -8,21 +9,46 @@ use std::time::Duration;
 /// How often to look where the system does not tell.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// Watches one directory.
+/// Watches directories.
 #[derive(Debug)]
-pub(crate) struct Guard(Option<told::Watch>);
+pub(crate) struct Guard {
+    watch: Option<told::Watch>,
+    /// Whether the system tells of all of them.
+    is_whole: bool,
+}
 
 impl Guard {
     /// Watches a directory; where that cannot be done, by looking from time to time.
     pub(crate) fn of(directory: &Path) -> Self {
-        Self(told::Watch::of(directory))
+        Self::of_all(&[directory])
     }
 
-    /// Returns when names in the directory or what they hold may have changed. Loses nothing when it is dropped and called again.
+    /// Watches several, the same way.
+    pub(crate) fn of_all(directories: &[impl AsRef<Path>]) -> Self {
+        let mut watch = told::Watch::new();
+        let is_whole = watch.as_mut().is_some_and(|watch| {
+            // Each is tried: what one of them tells is known at once, whatever becomes of another.
+            let watched = directories.iter().filter(|directory| watch.add(directory.as_ref()));
+            watched.count() == directories.len()
+        });
+        Self { watch, is_whole }
+    }
+
+    /// Returns when names in a directory or what they hold may have changed. Loses nothing when it is dropped and called again.
     pub(crate) async fn changed(&self) {
-        match &self.0 {
-            Some(watch) => watch.changed().await,
-            None => tokio::time::sleep(LOOK).await,
+        let look = async {
+            if self.is_whole {
+                std::future::pending::<()>().await;
+            } else {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        match &self.watch {
+            Some(watch) => tokio::select! {
+                () = watch.changed() => {}
+                () = look => {}
+            },
+            None => look.await,
         }
     }
 }
@@ -36,26 +62,32 @@ mod told {
     use tokio::net::unix::pipe::Receiver;
     use tracing::debug;
 
-    /// What the kernel tells of one directory. It is read like a pipe, so the runtime is given it as one.
+    /// What the kernel tells of directories. It is read like a pipe, so the runtime is given it as one.
     #[derive(Debug)]
     pub(super) struct Watch(Receiver);
 
     impl Watch {
-        /// `None` when the kernel has no more watches to give.
-        pub(crate) fn of(directory: &Path) -> Option<Self> {
+        /// `None` when the kernel has no more of them to give.
+        pub(crate) fn new() -> Option<Self> {
             let watch = || -> io::Result<Receiver> {
                 let kernel = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-                let events = WatchFlags::CREATE
-                    | WatchFlags::DELETE
-                    | WatchFlags::MOVE
-                    | WatchFlags::CLOSE_WRITE
-                    | WatchFlags::DELETE_SELF
-                    | WatchFlags::MOVE_SELF
-                    | WatchFlags::ONLYDIR;
-                inotify::add_watch(&kernel, directory, events)?;
                 Receiver::from_owned_fd_unchecked(kernel)
             };
-            watch().inspect_err(|error| debug!(%error, "a directory is not watched")).ok().map(Self)
+            watch().inspect_err(|error| debug!(%error, "directories are not watched")).ok().map(Self)
+        }
+
+        /// Watches one more; says whether it does.
+        pub(crate) fn add(&mut self, directory: &Path) -> bool {
+            let events = WatchFlags::CREATE
+                | WatchFlags::DELETE
+                | WatchFlags::MOVE
+                | WatchFlags::CLOSE_WRITE
+                | WatchFlags::DELETE_SELF
+                | WatchFlags::MOVE_SELF
+                | WatchFlags::ONLYDIR;
+            inotify::add_watch(&self.0, directory, events)
+                .inspect_err(|error| debug!(%error, "a directory is not watched"))
+                .is_ok()
         }
 
         /// Returns when the kernel told something; what, does not matter.
@@ -80,8 +112,13 @@ mod told {
 
     impl Watch {
         /// Always `None`.
-        pub(crate) fn of(_: &Path) -> Option<Self> {
+        pub(crate) fn new() -> Option<Self> {
             None
+        }
+
+        /// Never called.
+        pub(crate) fn add(&mut self, _: &Path) -> bool {
+            match *self {}
         }
 
         /// Never called.
