@@ -27,11 +27,13 @@ pub(crate) enum PlaceError {
     },
     /// It would be made in a folder of another user, who could not use what is made there.
     #[error(
-        "make `{path}`: run the daemon as that user, and not with `sudo`, or choose another place with `--state-dir`"
+        "make `{path}`: run the daemon as that user, and not with `sudo`, or choose another place with `{by}`"
     )]
     Elsewhere {
         /// The directory.
         path: String,
+        /// What names another place.
+        by: &'static str,
         /// Whose it would be in.
         #[source]
         stranger: Stranger,
@@ -50,15 +52,30 @@ pub(crate) enum PlaceError {
 ///
 /// # Errors
 /// When the state directory is a symlink, or one of them belongs to somebody else, is open to others, or cannot be written
-/// to.
+/// to; when another folder or the machine's identity would be made in a folder of another user.
 pub(crate) fn prepare(places: &Places) -> Result<(), PlaceError> {
     private(&places.state_dir, Use::State)?;
     private(&places.logs, Use::Logs)?;
     // These have to be there before the sandbox closes. Whoever needs one says why it could not be made.
-    for folder in [Some(&*places.data_dir), places.socket.parent()].into_iter().flatten() {
+    for (folder, by) in [(Some(&*places.data_dir), BY_DATA_DIR), (places.socket.parent(), "--socket")] {
+        let Some(folder) = folder.filter(|folder| !folder.exists()) else { continue };
+        nobody_elses(folder, by)?;
         DirBuilder::new().recursive(true).mode(0o700).create(folder).unwrap_or_default();
     }
+    // It is made later, and may be all that is missing in a folder which another user made.
+    if !places.machine_id.exists() {
+        nobody_elses(&places.machine_id, BY_DATA_DIR)?;
+    }
     Ok(())
+}
+
+/// What names another data folder.
+const BY_DATA_DIR: &str = "CODITECT_DATA_DIR";
+
+/// Sees that what is to be made there is not made in a folder of another user.
+fn nobody_elses(folder: &Path, by: &'static str) -> Result<(), PlaceError> {
+    let path = folder.display().to_string();
+    Stranger::none_at(folder).map_err(|stranger| PlaceError::Elsewhere { path, by, stranger })
 }
 
 /// What a folder is for.
@@ -95,8 +112,7 @@ fn private(folder: &Path, used: Use) -> Result<(), PlaceError> {
             "is a symbolic link that leads nowhere; make the folder it leads to, or remove the link",
         ),
         (Err(error), _) if error.kind() == io::ErrorKind::NotFound => {
-            Stranger::none_at(folder)
-                .map_err(|stranger| PlaceError::Elsewhere { path: path.clone(), stranger })?;
+            nobody_elses(folder, "--state-dir")?;
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(refused)
         }
         (Err(error), _) => Err(refused(error)),
@@ -126,6 +142,45 @@ mod tests {
             crate::chain(&error)
         );
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn of_the_other_places_nothing_is_made_in_the_home_of_another_user_either() {
+        let home = tempfile::tempdir().unwrap();
+        let (theirs, ours) = (home.path().join("theirs"), home.path().join("ours"));
+        fs::create_dir(&theirs).unwrap();
+        if std::os::unix::fs::chown(&theirs, Some(4719), None).is_err() {
+            eprintln!(
+                "SKIPPED of_the_other_places_nothing_is_made_in_the_home_of_another_user_either: only root gives folders away"
+            );
+            return;
+        }
+        let prepared = |data: &Path, socket: &Path| {
+            let flags = sync_config::PlaceFlags {
+                config: Some(theirs.join("config.json")),
+                state_dir: Some(ours.join("state")),
+                socket: Some(socket.join("sync.sock")),
+            };
+            let env = |name: &str| (name == "CODITECT_DATA_DIR").then(|| data.as_os_str().to_owned());
+            prepare(&Places::find(&flags, &env, None).unwrap()).map_err(|error| crate::chain(&error))
+        };
+        let (data, run) = (ours.join("data"), ours.join("run"));
+        for (data, socket, made, by) in [
+            (&theirs.join("data"), &run, "theirs/data`", "CODITECT_DATA_DIR"),
+            (&data, &theirs.join("run"), "theirs/run`", "--socket"),
+            // The folder is there, and only the identity would be made.
+            (&theirs, &run, "theirs/machine-id.json`", "CODITECT_DATA_DIR"),
+        ] {
+            let error = prepared(data, socket).unwrap_err();
+            assert!(error.contains(made) && error.contains(&format!("with `{by}`")), "{error}");
+            assert!(error.ends_with("belongs to another user (uid 4719)"), "{error}");
+            assert_eq!(fs::read_dir(&theirs).unwrap().count(), 0);
+        }
+        prepared(&data, &run).unwrap();
+        assert!(data.is_dir() && run.is_dir());
+        // What is there already is only read.
+        fs::write(theirs.join("machine-id.json"), "").unwrap();
+        prepared(&theirs, &run).unwrap();
     }
 
     #[test]
