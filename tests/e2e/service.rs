@@ -1,7 +1,7 @@
 //! The daemon under a service manager: under a real systemd where that can be started, and what its manager relies on
 //! without one: a socket that is handed over, exit codes, a program that is replaced, a sandbox that holds.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::fs::FlockOperation;
 use sync_tests::{Daemon, Home, PATIENCE, program, until, within};
 use sync_wire::{Call, Client, Diagnostics, SandboxFigures};
 
@@ -128,6 +129,26 @@ fn a_sandbox_that_is_to_change_and_a_program_that_was_replaced_start_the_daemon_
     until("it says so", || daemon.log().contains("start the daemon again").then_some(()));
     assert_eq!(home.run(&["status"]).code, 0);
     daemon.expecting("start the daemon again").finish();
+}
+
+#[test]
+fn a_program_that_is_replaced_while_the_daemon_starts_is_noticed() {
+    let (home, _cloud) = world();
+    Daemon::start(&home).finish();
+    let link = home.path().join("coditect-syncd");
+    symlink(program("coditect-syncd"), &link).expect("made");
+    // For as long as another program holds the database, a start waits for it.
+    let database = File::options().write(true).open(home.state().join("sync.db")).expect("it is there");
+    rustix::fs::fcntl_lock(&database, FlockOperation::LockExclusive).expect("nobody has it");
+    let daemon = Daemon::spawn_under(&home, &["sh", "-c", MANAGED]);
+    until("it starts", || daemon.log().contains("starting").then_some(()));
+    fs::remove_file(&link).expect("it is ours");
+    fs::write(&link, "another\n").expect("written");
+    assert!(!daemon.log().contains("ready"), "{}", daemon.log());
+    drop(database);
+    let ended = daemon.ended();
+    assert_eq!(ended.code, Some(79), "{}", ended.log);
+    assert!(ended.log.contains("coditect-syncd` was replaced"), "{}", ended.log);
 }
 
 #[test]

@@ -50,11 +50,18 @@ impl Daemon {
     /// # Panics
     /// When it does not.
     pub fn start_under(home: &Home, starter: &[&str]) -> Self {
-        let (name, args) = starter.split_first().expect("a starter");
-        let mut daemon =
-            Self::spawn_command(home, home.command(name).args(args).arg(program("coditect-syncd")));
+        let mut daemon = Self::spawn_under(home, starter);
         daemon.answers(home);
         daemon
+    }
+
+    /// Starts it by another program that becomes it, and waits for nothing.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn_under(home: &Home, starter: &[&str]) -> Self {
+        let (name, args) = starter.split_first().expect("a starter");
+        Self::spawn_command(home, home.command(name).args(args).arg(program("coditect-syncd")))
     }
 
     /// Starts it with these flags, and waits for nothing.

@@ -50,9 +50,12 @@ pub fn run(args: Args) -> Result<(), Fatal> {
     let is_open = environment.variable(process::DUMPABLE).is_some();
     let is_private = if is_open { Ok(()) } else { process::keep_private() };
     let manager = Manager::of(&environment);
+    // Before anything that may take its time: an upgrade may come meanwhile.
+    let program =
+        manager.and_then(|_| Program::started_as(std::env::args_os().next(), std::env::current_exe().ok()));
     let handed = control::handed_over(&environment).map_err(|line| Fatal::Config(vec![line]))?;
     let knocking = handed.as_ref().and_then(|socket| socket.try_clone().ok());
-    let ended = run_under(manager, args, environment, handed, is_private);
+    let ended = run_under(manager, program, args, environment, handed, is_private);
     if let (Err(fatal), Some(knocking)) = (&ended, knocking)
         && let Some(words) = fatal.lasting()
     {
@@ -63,6 +66,7 @@ pub fn run(args: Args) -> Result<(), Fatal> {
 
 fn run_under(
     manager: Option<Manager>,
+    program: Option<Program>,
     args: Args,
     environment: Environment,
     handed: Option<UnixListener>,
@@ -140,6 +144,7 @@ fn run_under(
         logging,
         sandbox,
         manager,
+        program,
         handed,
     };
     let result = runtime.block_on(life.live());
@@ -173,6 +178,8 @@ struct Life {
     logging: Logging,
     sandbox: Sandbox,
     manager: Option<Manager>,
+    /// The program file, where somebody would start the daemon again when it is replaced.
+    program: Option<Program>,
     /// The control socket, where the service manager made it.
     handed: Option<UnixListener>,
 }
@@ -243,10 +250,7 @@ impl Life {
         let watchdog =
             self.environment.variable("WATCHDOG_USEC").and_then(|micros| micros.to_str()?.parse().ok());
         let pulse = watchdog.map(|micros: u64| Duration::from_micros(micros / 3));
-        let program = self
-            .manager
-            .and_then(|_| Program::started_as(std::env::args_os().next(), std::env::current_exe().ok()));
-        let reports = Reports { service: telling, pulse, program };
+        let reports = Reports { service: telling, pulse, program: self.program.take() };
         supervisor.start("service", reports.tell(engine.clone(), self.stop.clone()));
         let stop = self.stop.clone();
         supervisor.start("reload", self.reloads(dev).follow(engine.clone()));
@@ -348,7 +352,7 @@ struct Reports {
     service: Service,
     /// How often the manager wants to hear that all is well.
     pulse: Option<Duration>,
-    /// The program file, where somebody would start the daemon again when it is replaced.
+    /// The program file, where it is looked at.
     program: Option<Program>,
 }
 
