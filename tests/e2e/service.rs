@@ -9,11 +9,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use coditect_devcloud::{Fault, Rule};
 use rustix::fs::FlockOperation;
 use sync_tests::{Daemon, Home, PATIENCE, program, until, within};
 use sync_wire::{Call, Client, Diagnostics, SandboxFigures};
 
-use crate::world;
+use crate::{queue, world};
 
 /// The daemon by a path in the home, as the files of `service install` start it.
 const MANAGED: &str = "CODITECT_SYNC_MANAGER=systemd exec \"$HOME/coditect-syncd\"";
@@ -266,6 +267,35 @@ fn a_manager_hears_that_the_daemon_is_ready_lives_and_stops() {
     daemon.signal("TERM");
     hear_until("STOPPING=1");
     daemon.finish_after_stop();
+}
+
+#[test]
+fn a_manager_hears_at_once_that_the_daemon_stops_and_until_it_has_that_it_lives() {
+    let (mut home, cloud) = world();
+    home.set_daemon("shutdown_grace", "10m");
+    cloud.faults().add(Rule::new(Fault::Hang)).expect("a rule");
+    home.project("api");
+    let path = home.path().join("notify");
+    let ear = UnixDatagram::bind(&path).expect("a socket");
+    ear.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let variables = [format!("NOTIFY_SOCKET={}", path.display()), "WATCHDOG_USEC=300000".to_owned()];
+    let mut daemon = Daemon::start_under(&home, &["env", &variables[0], &variables[1]]);
+    let mut buffer = [0; 256];
+    let mut hear_until = |word: &str| loop {
+        let length = ear.recv(&mut buffer).expect("it is told");
+        if &buffer[..length] == word.as_bytes() {
+            return;
+        }
+    };
+    until("it is in the air", || (queue(&home, "in_flight") == 1).then_some(()));
+    daemon.signal("TERM");
+    hear_until("STOPPING=1");
+    for _ in 0..3 {
+        hear_until("WATCHDOG=1");
+    }
+    assert!(daemon.has_ended().is_none(), "it waits for what is in the air");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().code, Some(0));
 }
 
 #[test]

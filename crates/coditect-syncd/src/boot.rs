@@ -1,5 +1,6 @@
 //! The order of starting and of ending, nothing else.
 
+use std::convert::Infallible;
 use std::io::Read;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -186,7 +187,7 @@ struct Life {
 
 impl Life {
     async fn live(mut self) -> Result<(), Fatal> {
-        let mut service = Service::new(self.environment.variable("NOTIFY_SOCKET"));
+        let service = Service::new(self.environment.variable("NOTIFY_SOCKET"));
         tracing::info!(version = VERSION, pid = std::process::id(), "starting");
         for warning in &self.loaded.warnings {
             tracing::warn!("{warning}");
@@ -246,17 +247,18 @@ impl Life {
         supervisor.start("legacy", legacy(engine.clone()));
         supervisor.start("events", chronicle(engine.clone()));
         supervisor.start("network", network(engine.clone()));
-        let telling = service.clone();
         let watchdog =
             self.environment.variable("WATCHDOG_USEC").and_then(|micros| micros.to_str()?.parse().ok());
         let pulse = watchdog.map(|micros: u64| Duration::from_micros(micros / 3));
-        let reports = Reports { service: telling, pulse, program: self.program.take() };
+        let reports = Reports { service: service.clone(), pulse, program: self.program.take() };
         supervisor.start("service", reports.tell(engine.clone(), self.stop.clone()));
         let stop = self.stop.clone();
         supervisor.start("reload", self.reloads(dev).follow(engine.clone()));
-        let ended: Result<(), Fault> = supervisor.watch(grace).await;
-
-        service.stopping();
+        let ended: Result<(), Fault> = tokio::select! {
+            biased;
+            never = say_farewell(service, pulse, &engine, &stop) => match never {},
+            ended = supervisor.watch(grace) => ended,
+        };
         drop(engine);
         if let Some(cloud) = dev_cloud
             && let Err(error) = cloud.stop().await
@@ -404,5 +406,30 @@ impl Reports {
                 () = tokio::time::sleep_until(settled.unwrap_or_else(Instant::now)), if settled.is_some() => {}
             }
         }
+    }
+}
+
+/// Tells the service manager that the daemon ends, as soon as that begins, and then that it lives, for as long as this is
+/// asked for: what is in progress may take longer to end than a manager waits for a sign of life.
+async fn say_farewell(
+    mut service: Service,
+    pulse: Option<Duration>,
+    engine: &Engine,
+    stop: &Stop,
+) -> Infallible {
+    stop.finishing().await;
+    if !service.listens() {
+        return std::future::pending().await;
+    }
+    service.stopping();
+    loop {
+        if pulse.is_some() && engine.one_line().await.is_some() {
+            service.alive();
+        }
+        match if service.owes() { Some(REPEAT) } else { pulse } {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return std::future::pending().await,
+        }
+        service.again();
     }
 }
