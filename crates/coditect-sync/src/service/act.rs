@@ -12,7 +12,7 @@ use crate::clock;
 use crate::problem::Failure;
 use crate::programs::{Invocation, Programs};
 
-/// More than a unit may take to start or to stop.
+/// More than a unit may take to start, and to stop besides the daemon's grace.
 const LONGEST_RUN: Duration = Duration::from_secs(90);
 
 /// How long a program that may come too early is tried again, and the pause between two tries.
@@ -51,18 +51,23 @@ fn free_beside(path: &Path) -> PathBuf {
     (0..100).map(named).find(free).unwrap_or_else(|| named(100))
 }
 
-/// Does one step after the other, and tells of each before it.
+/// Does one step after the other, and tells of each before it; the daemon may take `grace` to stop.
 ///
 /// # Errors
 /// When one is not done; the ones after it are not tried.
-pub(crate) fn all(steps: &[Step], programs: &Programs, tell: &dyn Fn(&Step)) -> Result<(), Failure> {
+pub(crate) fn all(
+    steps: &[Step],
+    programs: &Programs,
+    grace: Duration,
+    tell: &dyn Fn(&Step),
+) -> Result<(), Failure> {
     steps.iter().try_for_each(|step| {
         tell(step);
-        one(step, programs)
+        one(step, programs, LONGEST_RUN + grace)
     })
 }
 
-fn one(step: &Step, programs: &Programs) -> Result<(), Failure> {
+fn one(step: &Step, programs: &Programs, longest: Duration) -> Result<(), Failure> {
     let failed = |what: &str, path: &Path, error: &io::Error| {
         Failure::failed(format!("cannot {what} `{}`: {error}", path.display()))
             .with_hint("check the folder's owner and permissions")
@@ -82,14 +87,19 @@ fn one(step: &Step, programs: &Programs) -> Result<(), Failure> {
             }
             Ok(()) | Err(_) => Ok(()),
         },
-        Step::Run { invocation, otherwise } => run(invocation, *otherwise, programs),
+        Step::Run { invocation, otherwise } => run(invocation, *otherwise, programs, longest),
     }
 }
 
-fn run(invocation: &Invocation, otherwise: Otherwise, programs: &Programs) -> Result<(), Failure> {
+fn run(
+    invocation: &Invocation,
+    otherwise: Otherwise,
+    programs: &Programs,
+    longest: Duration,
+) -> Result<(), Failure> {
     let deadline = clock::now() + LONGEST_RETRY;
     loop {
-        let why = match programs.run(invocation, LONGEST_RUN) {
+        let why = match programs.run(invocation, longest) {
             Ok(ran) if ran.succeeded => return Ok(()),
             Ok(ran) => ran.complaint,
             Err(error) => error.to_string(),

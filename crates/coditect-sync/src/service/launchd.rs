@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn the_agent_has_only_keys_that_launchd_knows_and_reads_back_as_it_was_meant() {
         for installation in [crate::service::tests::plain(), crate::service::tests::strange()] {
-            let text = crate::service::render::agent(&installation);
+            let text = crate::service::render::agent(&installation, std::time::Duration::from_secs(10));
             assert!(text.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"), "{text}");
             let values = values(&text);
             for (key, kind, _) in &values {

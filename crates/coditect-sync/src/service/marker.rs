@@ -27,7 +27,7 @@ pub(crate) enum State {
     Absent,
     /// It is the wanted one.
     Current,
-    /// It was written by a program of this version, or for other places, and is as it was written.
+    /// It was written by a program of this version, for other places or another grace, and is as it was written.
     Outdated { version: String },
     /// It was written by a program of this version, and changed since.
     Edited { version: String },

@@ -1,5 +1,7 @@
 //! Fills the templates of the service managers' files.
 
+use std::time::Duration;
+
 use super::Installation;
 use super::escape::{systemd_argument, systemd_path, systemd_text, xml_text};
 use super::marker::sealed;
@@ -9,11 +11,24 @@ const SANDBOX: &str = include_str!("../../../../systemd/50-sandbox.conf");
 const SOCKET: &str = include_str!("../../../../systemd/coditect-sync.socket");
 const AGENT: &str = include_str!("../../../../launchd/ai.coditect.sync.plist");
 
-/// The user unit of systemd.
-pub(crate) fn unit(installation: &Installation) -> String {
+/// How long a stop may take, as the templates have it: enough for the grace that the daemon has by default.
+const UNIT_STOP: &str = "\nTimeoutStopSec=15\n";
+const AGENT_STOP: &str = "<key>ExitTimeOut</key>\n    <integer>15</integer>";
+const LEAST_STOP: Duration = Duration::from_secs(15);
+/// What the daemon takes to end when its grace is over.
+const BEYOND_GRACE: Duration = Duration::from_secs(5);
+
+/// How long a stop may take with this grace, in whole seconds.
+fn stop_seconds(grace: Duration) -> u64 {
+    let needed = (grace + BEYOND_GRACE).max(LEAST_STOP);
+    needed.as_secs() + u64::from(needed.subsec_nanos() > 0)
+}
+
+/// The user unit of systemd; a daemon that stops is given as long as its own grace needs.
+pub(crate) fn unit(installation: &Installation, grace: Duration) -> String {
     let Installation { program, config, state_dir, socket, data_dir } = installation;
     filled(
-        UNIT,
+        &UNIT.replace(UNIT_STOP, &format!("\nTimeoutStopSec={}\n", stop_seconds(grace))),
         &[
             // Variables are not known in the program's own path.
             ("PROGRAM", systemd_text(program)),
@@ -42,11 +57,12 @@ pub(crate) fn socket(installation: &Installation) -> String {
     filled(SOCKET, &[("SOCKET", systemd_path(&installation.socket))])
 }
 
-/// The agent of launchd.
-pub(crate) fn agent(installation: &Installation) -> String {
+/// The agent of launchd, the same.
+pub(crate) fn agent(installation: &Installation, grace: Duration) -> String {
     let Installation { program, config, state_dir, socket, data_dir } = installation;
+    let stop = AGENT_STOP.replace("15", &stop_seconds(grace).to_string());
     filled(
-        AGENT,
+        &AGENT.replace(AGENT_STOP, &stop),
         &[
             ("PROGRAM", xml_text(program)),
             ("CONFIG", xml_text(config)),
@@ -84,6 +100,20 @@ mod tests {
     use super::*;
     use crate::service::tests::{plain, strange};
 
+    /// As it is by default.
+    const GRACE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_stop_is_given_as_long_as_the_grace_needs_and_no_less_than_before() {
+        for (grace, expected) in [(0, 15), (10_000, 15), (10_001, 16), (60_000, 65), (600_000, 605)] {
+            let grace = Duration::from_millis(grace);
+            let line = format!("\nTimeoutStopSec={expected}\n");
+            assert!(unit(&plain(), grace).contains(&line), "{grace:?}");
+            let entry = format!("<key>ExitTimeOut</key>\n    <integer>{expected}</integer>\n");
+            assert!(agent(&plain(), grace).contains(&entry), "{grace:?}");
+        }
+    }
+
     /// The lines of a file in which a path of the installation stands; the rest is the template's.
     fn check(name: &str, text: &str) {
         let version = env!("CARGO_PKG_VERSION");
@@ -99,15 +129,15 @@ mod tests {
 
     #[test]
     fn strange_paths_are_escaped_for_each_manager() {
-        check("unit-of-strange-paths", &unit(&strange()));
+        check("unit-of-strange-paths", &unit(&strange(), GRACE));
         check("sandbox-of-strange-paths", &sandbox(&strange()));
         check("socket-of-strange-paths", &socket(&strange()));
-        check("agent-of-strange-paths", &agent(&strange()));
+        check("agent-of-strange-paths", &agent(&strange(), GRACE));
     }
 
     #[test]
     fn no_word_of_a_template_is_left() {
-        for text in [unit(&plain()), sandbox(&plain()), socket(&plain()), agent(&plain())] {
+        for text in [unit(&plain(), GRACE), sandbox(&plain()), socket(&plain()), agent(&plain(), GRACE)] {
             assert!(
                 !text.contains('@')
                     || text
@@ -121,11 +151,11 @@ mod tests {
 
     #[test]
     fn the_unit_is_as_it_was_reviewed() {
-        let text = unit(&plain());
+        let text = unit(&plain(), GRACE);
         let (marker, rest) = text.split_once('\n').expect("lines");
         assert!(marker.starts_with("# written by coditect-sync service install, version "), "{marker}");
         insta::assert_snapshot!("unit", rest);
-        let text = agent(&plain());
+        let text = agent(&plain(), GRACE);
         insta::assert_snapshot!(
             "agent",
             text.lines().filter(|line| !line.contains("written by")).collect::<Vec<_>>().join("\n")

@@ -416,6 +416,33 @@ fn a_bad_configuration_is_said_before_anything_is_written() {
 }
 
 #[test]
+fn a_stop_may_take_as_long_as_the_grace_that_is_configured() {
+    let home = Home::new();
+    systemd(&home, "inactive");
+    let file = home.path().join(".coditect/config/config.json");
+    fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+    let written = |grace: &str| {
+        fs::write(&file, format!(r#"{{"sync_daemon": {{"shutdown_grace": "{grace}"}}}}"#)).expect("written");
+        let run = home.run(&["service", "install", "--dry-run"]);
+        assert_eq!(run.exit, 0, "{run}");
+        run.stdout
+    };
+    assert!(written("2s").contains("TimeoutStopSec=15\n"));
+    assert!(written("1m").contains("TimeoutStopSec=65\n"));
+
+    // What was installed for another grace is not what is wanted.
+    let run = run_started(&home, &["service", "install"], true);
+    assert_eq!(run.exit, 0, "{run}");
+    let state = |grace: &str| {
+        written(grace);
+        let document: serde_json::Value =
+            serde_json::from_str(&home.run(&["service", "status", "--json"]).stdout).expect("a document");
+        document["file"]["state"].clone()
+    };
+    assert_eq!((state("1m"), state("2m")), ("current".into(), "outdated".into()));
+}
+
+#[test]
 fn variables_of_the_shell_are_named_and_not_shown() {
     let home = Home::new();
     systemd(&home, "inactive");

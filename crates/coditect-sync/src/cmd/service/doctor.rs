@@ -35,7 +35,9 @@ pub(crate) fn installed(context: &Context) -> Vec<Check> {
         State::Current => Check::ok(code, format!("the service is installed: `{shown}`")),
         State::Outdated { version } => Check::warning(
             code,
-            format!("`{shown}` was written by version {version} or for other places"),
+            format!(
+                "`{shown}` was written by version {version}, for other places or for another `shutdown_grace`"
+            ),
             install,
         ),
         State::Edited { .. } | State::Foreign => Check::warning(

@@ -113,7 +113,7 @@ fn change(
         (Seen::Systemd { files, found, job, .. }, Verb::Install) => {
             let installation = installation?;
             let mut steps = Scene::folders(&installation);
-            let wanted = scene::wanted(&installation, sandbox.is_ok(), activated);
+            let wanted = scene.wanted(&installation, sandbox.is_ok(), activated);
             steps.extend(systemd::install(files, found, &wanted, job, force)?);
             if let Err(reason) = &sandbox {
                 notes.push(format!("the stricter sandbox is left out: {reason}"));
@@ -124,7 +124,7 @@ fn change(
         (Seen::Launchd { target, domain, job }, Verb::Install) => {
             let installation = installation?;
             let mut steps = Scene::folders(&installation);
-            let wanted = crate::service::render::agent(&installation);
+            let wanted = crate::service::render::agent(&installation, scene.grace);
             steps.extend(launchd::install(target, &wanted, domain, job, force)?);
             steps
         }
@@ -241,7 +241,7 @@ impl Told<'_> {
                 out::remark(step.shown().lines().next().unwrap_or_default());
             }
         };
-        act::all(steps, &self.scene.programs, &tell)
+        act::all(steps, &self.scene.programs, self.scene.grace, &tell)
             .map_err(|failure| self.explained(failure, log.clone()))?;
         let daemon = &mut context.daemon()?;
         let (text, status) = match self.verb {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sync_config::Places;
+use sync_config::{Config, Places};
 
 use crate::cmd::{Context, config};
 use crate::exit::Exit;
@@ -29,6 +29,8 @@ pub(crate) struct Scene {
     /// The daemon's program, or where it was looked for.
     pub(crate) program: Result<PathBuf, String>,
     pub(crate) seen: Seen,
+    /// How long the daemon may take to stop.
+    pub(crate) grace: Duration,
     home: PathBuf,
 }
 
@@ -157,7 +159,11 @@ impl Scene {
                 Seen::Launchd { target: act::target(&launchd::file(&home)), domain, job }
             }
         };
-        Ok(Self { manager, program: daemon_program(context, &programs), programs, places, seen, home })
+        // A configuration with errors is said by whoever starts something.
+        let config = config::load(&places.config_file, context)
+            .map_or_else(|_| Config::default(), |loaded| loaded.config);
+        let grace = config.sync_daemon.shutdown_grace;
+        Ok(Self { manager, program: daemon_program(context, &programs), programs, places, seen, grace, home })
     }
 
     /// What the service is made of.
@@ -169,11 +175,20 @@ impl Scene {
     /// What the files should say, as far as it can be told; nothing is like a file that should say nothing.
     pub(crate) fn wanted_anyway(&self) -> Wanted {
         match (self.installation(), self.manager) {
-            (Ok(installation), Manager::Systemd) => wanted(&installation, true, true),
+            (Ok(installation), Manager::Systemd) => self.wanted(&installation, true, true),
             (Ok(installation), Manager::Launchd) => {
-                Wanted { unit: render::agent(&installation), sandbox: None, socket: None }
+                Wanted { unit: render::agent(&installation, self.grace), sandbox: None, socket: None }
             }
             (Err(_), _) => Wanted { unit: String::new(), sandbox: None, socket: None },
+        }
+    }
+
+    /// What the files of systemd should say.
+    pub(crate) fn wanted(&self, installation: &Installation, sandboxed: bool, activated: bool) -> Wanted {
+        Wanted {
+            unit: render::unit(installation, self.grace),
+            sandbox: sandboxed.then(|| render::sandbox(installation)),
+            socket: activated.then(|| render::socket(installation)),
         }
     }
 
@@ -276,15 +291,6 @@ impl Scene {
             text.lines().rev().take(most).map(|line| clean(line).into_owned()).collect();
         lines.reverse();
         lines
-    }
-}
-
-/// What the files of systemd should say.
-pub(crate) fn wanted(installation: &Installation, sandboxed: bool, activated: bool) -> Wanted {
-    Wanted {
-        unit: render::unit(installation),
-        sandbox: sandboxed.then(|| render::sandbox(installation)),
-        socket: activated.then(|| render::socket(installation)),
     }
 }
 

@@ -158,7 +158,9 @@ fn in_words(state: &State) -> String {
     match state {
         State::Absent => "missing".to_owned(),
         State::Current => "as this program writes it".to_owned(),
-        State::Outdated { version } => format!("written by version {} or for other places", clean(version)),
+        State::Outdated { version } => {
+            format!("written by version {}, for other places or for another `shutdown_grace`", clean(version))
+        }
         State::Edited { version } => format!("edited since version {} wrote it", clean(version)),
         State::Foreign => "written by somebody else".to_owned(),
     }
