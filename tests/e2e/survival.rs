@@ -1,9 +1,11 @@
 //! Input of every wrong kind at the start.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use sync_tests::{Daemon, Home, Shown, until};
+use sync_tests::{Daemon, Home, Shown, program, until};
 
 use crate::world;
 
@@ -100,6 +102,32 @@ fn a_state_directory_that_is_not_ours_alone_is_refused() {
     let link = home.path().join("link");
     symlink(&open, &link).unwrap();
     refused(&Daemon::run(&home, &["--state-dir", &link.display().to_string()]), 78, &["symbolic link"]);
+}
+
+#[test]
+fn a_home_that_is_not_utf_8_is_refused_with_what_helps() {
+    let (home, _cloud) = world();
+    let odd = home.path().join(OsStr::from_bytes(b"h\xff"));
+    if fs::create_dir(&odd).is_err() {
+        eprintln!(
+            "SKIPPED a_home_that_is_not_utf_8_is_refused_with_what_helps: this file system has no such names"
+        );
+        return;
+    }
+    let refusing = home.command(program("coditect-syncd")).env("XDG_STATE_HOME", &odd).output().unwrap();
+    let said = String::from_utf8_lossy(&refusing.stderr);
+    assert_eq!(refusing.status.code(), Some(78), "{said}");
+    assert!(said.contains("is not UTF-8") && said.contains("`--state-dir`"), "{said}");
+    assert_eq!(fs::read_dir(&odd).unwrap().count(), 0, "nothing is made there");
+
+    // And that does help, although the home is as it was.
+    fs::create_dir_all(odd.join(".coditect/config")).unwrap();
+    fs::copy(home.config_file(), odd.join(".coditect/config/config.json")).unwrap();
+    let start = format!(
+        "export HOME=\"$PWD\"/$(printf 'h\\377'); exec \"$0\" --state-dir '{}'",
+        home.state().display()
+    );
+    Daemon::start_under(&home, &["sh", "-c", &start]).finish();
 }
 
 #[test]

@@ -51,9 +51,16 @@ pub(crate) enum PlaceError {
 /// Makes the state directory and its log folder, 0700, and the other folders that the daemon writes to.
 ///
 /// # Errors
-/// When the state directory is a symlink, or one of them belongs to somebody else, is open to others, or cannot be written
+/// When the state directory is a symlink or not UTF-8, or one of them belongs to somebody else, is open to others, or cannot be written
 /// to; when another folder or the machine's identity would be made in a folder of another user.
 pub(crate) fn prepare(places: &Places) -> Result<(), PlaceError> {
+    if places.database.to_str().is_none() {
+        return Err(PlaceError::Unsafe {
+            path: places.state_dir.display().to_string(),
+            what: Use::State.as_str(),
+            why: "is not UTF-8, and the database can lie in no such place; choose another with `--state-dir`",
+        });
+    }
     private(&places.state_dir, Use::State)?;
     private(&places.logs, Use::Logs)?;
     // These have to be there before the sandbox closes. Whoever needs one says why it could not be made.
@@ -86,14 +93,19 @@ enum Use {
     Logs,
 }
 
+impl Use {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::State => "state directory",
+            Self::Logs => "log folder",
+        }
+    }
+}
+
 fn private(folder: &Path, used: Use) -> Result<(), PlaceError> {
     let path = folder.display().to_string();
     let refused = |source| PlaceError::Refused { path: path.clone(), source };
-    let what = match used {
-        Use::State => "state directory",
-        Use::Logs => "log folder",
-    };
-    let unsafe_place = |why| Err(PlaceError::Unsafe { path: path.clone(), what, why });
+    let unsafe_place = |why| Err(PlaceError::Unsafe { path: path.clone(), what: used.as_str(), why });
     let is_link = fs::symlink_metadata(folder).is_ok_and(|found| found.is_symlink());
     match (fs::metadata(folder), used) {
         (_, Use::State) if is_link => {
