@@ -72,6 +72,17 @@ if nsenter --target "$(pid)" --user --mount --preserve-credentials true 2>/dev/n
     say "as the daemon sees it, ~/.ssh cannot be read and no project be written"
 fi
 
+# The logs on another disk, as far as the drop-in can tell: outside of every folder that it names by itself.
+mkdir -m 700 disk
+mv "$STATE/logs" disk/logs
+ln -s "$HOME/disk/logs" "$STATE/logs"
+expect "installed and runs" coditect-sync service install
+before=$(pid)
+expect "runs" coditect-sync service restart
+[ "$(pid)" != "$before" ] || fail "not restarted"
+grep -q "$HOME/disk/logs" "$FILES/$UNIT.d/50-sandbox.conf" || fail "the drop-in does not let it write to its logs"
+say "logs that are a link: written under the drop-in, to $HOME/disk/logs"
+
 before=$(pid)
 kill -KILL "$before"
 until_so "it is started again after kill -9" is_another "$before"

@@ -7,10 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sync_config::{Config, Places, Sandbox as Setting};
-
-/// Where the old client keeps its databases; it may be a link to another disk.
-const LEGACY: &str = "context-storage";
+use sync_config::{Config, Places, Sandbox as Setting, written_folders};
 
 /// What holds the daemon.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,7 +65,7 @@ impl Sandbox {
         if let Wish::Free(why) = wish {
             return Self { wish, ..Self::none(why) };
         }
-        let folders = folders(places);
+        let folders = written_folders(places);
         let network = if listens { Network::All } else { Network::Outwards };
         match system::restrict(&folders, network) {
             Ok(version) => Self { folders: Some(folders), version: Some(version), why_not: None, wish },
@@ -137,39 +134,6 @@ impl Sandbox {
 /// the daemon does.
 pub(crate) fn confine_worker(folder: &Path) -> Result<u8, String> {
     system::restrict(&[folder.to_path_buf()], Network::None)
-}
-
-/// What the daemon writes to: its state, what it shares with other tools, and the folder of its socket, without those
-/// that lie in another of them. What does not exist is left out.
-fn folders(places: &Places) -> Vec<PathBuf> {
-    let socket = places.socket.parent().map(Path::to_path_buf);
-    let wanted = [
-        Some(places.state_dir.clone()),
-        Some(places.logs.clone()),
-        Some(places.data_dir.clone()),
-        Some(places.data_dir.join(LEGACY)),
-        socket,
-    ];
-    let mut folders: Vec<PathBuf> = Vec::new();
-    let real = wanted.into_iter().flatten().filter_map(|folder| folder.canonicalize().ok());
-    for folder in real.chain(linked_out(&places.state_dir)) {
-        if !folders.iter().any(|known| folder.starts_with(known)) {
-            folders.push(folder);
-        }
-    }
-    folders
-}
-
-/// Where links in the state directory lead: somebody keeps the database or the logs on another disk. Beside the database
-/// SQLite writes; what else is a link to a file is only read.
-fn linked_out(state: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = std::fs::read_dir(state).into_iter().flatten().flatten();
-    let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
-    links.filter_map(|entry| {
-        let end = entry.path().canonicalize().ok()?;
-        let is_database = entry.file_name().as_encoded_bytes().starts_with(b"sync.db");
-        if end.is_dir() { Some(end) } else { end.parent().filter(|_| is_database).map(Path::to_path_buf) }
-    })
 }
 
 #[cfg(target_os = "linux")]
@@ -241,6 +205,7 @@ mod system {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
     fn places(home: &Path) -> Places {
         let flags = sync_config::PlaceFlags {
             config: Some(home.join("config.json")),
@@ -278,21 +243,6 @@ mod tests {
         let free = Sandbox::none("x");
         assert_eq!(free.differs(&config(Setting::Auto, true)), None);
         assert!(free.differs(&config(Setting::Auto, false)).is_some());
-    }
-
-    #[test]
-    fn its_own_folders_are_told_once_and_without_links() {
-        let home = tempfile::tempdir().expect("a folder");
-        let base = home.path().canonicalize().expect("it exists");
-        for folder in ["state/logs", "data", "elsewhere"] {
-            std::fs::create_dir_all(base.join(folder)).expect("made");
-        }
-        std::os::unix::fs::symlink(base.join("elsewhere"), base.join("data").join(LEGACY)).expect("made");
-        std::fs::create_dir(base.join("disk")).expect("made");
-        std::fs::write(base.join("disk/sync.db"), "").expect("written");
-        std::os::unix::fs::symlink(base.join("disk/sync.db"), base.join("state/sync.db")).expect("made");
-        let expected = ["state", "data", "elsewhere", "disk"].map(|name| base.join(name));
-        assert_eq!(folders(&places(&base)), expected);
     }
 
     /// In a thread of its own, which is all that is confined.

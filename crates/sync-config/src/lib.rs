@@ -1,7 +1,8 @@
 //! Configuration and places of the programs: file, environment, flags, and where each value came from.
 //!
 //! [`load()`] is pure over given texts. The process's environment is read in [`read_environment`] alone, and disk is
-//! touched in [`FileText::read`], [`token`] and [`Stranger`] alone. Knows nothing of what a value is used for.
+//! touched in [`FileText::read`], [`token`], [`Stranger`] and [`written_folders`] alone. Knows nothing of what a value is
+//! used for.
 
 mod address;
 mod duration;
@@ -18,6 +19,7 @@ mod problem;
 mod schema;
 mod secret;
 pub mod token;
+mod written;
 
 pub use environment::{Environment, read_environment};
 pub use file::FileText;
@@ -31,3 +33,4 @@ pub use schema::{
     SyncDaemon, schema,
 };
 pub use secret::Secret;
+pub use written::written_folders;

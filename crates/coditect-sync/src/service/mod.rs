@@ -12,9 +12,9 @@ pub(crate) mod sandbox;
 pub(crate) mod step;
 pub(crate) mod systemd;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use sync_config::Places;
+use sync_config::{Places, written_folders};
 
 use crate::exit::Exit;
 use crate::problem::Failure;
@@ -62,6 +62,8 @@ pub(crate) struct Installation {
     pub(crate) socket: String,
     /// The data folder shared with other tools.
     pub(crate) data_dir: String,
+    /// Folders it writes to that lie in none of these: where links in them lead.
+    pub(crate) linked: Vec<PathBuf>,
 }
 
 impl Installation {
@@ -82,6 +84,7 @@ impl Installation {
             state_dir: text("the state directory", &places.state_dir)?,
             socket: text("the socket", &places.socket)?,
             data_dir: text("the data directory", &places.data_dir)?,
+            linked: linked(places),
         })
     }
 
@@ -90,6 +93,15 @@ impl Installation {
         let folder = Path::new(&self.socket).parent().and_then(Path::to_str);
         folder.unwrap_or(&self.state_dir)
     }
+}
+
+/// Folders that the daemon writes to and that lie in none of its own.
+fn linked(places: &Places) -> Vec<PathBuf> {
+    let own = [Some(&*places.state_dir), Some(&*places.data_dir), places.socket.parent()];
+    let own: Vec<PathBuf> =
+        own.into_iter().flatten().filter_map(|folder| folder.canonicalize().ok()).collect();
+    let lies_in_own = |folder: &PathBuf| own.iter().any(|own| folder.starts_with(own));
+    written_folders(places).into_iter().filter(|folder| !lies_in_own(folder)).collect()
 }
 
 fn text(what: &str, path: &Path) -> Result<String, Failure> {
@@ -116,6 +128,7 @@ pub(crate) mod tests {
             state_dir: "/home/ada/.local/state/coditect-sync".to_owned(),
             socket: "/home/ada/.local/state/coditect-sync/sync.sock".to_owned(),
             data_dir: "/home/ada/.coditect-data".to_owned(),
+            linked: Vec::new(),
         }
     }
 
@@ -128,6 +141,7 @@ pub(crate) mod tests {
             state_dir: format!("/s {odd}"),
             socket: format!("/s {odd}/sync.sock"),
             data_dir: format!("/d {odd}"),
+            linked: vec![PathBuf::from(format!("/l {odd}")), PathBuf::from("/l second")],
         }
     }
 

@@ -26,7 +26,7 @@ fn stop_seconds(grace: Duration) -> u64 {
 
 /// The user unit of systemd; a daemon that stops is given as long as its own grace needs.
 pub(crate) fn unit(installation: &Installation, grace: Duration) -> String {
-    let Installation { program, config, state_dir, socket, data_dir } = installation;
+    let Installation { program, config, state_dir, socket, data_dir, .. } = installation;
     filled(
         &UNIT.replace(UNIT_STOP, &format!("\nTimeoutStopSec={}\n", stop_seconds(grace))),
         &[
@@ -42,12 +42,19 @@ pub(crate) fn unit(installation: &Installation, grace: Duration) -> String {
 
 /// The drop-in of that unit, for user managers that can make namespaces.
 pub(crate) fn sandbox(installation: &Installation) -> String {
+    let mut linked = String::new();
+    for folder in &installation.linked {
+        linked.push_str(" \"-");
+        linked.push_str(&systemd_text(&folder.to_string_lossy()));
+        linked.push('"');
+    }
     filled(
         SANDBOX,
         &[
             ("STATE_DIR", systemd_text(&installation.state_dir)),
             ("DATA_DIR", systemd_text(&installation.data_dir)),
             ("SOCKET_DIR", systemd_text(installation.socket_dir())),
+            ("LINKED", linked),
         ],
     )
 }
@@ -59,7 +66,7 @@ pub(crate) fn socket(installation: &Installation) -> String {
 
 /// The agent of launchd, the same.
 pub(crate) fn agent(installation: &Installation, grace: Duration) -> String {
-    let Installation { program, config, state_dir, socket, data_dir } = installation;
+    let Installation { program, config, state_dir, socket, data_dir, .. } = installation;
     let stop = AGENT_STOP.replace("15", &stop_seconds(grace).to_string());
     filled(
         &AGENT.replace(AGENT_STOP, &stop),
@@ -120,7 +127,9 @@ mod tests {
         let lines: Vec<_> = text
             .lines()
             .filter(|line| {
-                ["coditect-syncd", "/s ", "/c ", "/d ", "written by"].iter().any(|word| line.contains(word))
+                ["coditect-syncd", "/s ", "/c ", "/d ", "/l ", "written by"]
+                    .iter()
+                    .any(|word| line.contains(word))
             })
             .map(|line| line.split(", content ").next().unwrap_or_default().replace(version, "VERSION"))
             .collect();

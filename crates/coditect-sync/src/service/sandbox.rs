@@ -7,7 +7,8 @@ use std::path::Path;
 
 use sync_config::Config;
 
-use super::Installation;
+use super::{Installation, text};
+use crate::human::clean;
 use crate::programs::Invocation;
 
 /// Asks this process's own system for a namespace: quick, and a no is a no for the manager too.
@@ -41,8 +42,15 @@ pub(crate) fn question(home: &str) -> Invocation {
 
 /// Why the sandbox would hinder this daemon, whatever the system can do.
 pub(crate) fn hindrance(installation: &Installation, config: Option<&Config>) -> Option<String> {
-    let Installation { program, config: file, state_dir, socket, data_dir } = installation;
+    let Installation { program, config: file, state_dir, socket, data_dir, linked } = installation;
     let mut places: Vec<&Path> = [program, file, state_dir, socket, data_dir].map(Path::new).to_vec();
+    places.extend(linked.iter().map(std::path::PathBuf::as_path));
+    if let Some(folder) = linked.iter().find(|folder| text("it", folder).is_err()) {
+        return Some(format!(
+            "a link leads to `{}`, which cannot stand in a service file",
+            clean(&folder.to_string_lossy())
+        ));
+    }
     if let Some(config) = config {
         if config.cloud_sync.credential_command.is_some() {
             return Some("`cloud_sync.credential_command` would run in it, and such programs write to the home directory and read from hidden places".to_owned());
@@ -71,11 +79,15 @@ mod tests {
         let mut command = roots(&["/home/ada/x"]);
         command.cloud_sync.credential_command = Some(vec!["x".to_owned()]);
         let moved = Installation { state_dir: "/tmp/state".to_owned(), ..plain() };
+        let leads_to = |folder: &str| Installation { linked: vec![folder.into()], ..plain() };
         for (installation, config, expected) in [
             (plain(), roots(&["/home/ada/x", "/tmpfiles"]), None),
             (plain(), roots(&["/home/ada/x", "/tmp/y"]), Some("/tmp/y")),
             (plain(), command, Some("credential_command")),
             (moved, roots(&[]), Some("/tmp/state")),
+            (leads_to("/mnt/logs"), roots(&[]), None),
+            (leads_to("/var/tmp/logs"), roots(&[]), Some("/var/tmp/logs")),
+            (leads_to("/mnt/a\nb"), roots(&[]), Some("cannot stand in a service file")),
         ] {
             let found = hindrance(&installation, Some(&config));
             assert_eq!(found.is_some(), expected.is_some(), "{found:?}");

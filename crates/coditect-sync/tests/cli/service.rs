@@ -281,6 +281,46 @@ fn the_sandbox_is_written_where_it_was_seen_to_hold() {
 }
 
 #[test]
+fn the_sandbox_lets_the_daemon_write_where_its_links_lead() {
+    let home = Home::outside_of_temporary_files();
+    if home.path().starts_with("/tmp") || home.path().starts_with("/var/tmp") {
+        eprintln!(
+            "SKIPPED the_sandbox_lets_the_daemon_write_where_its_links_lead: the build folder is a temporary one"
+        );
+        return;
+    }
+    systemd(&home, "inactive");
+    home.program("systemd-run", "");
+    let (state, data, disk) =
+        (home.path().join("state"), home.path().join(".coditect-data"), home.path().join("disk"));
+    for folder in [&state, &data, &disk.join("logs"), &disk.join("context-storage"), &disk.join("db")] {
+        fs::create_dir_all(folder).expect("made");
+    }
+    fs::write(disk.join("db/sync.db"), "").expect("written");
+    for (to, link) in [
+        ("logs", state.join("logs")),
+        ("db/sync.db", state.join("sync.db")),
+        ("context-storage", data.join("context-storage")),
+    ] {
+        std::os::unix::fs::symlink(disk.join(to), link).expect("made");
+    }
+    let output = home
+        .command(&["service", "install", "--dry-run"])
+        .env("CODITECT_SYNC_STATE_DIR", &state)
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout).replace(&home.path().display().to_string(), "HOME");
+    let line = said.lines().find(|line| line.contains("ReadWritePaths=")).unwrap_or_default().trim();
+    assert!(
+        line.starts_with(r#"ReadWritePaths="-HOME/state" "-HOME/.coditect-data" "-HOME/state""#),
+        "{said}"
+    );
+    let mut linked: Vec<&str> = line.split(' ').skip(3).collect();
+    linked.sort_unstable();
+    assert_eq!(linked, [r#""-HOME/disk/context-storage""#, r#""-HOME/disk/db""#, r#""-HOME/disk/logs""#]);
+}
+
+#[test]
 fn starting_stopping_and_restarting_need_an_installed_service() {
     let home = Home::new();
     systemd(&home, "active");
@@ -592,7 +632,7 @@ fn systemd_accepts_the_unit_and_the_sandbox() {
         fs::write(folder.join("coditect-sync.service"), text).expect("written");
         if with_sandbox {
             let sandbox = sandbox.replace("@STATE_DIR@", "/a \\\"b\\\" %%h").replace("@DATA_DIR@", "/d");
-            let sandbox = sandbox.replace("@SOCKET_DIR@", "/s");
+            let sandbox = sandbox.replace("@SOCKET_DIR@", "/s").replace("@LINKED@", " \"-/l\"");
             fs::write(folder.join("coditect-sync.service.d/50-sandbox.conf"), sandbox).expect("written");
         }
         let output = Command::new("systemd-analyze")
