@@ -59,6 +59,12 @@ pub(crate) fn sandbox(installation: &Installation) -> String {
     )
 }
 
+/// The folders of the home that the drop-in hides.
+pub(crate) fn hidden_at_home() -> impl Iterator<Item = &'static str> {
+    let values = SANDBOX.lines().filter_map(|line| line.strip_prefix("InaccessiblePaths="));
+    values.flat_map(str::split_whitespace).filter_map(|word| word.strip_prefix("-%h/"))
+}
+
 /// The socket unit, from which the daemon is started when somebody asks it.
 pub(crate) fn socket(installation: &Installation) -> String {
     filled(SOCKET, &[("SOCKET", systemd_path(&installation.socket))])
@@ -142,6 +148,20 @@ mod tests {
         check("sandbox-of-strange-paths", &sandbox(&strange()));
         check("socket-of-strange-paths", &socket(&strange()));
         check("agent-of-strange-paths", &agent(&strange(), GRACE));
+    }
+
+    #[test]
+    fn what_the_drop_in_hides_is_known_and_documented() {
+        let hidden: Vec<_> = hidden_at_home().collect();
+        assert_eq!(hidden, [".ssh", ".gnupg", ".aws", ".kube", ".docker", ".password-store"]);
+        let words = |prefix| SANDBOX.lines().filter_map(move |line: &str| line.strip_prefix(prefix));
+        assert_eq!(words("InaccessiblePaths=").flat_map(str::split_whitespace).count(), hidden.len());
+        assert_eq!(words("PrivateTmp=").collect::<Vec<_>>(), ["yes"], "`/tmp` and `/var/tmp` are its own");
+        let document = include_str!("../../../../docs/service.md");
+        let row = document.lines().find(|line| line.starts_with("| a drop-in")).expect("it is there");
+        for name in hidden {
+            assert!(row.contains(&format!("`~/{name}`")), "docs/service.md says nothing of ~/{name}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod alone;
 mod commands;
 mod doctor;
 mod logs;
+mod sandbox;
 mod service;
 mod shells;
 mod support;

@@ -232,10 +232,10 @@ impl Scene {
         if self.manager == Manager::Launchd {
             return Err("it is systemd's".to_owned());
         }
-        let config = config::load(&self.places.config_file, context).ok();
-        if let Some(hindrance) =
-            sandbox::hindrance(&installation, config.as_ref().map(|loaded| &loaded.config))
-        {
+        let Ok(loaded) = config::load(&self.places.config_file, context) else {
+            return Err("the configuration cannot be read".to_owned());
+        };
+        if let Some(hindrance) = sandbox::hindrance(&installation, &self.places, &loaded.config) {
             return Err(hindrance);
         }
         if let (Some(unshare), Some(program)) = (self.programs.find("unshare"), self.programs.find("true"))
