@@ -70,6 +70,10 @@ if nsenter --target "$(pid)" --user --mount --preserve-credentials true 2>/dev/n
     nsenter --target "$(pid)" --user --mount --preserve-credentials cat "$HOME/.ssh/id" >/dev/null 2>&1 && fail "~/.ssh can be read"
     nsenter --target "$(pid)" --user --mount --preserve-credentials touch "$HOME/PROJECTS/one/x" 2>/dev/null && fail "a project can be written"
     say "as the daemon sees it, ~/.ssh cannot be read and no project be written"
+    for figure in /proc/sys/fs/inotify/max_user_watches /proc/loadavg; do
+        nsenter --target "$(pid)" --user --mount --preserve-credentials cat $figure >/dev/null || fail "$figure cannot be read"
+    done
+    say "as the daemon sees it, the system says how many watches there are and how loaded it is"
 fi
 
 # The logs on another disk, as far as the drop-in can tell: outside of every folder that it names by itself.

@@ -202,10 +202,20 @@ pub(crate) const REACH: Reach = if cfg!(target_os = "macos") { Reach::Tree } els
 
 /// How many folders inside projects are watched at most: an eighth of what the system allows this user.
 pub(crate) fn most_watches_inside() -> usize {
-    const MOST: usize = 8_192;
     let allowed = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches");
-    let allowed = allowed.ok().and_then(|text| text.trim().parse::<usize>().ok());
-    allowed.map_or(MOST, |allowed| (allowed / 8).min(MOST))
+    watches_within(REACH, allowed.ok().as_deref())
+}
+
+/// As many of what the system allows, as far as it says: few where it does not, since other programs need theirs.
+fn watches_within(reach: Reach, allowed: Option<&str>) -> usize {
+    const MOST: usize = 8_192;
+    const FEW: usize = 1_024;
+    match (reach, allowed.and_then(|text| text.trim().parse::<usize>().ok())) {
+        (_, Some(allowed)) => (allowed / 8).min(MOST),
+        (Reach::Folder, None) => FEW,
+        // There is no such limit.
+        (Reach::Tree, None) => MOST,
+    }
 }
 
 /// What raises the system's limit on watches, for people.
@@ -235,6 +245,22 @@ mod tests {
             .map(|(point, is_remote)| Mount { point: PathBuf::from(point), is_remote });
         assert_eq!(mounts_in(table), expected);
         assert_eq!(without_escapes(b"\\04"), b"\\04");
+    }
+
+    #[test]
+    fn an_eighth_of_the_watches_is_taken_and_few_where_nobody_says_how_many_there_are() {
+        for (allowed, expected) in [
+            (Some("8192\n"), 1_024),
+            (Some("65536\n"), 8_192),
+            (Some("1048576\n"), 8_192),
+            (Some("0\n"), 0),
+            (Some("many\n"), 1_024),
+            (Some(""), 1_024),
+            (None, 1_024),
+        ] {
+            assert_eq!(watches_within(Reach::Folder, allowed), expected, "{allowed:?}");
+        }
+        assert_eq!(watches_within(Reach::Tree, None), 8_192);
     }
 
     #[test]

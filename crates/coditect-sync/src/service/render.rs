@@ -165,6 +165,16 @@ mod tests {
     }
 
     #[test]
+    fn the_drop_in_hides_processes_and_not_how_the_machine_is() {
+        let set = |name: &str| SANDBOX.lines().filter_map(|line| line.strip_prefix(name)).collect::<Vec<_>>();
+        assert_eq!(set("ProtectProc="), ["invisible"]);
+        assert!(
+            set("ProcSubset=").is_empty(),
+            "the limit on watches, the pressure and the load are in /proc too"
+        );
+    }
+
+    #[test]
     fn no_word_of_a_template_is_left() {
         for text in [unit(&plain(), GRACE), sandbox(&plain()), socket(&plain()), agent(&plain(), GRACE)] {
             assert!(
