@@ -60,6 +60,8 @@ pub struct Taken {
     pub mappings: u64,
     /// Rows that say nothing that could be kept.
     pub aside: u64,
+    /// Why the first of them were set aside.
+    pub reasons: Vec<String>,
     /// Rows for which there is no room, or for which it is not known yet whose they are.
     pub left: u64,
     /// What was in the way, if anything was. What was taken before stays taken.
@@ -77,6 +79,8 @@ impl Taken {
         self.wishes += other.wishes;
         self.mappings += other.mappings;
         self.aside += other.aside;
+        let room = note::MOST_REASONS.saturating_sub(self.reasons.len());
+        self.reasons.extend(other.reasons.iter().take(room).cloned());
         self.left += other.left;
     }
 }

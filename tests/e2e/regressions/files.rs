@@ -26,6 +26,9 @@ fn an_unknown_operation_blocks_nobody_and_every_project_left_behind_arrives_once
     let daemon = Daemon::start(&home).expecting("earlier client").expecting("set aside");
     until("all are there", || (cloud.projects().len() == 3).then_some(()));
     drained(&home);
+    let log = daemon.log();
+    let told = log.lines().find(|line| line.contains("could not be read were set aside")).unwrap_or_default();
+    assert!(told.contains("WARN") && told.contains("operation is `deregister`"), "{log}");
     daemon.finish();
     let again = Daemon::start(&home);
     drained(&home);

@@ -250,6 +250,10 @@ impl Engine {
         if taken.is_something() {
             let Taken { rows, mappings, aside, .. } = *taken;
             tracing::info!(file = %path, rows, mappings, aside, "took over from the old client");
+            if aside > 0 {
+                let reasons = taken.reasons.join("; ");
+                tracing::warn!(file = %path, aside, reasons, "rows of the old client that could not be read were set aside");
+            }
             self.0.counters.enqueued.fetch_add(taken.wishes, Ordering::Relaxed);
             if taken.wishes > 0 {
                 self.0.deliver_wake.wake();

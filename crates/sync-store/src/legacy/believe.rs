@@ -73,6 +73,7 @@ pub(super) async fn mappings(
     let lines: Vec<AsideRow> =
         aside.iter().map(|(name, reason)| AsideRow::new(&path, name, "cache", name, reason, now)).collect();
     if let Some((_, reason)) = aside.first() {
+        taken.reasons.push(reason.clone());
         let message = format!("{} rows of {} were set aside: {reason}", aside.len(), path.display());
         events.push(NewEvent::new("legacy.aside", None, message, now));
     }

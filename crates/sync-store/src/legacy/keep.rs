@@ -75,6 +75,7 @@ pub(super) async fn rows(
     record_all(connection, &kept, heir.machine, now).await?;
 
     taken.aside = aside.len() as u64;
+    taken.reasons = note::reasons(&aside);
     let mut events = Vec::new();
     if taken.rows > 0 {
         let message = format!("{} registrations of the old client from {}", taken.rows, path.display());

@@ -20,8 +20,8 @@ use crate::sql::{Hex, json, path_bytes};
 const MOST_ASIDE: i64 = 1_000;
 /// So much of a payload is kept of those.
 const LONGEST_ASIDE: usize = 8 * 1024;
-/// So many reasons stand in one event.
-const MOST_REASONS: usize = 3;
+/// So many reasons stand in one event, and in one line of the log.
+pub(super) const MOST_REASONS: usize = 3;
 
 crate::sql::statements! {
     NOTED = "\
@@ -169,9 +169,13 @@ pub(super) async fn put_aside(connection: &mut SqliteConnection, rows: &[AsideRo
     Ok(())
 }
 
+/// Why the first rows say nothing that could be kept.
+pub(super) fn reasons(rows: &[(OldRow, String)]) -> Vec<String> {
+    rows.iter().take(MOST_REASONS).map(|(row, reason)| format!("row {}: {reason}", row.number)).collect()
+}
+
 pub(super) fn aside_event(path: &Path, rows: &[(OldRow, String)], now: Timestamp) -> Option<NewEvent> {
-    let reasons: Vec<String> =
-        rows.iter().take(MOST_REASONS).map(|(row, reason)| format!("row {}: {reason}", row.number)).collect();
+    let reasons = reasons(rows);
     let more = rows.len().saturating_sub(reasons.len());
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     let message =
