@@ -2,7 +2,7 @@
 //! without one: a socket that is handed over, exit codes, a program that is replaced, a sandbox that holds.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -40,6 +40,10 @@ fn a_user_has_the_service_from_install_to_uninstall_under_a_real_systemd() {
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success() && said.contains("service uninstall: nothing is left but data"), "{said}");
     println!("{said}");
+    // What the journal got of its stderr, and of the whole log nothing twice.
+    let journal = fs::read_to_string(out.path().join("journal")).expect("the journal was read");
+    assert!(journal.contains("batch_size") && journal.contains(" WARN "), "{journal}");
+    assert!(!journal.contains(" INFO "), "{journal}");
 }
 
 fn sandbox(home: &Home) -> SandboxFigures {
@@ -94,6 +98,44 @@ fn a_command_for_the_credential_keeps_its_own_files_and_the_daemon_says_that_it_
     let doctor = home.run(&["doctor"]);
     assert!(doctor.stdout.contains("is not kept from writing elsewhere"), "{doctor:?}");
     daemon.finish();
+}
+
+/// systemd says with `JOURNAL_STREAM` which file its journal reads.
+#[test]
+fn the_journal_hears_what_is_wrong_and_the_files_have_everything() {
+    let (home, _cloud) = world();
+    let old = home.path().join("data/context-storage");
+    fs::create_dir_all(&old).expect("made");
+    fs::write(old.join("sync_queue.db"), "no database at all, and no header").expect("written");
+    let logs = home.state().join("logs");
+    let written = || {
+        let files = fs::read_dir(&logs).into_iter().flatten().map(|file| file.expect("an entry").path());
+        files.map(|file| fs::read_to_string(file).expect("text")).collect::<String>()
+    };
+    for is_journal in [true, false] {
+        let path = home.path().join(format!("stderr-{is_journal}"));
+        let stderr = fs::File::create(&path).expect("made");
+        let found = stderr.metadata().expect("it is there");
+        // A shell in a terminal inherits the variable, and has another stderr.
+        let inode = if is_journal { found.ino() } else { found.ino() + 1 };
+        let stream = format!("{}:{inode}", found.dev());
+        let mut daemon = home
+            .command(program("coditect-syncd"))
+            .env("JOURNAL_STREAM", stream)
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .expect("the daemon");
+        let said = || fs::read_to_string(&path).expect("text");
+        until("it says what is wrong", || said().contains("database is left as it is").then_some(()));
+        until("it is ready", || (home.run(&["status"]).code == 0).then_some(()));
+        assert_eq!(home.run(&["stop"]).code, 0);
+        assert!(daemon.wait().expect("it ends").success());
+        assert!(said().contains(" WARN "), "{}", said());
+        assert_eq!(said().contains(" INFO "), !is_journal, "{}", said());
+        let written = written();
+        assert!(written.contains(" INFO ") && written.contains(" WARN "), "{written}");
+    }
 }
 
 #[test]

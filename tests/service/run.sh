@@ -109,7 +109,7 @@ After=traveller.service
 [Service]
 Type=oneshot
 TimeoutStartSec=infinity
-ExecStart=/bin/sh -c 'setpriv --reuid=$NUMBER --regid=$NUMBER --clear-groups env -i PATH=/usr/bin:/bin HOME=/home/traveller USER=traveller XDG_RUNTIME_DIR=/run/user/$NUMBER /opt/coditect/journey.sh; echo \$? >/out/result'
+ExecStart=/bin/sh -c 'setpriv --reuid=$NUMBER --regid=$NUMBER --clear-groups env -i PATH=/usr/bin:/bin HOME=/home/traveller USER=traveller XDG_RUNTIME_DIR=/run/user/$NUMBER /opt/coditect/journey.sh; result=\$?; journalctl --quiet --no-pager --output=cat _UID=$NUMBER >/out/journal; echo \$result >/out/result'
 ExecStopPost=/bin/systemctl poweroff --force
 StandardOutput=file:/out/log
 StandardError=inherit

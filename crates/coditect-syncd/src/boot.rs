@@ -112,8 +112,10 @@ fn run_under(
     })?;
     // Before the first thread: it holds for this one and those that come.
     let sandbox = Sandbox::enter(Wish::of(&loaded.config), &places, args.dev);
-    let (logging, log_files) = logging::start(&loaded.config.sync_daemon.log, &places.logs, manager)
-        .map_err(|error| Fatal::place(&error))?;
+    let journal = environment.variable("JOURNAL_STREAM");
+    let (logging, log_files) =
+        logging::start(&loaded.config.sync_daemon.log, &places.logs, manager, journal.as_deref())
+            .map_err(|error| Fatal::place(&error))?;
 
     if let Err(error) = is_private {
         tracing::warn!(%error, "core files of the daemon cannot be prevented");

@@ -1,7 +1,11 @@
 //! Where log lines go: to stderr for people and the service manager, and to daily files.
+//!
+//! Where stderr is systemd's journal only warnings and errors go there, since the files have everything (docs/adr/0046).
 
-use std::fs::DirBuilder;
+use std::ffi::OsStr;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +14,7 @@ use sync_config::{Log, LogFormat};
 use sync_core::{Place, Timestamp};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
@@ -64,8 +68,41 @@ pub(crate) struct Written {
     _stderr: Option<WorkerGuard>,
 }
 
-/// Starts logging: to files, and to stderr where somebody reads or bounds that. The files are written as long as the guard
-/// lives, so it has to outlive everything that logs.
+/// What of the log goes to stderr.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shown {
+    Everything,
+    /// Warnings and errors.
+    Troubles,
+    /// Nothing: what ends a start is written there all the same.
+    Nothing,
+}
+
+impl Shown {
+    /// `journal` is systemd's word on which file its journal reads: the device's and the file's number.
+    fn of(manager: Option<Manager>, journal: Option<&OsStr>, stderr: Option<Place>) -> Self {
+        let named = journal.and_then(OsStr::to_str).and_then(|named| named.split_once(':'));
+        let number = |text: &str| text.parse::<u64>().ok();
+        let named =
+            named.and_then(|(device, inode)| Some(Place { device: number(device)?, inode: number(inode)? }));
+        match manager {
+            // launchd puts stderr into a file which nobody makes shorter.
+            Some(Manager::Launchd) => Self::Nothing,
+            // Who inherited the variable and not stderr, as a shell in a terminal, is read by somebody else.
+            Some(Manager::Systemd) | None if named.is_some() && named == stderr => Self::Troubles,
+            Some(Manager::Systemd) | None => Self::Everything,
+        }
+    }
+}
+
+/// Where stderr leads.
+fn stderr_place() -> Option<Place> {
+    let found = File::from(io::stderr().as_fd().try_clone_to_owned().ok()?).metadata().ok()?;
+    Some(Place { device: found.dev(), inode: found.ino() })
+}
+
+/// Starts logging: to files, and to stderr where somebody reads or bounds that; `journal` is what `JOURNAL_STREAM` says. The
+/// files are written as long as the guard lives, so it has to outlive everything that logs.
 ///
 /// # Errors
 /// When the log folder cannot be used, or the system gives no thread to write to it.
@@ -73,11 +110,13 @@ pub(crate) fn start(
     log: &Log,
     folder: &Path,
     manager: Option<Manager>,
+    journal: Option<&OsStr>,
 ) -> Result<(Logging, Written), LogError> {
-    begin(log, folder, manager).map_err(|source| LogError { folder: folder.display().to_string(), source })
+    let shown = Shown::of(manager, journal, stderr_place());
+    begin(log, folder, shown).map_err(|source| LogError { folder: folder.display().to_string(), source })
 }
 
-fn begin(log: &Log, folder: &Path, manager: Option<Manager>) -> Result<(Logging, Written), io::Error> {
+fn begin(log: &Log, folder: &Path, shown: Shown) -> Result<(Logging, Written), io::Error> {
     let state = LogState::default();
     let appender = Daily::new(log, folder, state.clone())?;
     // The library panics where it gets no thread; so whether there is one is asked first.
@@ -91,16 +130,19 @@ fn begin(log: &Log, folder: &Path, manager: Option<Manager>) -> Result<(Logging,
         LogFormat::Text => vec![Box::new(fmt::layer().with_writer(files).with_ansi(false))],
         LogFormat::Json => vec![Box::new(fmt::layer().json().with_writer(files))],
     };
-    // launchd puts stderr into a file which nobody makes shorter; what ends a start is written there all the same.
-    let stderr_guard = if manager == Some(Manager::Launchd) {
+    let stderr_guard = if shown == Shown::Nothing {
         None
     } else {
         let ansi = io::IsTerminal::is_terminal(&io::stderr());
+        let level = if shown == Shown::Troubles { LevelFilter::WARN } else { LevelFilter::TRACE };
         // On a thread of its own, and nobody waits for it: who reads it may have stopped, and must not stop the daemon.
         let (stderr, guard) = lines("log-stderr").finish(io::stderr());
         layers.push(match log.format {
-            LogFormat::Text => Box::new(fmt::layer().with_writer(stderr).with_target(false).with_ansi(ansi)),
-            LogFormat::Json => Box::new(fmt::layer().json().with_writer(stderr)),
+            LogFormat::Text => {
+                let text = fmt::layer().with_writer(stderr).with_target(false).with_ansi(ansi);
+                text.with_filter(level).boxed()
+            }
+            LogFormat::Json => fmt::layer().json().with_writer(stderr).with_filter(level).boxed(),
         });
         Some(guard)
     };
@@ -310,6 +352,32 @@ mod tests {
         std::fs::remove_file(&folder).unwrap();
         daily.write_all(b"three\n").unwrap();
         assert_eq!((lines(), state.trouble()), (vec!["three\n".to_owned()], None));
+    }
+
+    #[test]
+    fn the_journal_gets_what_is_wrong_and_everybody_else_everything() {
+        let stderr = Some(Place { device: 9, inode: 4711 });
+        for (manager, journal, stderr, expected) in [
+            (None, Some("9:4711"), stderr, Shown::Troubles),
+            (Some(Manager::Systemd), Some("9:4711"), stderr, Shown::Troubles),
+            (Some(Manager::Systemd), None, stderr, Shown::Everything),
+            // Inherited by what is read by somebody else.
+            (None, Some("9:4712"), stderr, Shown::Everything),
+            (None, Some("8:4711"), stderr, Shown::Everything),
+            (None, Some("9:4711"), None, Shown::Everything),
+            (None, Some(""), stderr, Shown::Everything),
+            (None, Some("9"), None, Shown::Everything),
+            (None, Some("9:x"), None, Shown::Everything),
+            (None, None, None, Shown::Everything),
+            (Some(Manager::Launchd), Some("9:4711"), stderr, Shown::Nothing),
+            (Some(Manager::Launchd), None, stderr, Shown::Nothing),
+        ] {
+            assert_eq!(
+                Shown::of(manager, journal.map(OsStr::new), stderr),
+                expected,
+                "{manager:?} {journal:?}"
+            );
+        }
     }
 
     #[test]
