@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
+use std::time::UNIX_EPOCH;
 
 use coditect_devcloud::{Fault, Rule};
 use serde_json::Value;
@@ -156,6 +158,37 @@ fn a_log_that_is_removed_goes_on_and_one_that_cannot_is_told() {
     fs::remove_file(&logs).unwrap();
     assert_eq!(home.run(&["reload"]).code, 0);
     is_mended(&home, "log");
+    daemon.finish();
+}
+
+#[test]
+fn a_log_that_is_full_is_told_and_another_level_gives_it_room() {
+    const FULL: u64 = 64 * 1024 * 1024;
+    let (mut home, _cloud) = world();
+    let logs = home.state().join("logs");
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&logs).unwrap();
+    fs::set_permissions(home.state(), fs::Permissions::from_mode(0o700)).unwrap();
+    // Also that of tomorrow: the test may run at midnight.
+    let today = time::OffsetDateTime::UNIX_EPOCH + UNIX_EPOCH.elapsed().unwrap();
+    let files = [today, today + time::Duration::DAY]
+        .map(|day| logs.join(format!("coditect-syncd.{}.log", day.date())));
+    for file in &files {
+        fs::File::create(file).unwrap().set_len(FULL).unwrap();
+    }
+    let written = || files.iter().map(|file| fs::metadata(file).unwrap().len() - FULL).sum::<u64>();
+    let daemon = Daemon::start(&home).expecting("the log cannot be written");
+    is_told(
+        &home,
+        "log",
+        "today's file is full; it goes on tomorrow (UTC), or when `sync_daemon.log.level` is changed",
+    );
+    // Reading the same level again gives it none.
+    assert_eq!((home.run(&["reload"]).code, written()), (0, 0));
+    home.set_daemon("log", serde_json::json!({"level": "debug"}));
+    assert_eq!(home.run(&["reload"]).code, 0);
+    is_mended(&home, "log");
+    assert!(written() > 0);
+    until("stderr has it", || daemon.log().contains("the log is written again").then_some(()));
     daemon.finish();
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Where stderr is systemd's journal only warnings and errors go there, since the files have everything (docs/adr/0046).
 
+mod bound;
+
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
@@ -19,6 +21,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+use self::bound::{Anew, Bounded};
 use crate::clock::Clock;
 use crate::service::Manager;
 
@@ -31,6 +34,7 @@ const SUFFIX: &str = "log";
 #[derive(Debug)]
 pub(crate) struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
+    anew: Anew,
     state: LogState,
 }
 
@@ -117,13 +121,14 @@ pub(crate) fn start(
 }
 
 fn begin(log: &Log, folder: &Path, shown: Shown) -> Result<(Logging, Written), io::Error> {
-    let state = LogState::default();
+    let (state, anew) = (LogState::default(), Anew::default());
     let appender = Daily::new(log, folder, state.clone())?;
     // The library panics where it gets no thread; so whether there is one is asked first.
     let thread = std::thread::Builder::new().name("log".to_owned()).spawn(|| ())?;
     if thread.join().is_err() {
         return Err(io::Error::other("a thread ended badly"));
     }
+    let appender = Bounded::new(appender, folder, log.format, state.clone(), anew.clone());
     let (files, files_guard) = lines("log").finish(appender);
     let (filter, handle) = reload::Layer::new(filter(log));
     let mut layers: Vec<Box<dyn Layer<_> + Send + Sync>> = match log.format {
@@ -147,7 +152,7 @@ fn begin(log: &Log, folder: &Path, shown: Shown) -> Result<(Logging, Written), i
         Some(guard)
     };
     tracing_subscriber::registry().with(filter).with(layers).try_init().map_err(io::Error::other)?;
-    Ok((Logging { filter: handle, state }, Written { _files: files_guard, _stderr: stderr_guard }))
+    Ok((Logging { filter: handle, anew, state }, Written { _files: files_guard, _stderr: stderr_guard }))
 }
 
 fn lines(thread: &str) -> NonBlockingBuilder {
@@ -288,8 +293,13 @@ impl Logging {
 
     /// Follows a changed level; the other settings of the log need a restart.
     pub(crate) fn follow(&self, log: &Log) {
-        if let Err(error) = self.filter.reload(filter(log)) {
-            tracing::warn!(%error, "the log level was not changed");
+        let wanted = filter(log);
+        let differs = self.filter.with_current(|current| current.to_string() != wanted.to_string());
+        match self.filter.reload(wanted) {
+            // A full file gets more room: who changes the level is looking for something.
+            Ok(()) if differs.unwrap_or(false) => self.anew.ask(),
+            Ok(()) => {}
+            Err(error) => tracing::warn!(%error, "the log level was not changed"),
         }
     }
 }
