@@ -1,73 +1,20 @@
 //! What a daemon that looks after a thousand projects takes of the machine while there is nothing to do, and that it does
 //! not grow by being asked. Counts and bytes only: what takes time is measured elsewhere.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::json;
-use sync_tests::{Daemon, Home, PATIENCE, Process, now, until};
+use sync_tests::{Daemon, PATIENCE, Process, now, resting_repositories, until};
 use sync_wire::Client;
 
 use crate::world;
 
 const PROJECTS: usize = 1_000;
 const GROUPS: usize = 40;
-/// When the projects were worked on last: the beginning of 2026.
-const AGE: Duration = Duration::from_hours(490_896);
 const MINUTE: Duration = Duration::from_mins(1);
 /// Nothing happens any more when nothing has for so long.
 const QUIET: Duration = Duration::from_secs(8);
-
-/// A repository that was left alone for long, and copies of it.
-fn projects(home: &Home) {
-    let first = home.roots().join("group0/project0");
-    fs::create_dir_all(first.join("src")).expect("a folder");
-    fs::write(first.join("src/lib.rs"), "//! Nothing.\n").expect("a file");
-    named(&first, 0);
-    home.git(&first, &["init", "-q"]);
-    home.git(&first, &["add", "-A"]);
-    home.git(&first, &["commit", "-qm", "first"]);
-    for number in 1..PROJECTS {
-        let copy = home.roots().join(format!("group{}/project{number}", number % GROUPS));
-        copied(&first, &copy);
-        named(&copy, number);
-    }
-    aged(&home.roots(), SystemTime::UNIX_EPOCH + AGE);
-}
-
-fn named(project: &Path, number: usize) {
-    let manifest = format!("[package]\nname = \"project-{number}\"\n");
-    fs::write(project.join("Cargo.toml"), manifest).expect("a manifest");
-}
-
-fn below(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
-}
-
-fn copied(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in below(from) {
-        let copy = to.join(entry.file_name().expect("it has a name"));
-        if entry.is_dir() {
-            copied(&entry, &copy);
-        } else {
-            fs::copy(entry, copy).expect("a copy");
-        }
-    }
-}
-
-fn aged(folder: &Path, time: SystemTime) {
-    for entry in below(folder) {
-        if entry.is_dir() {
-            aged(&entry, time);
-        } else {
-            File::open(entry).and_then(|file| file.set_modified(time)).expect("it is ours");
-        }
-    }
-    File::open(folder).and_then(|folder| folder.set_modified(time)).expect("it is ours");
-}
 
 /// Waits until the daemon does nothing of its own accord any more.
 fn comes_to_rest(process: &Process) {
@@ -92,7 +39,7 @@ fn a_thousand_projects_at_rest_take_next_to_nothing() {
     let (mut home, cloud) = world();
     home.handle_memory_as_the_unit();
     home.set_daemon("discovery", json!({"roots": [home.roots()]}));
-    projects(&home);
+    resting_repositories(&home, PROJECTS, GROUPS);
     let daemon = Daemon::start(&home);
     until("all are registered", || (cloud.projects().len() == PROJECTS).then_some(()));
     daemon.finish();

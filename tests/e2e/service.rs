@@ -114,7 +114,7 @@ fn the_journal_hears_what_is_wrong_and_the_files_have_everything() {
     };
     for is_journal in [true, false] {
         let path = home.path().join(format!("stderr-{is_journal}"));
-        let stderr = fs::File::create(&path).expect("made");
+        let stderr = File::create(&path).expect("made");
         let found = stderr.metadata().expect("it is there");
         // A shell in a terminal inherits the variable, and has another stderr.
         let inode = if is_journal { found.ino() } else { found.ino() + 1 };

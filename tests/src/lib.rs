@@ -18,6 +18,7 @@ mod message;
 mod process;
 mod promise;
 mod proxy;
+mod resting;
 mod wait;
 
 pub use apart::{Needs, apart, ran};
@@ -32,4 +33,5 @@ pub use home::{Home, Shown, program};
 pub use process::Process;
 pub use promise::{Order, Write, broken};
 pub use proxy::{Link, Mischief, Proxy};
+pub use resting::resting_repositories;
 pub use wait::{PATIENCE, until, within};

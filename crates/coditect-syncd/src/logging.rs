@@ -178,7 +178,7 @@ impl Daily {
 
     /// Opens or begins today's file where another is open: on another day, or because it was removed or replaced.
     fn is_there(&mut self, now: Timestamp) -> io::Result<()> {
-        let day: String = now.to_rfc3339().chars().take("2026-01-01".len()).collect();
+        let day = day_at(now);
         let file = self.folder.join(name_of(&day));
         let there = place(&file)?.map(|place| (file.clone(), place));
         if there.is_none() || there != self.opened {
@@ -249,6 +249,11 @@ fn place(file: &Path) -> io::Result<Option<Place>> {
 
 fn copy(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
+/// Which day it is, in UTC.
+fn day_at(now: Timestamp) -> String {
+    now.to_rfc3339().chars().take("2026-01-01".len()).collect()
 }
 
 /// What the log of a day is called.
@@ -423,7 +428,7 @@ mod tests {
             for day in 1..=9 {
                 std::fs::write(folder.path().join(format!("coditect-syncd.2020-01-0{day}.log")), "").unwrap();
             }
-            let today = name_of(&Clock::System.now().to_rfc3339()[.."2026-01-01".len()]);
+            let today = name_of(&day_at(Clock::System.now()));
             for start in 1..=3 {
                 let mut daily = Daily::new(&log, folder.path(), LogState::default()).unwrap();
                 daily.write_all(b"a line\n").unwrap();

@@ -7,13 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use coditect_devcloud::dev_token;
-use serde_json::json;
-use sync_tests::{Cloud, Daemon, Home, Process, float, now};
+use sync_tests::{Daemon, Process, float, now};
 use sync_wire::{Call, Client, RegisterRequest, SyncRequest, SyncResults};
 
 use crate::drafts::{Folders, client, quiet_home};
 use crate::measure::Row;
-use crate::projects::patiently;
+use crate::projects::{patiently, watching};
 
 /// How many are known: few, and many.
 const CROWDS: [usize; 2] = [3_000, 12_000];
@@ -69,12 +68,7 @@ fn list(folders: &[PathBuf]) -> f64 {
 }
 
 fn crowd(projects: usize) -> Cost {
-    let mut home = Home::new();
-    home.handle_memory_as_the_unit();
-    let cloud = Cloud::start(home.path().join("cloud.db"));
-    home.set_cloud("api_url", cloud.url());
-    home.set_cloud("auth_token", dev_token("acme", None));
-    home.set_daemon("discovery", json!({"roots": [home.roots()]}));
+    let (home, cloud) = watching();
     let roots = home.roots();
     (0..projects).for_each(|number| write(&roots, number, "1"));
     let daemon = Daemon::start(&home);

@@ -22,6 +22,7 @@ mod projects;
 mod python;
 mod recorded;
 mod resolve;
+mod scale;
 mod store;
 
 use std::io::Write;
@@ -47,7 +48,7 @@ struct Given {
 }
 
 /// What is drawn where `--drawings` names a folder.
-const DRAWINGS: [Axes; 2] = [
+const DRAWINGS: [Axes; 4] = [
     Axes {
         chart: "callers",
         scale: Scale::Decades,
@@ -61,6 +62,20 @@ const DRAWINGS: [Axes; 2] = [
         title: "What the queue costs by how many wait",
         x: "entries that wait",
         y: "microseconds",
+    },
+    Axes {
+        chart: "projects",
+        scale: Scale::Decades,
+        title: "What the daemon takes by how many projects there are",
+        x: "projects",
+        y: "milliseconds, of a processor but for the start",
+    },
+    Axes {
+        chart: "memory",
+        scale: Scale::Decades,
+        title: "What the daemon weighs by how many projects there are",
+        x: "projects",
+        y: "MB of memory",
     },
 ];
 
@@ -90,10 +105,11 @@ fn main() -> Result<ExitCode, Failed> {
     show("idle", &idle::measure)?;
     show("projects", &|| projects::measure(given.tree.as_deref(), given.rounds))?;
     show("crowd", &|| crowd::measure(&folders))?;
+    show("scale", &scale::measure)?;
     show("peers", &|| peers::measure(given.tree.as_deref()))?;
     for axes in &DRAWINGS {
         if let (Some(folder), Some(svg)) = (&given.drawings, svg(axes, &points)) {
-            std::fs::write(folder.join(format!("{}.svg", axes.chart)), svg)?;
+            std::fs::write(folder.join(format!("figures-{}.svg", axes.chart)), svg)?;
         }
     }
     let worse = given.against.worse(&ratios);

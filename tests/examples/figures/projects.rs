@@ -91,9 +91,7 @@ pub(crate) fn measure(tree: Option<&Path>, rounds: usize) -> Vec<Row> {
 
 /// From something that happens to its place in the queue, which is written in one commit with its event.
 fn events(home: &Home, cloud: &Cloud, roots: &Path) -> Vec<(&'static str, String)> {
-    let mut stream = client(home)
-        .follow(&Call::events(EventsQuery { since: None, follow: true }))
-        .expect("the daemon tells events");
+    let mut stream = followed(home);
     let fresh = roots.join("figures-fresh");
     std::fs::create_dir_all(&fresh).expect("a folder");
     let begun = now();
@@ -144,15 +142,12 @@ fn events(home: &Home, cloud: &Cloud, roots: &Path) -> Vec<(&'static str, String
     ]
 }
 
-/// The daemon's time on a processor for each of several projects in which one file is written to: the look, the record, the
-/// queue and the delivery.
+/// The daemon's time on a processor for each of several projects that are made and in which one file is written to then.
 fn edited(home: &Home, roots: &Path, process: &Process) -> Duration {
-    const EDITED: u32 = 50;
-    let mut stream = client(home)
-        .follow(&Call::events(EventsQuery { since: None, follow: true }))
-        .expect("the daemon tells events");
+    const EDITED: usize = 50;
     let projects: Vec<PathBuf> =
         (0..EDITED).map(|number| roots.join(format!("figures-edited/project{number}"))).collect();
+    let mut stream = followed(home);
     let begun = now();
     for project in &projects {
         repository(home, project, 10);
@@ -160,15 +155,29 @@ fn edited(home: &Home, roots: &Path, process: &Process) -> Duration {
     for _ in &projects {
         heard(&mut stream, "registration.delivered", begun);
     }
+    let files: Vec<PathBuf> = projects.iter().map(|project| project.join("src/file0.ts")).collect();
+    edited_at(home, &files, process)
+}
+
+/// The daemon's time on a processor for each of these files, one of a project, that are written to one after the other: the look,
+/// the record, the queue and the delivery.
+pub(crate) fn edited_at(home: &Home, files: &[PathBuf], process: &Process) -> Duration {
+    let mut stream = followed(home);
     let (before, begun) = (process.cpu(), now());
-    for project in &projects {
-        std::fs::write(project.join("src/file0.ts"), "export const other = 1;\n").expect("a file");
+    for file in files {
+        std::fs::write(file, "// other\n").expect("a file");
         thread::sleep(MINUTE / 240);
     }
-    for _ in &projects {
+    for _ in files {
         heard(&mut stream, "registration.delivered", begun);
     }
-    process.cpu().saturating_sub(before) / EDITED
+    process.cpu().saturating_sub(before) / u32::try_from(files.len()).expect("they are few")
+}
+
+fn followed(home: &Home) -> EventStream {
+    client(home)
+        .follow(&Call::events(EventsQuery { since: None, follow: true }))
+        .expect("the daemon tells events")
 }
 
 /// Waits for an event of this kind.
@@ -194,18 +203,25 @@ fn effects(cloud: &Cloud, name: &str) -> usize {
 
 /// A home whose roots hold the projects, and its cloud.
 pub(crate) fn surroundings(tree: Option<&Path>) -> (Home, Cloud, PathBuf) {
-    let mut home = Home::new();
-    home.handle_memory_as_the_unit();
-    let cloud = Cloud::start(home.path().join("cloud.db"));
-    home.set_cloud("api_url", cloud.url());
-    home.set_cloud("auth_token", dev_token("acme", None));
+    let (mut home, cloud) = watching();
     let roots = tree.map_or_else(|| made(&home), Path::to_path_buf);
     home.set_daemon("discovery", json!({"roots": [roots]}));
     (home, cloud, roots)
 }
 
+/// A home whose own roots are watched, and its cloud.
+pub(crate) fn watching() -> (Home, Cloud) {
+    let mut home = Home::new();
+    home.handle_memory_as_the_unit();
+    let cloud = Cloud::start(home.path().join("cloud.db"));
+    home.set_cloud("api_url", cloud.url());
+    home.set_cloud("auth_token", dev_token("acme", None));
+    home.set_daemon("discovery", json!({"roots": [home.roots()]}));
+    (home, cloud)
+}
+
 /// Starts it, and tells how long it took to answer that it is ready, in milliseconds.
-fn started(home: &Home) -> (Daemon, f64) {
+pub(crate) fn started(home: &Home) -> (Daemon, f64) {
     let begun = now();
     let daemon = Daemon::spawn(home, &[]);
     let mut client = Client::new(home.state().join("sync.sock"), Duration::from_secs(5));

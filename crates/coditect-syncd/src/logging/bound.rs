@@ -12,7 +12,7 @@ use serde_json::json;
 use sync_config::LogFormat;
 use sync_core::Timestamp;
 
-use super::{LogState, PREFIX, SUFFIX};
+use super::{LogState, day_at, name_of};
 use crate::clock::Clock;
 
 /// So much is written in a day.
@@ -51,7 +51,7 @@ impl<W: Write> Bounded<W> {
 impl<W: Write> Write for Bounded<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let now = Clock::System.now();
-        let file = self.folder.join(today(now));
+        let file = self.folder.join(name_of(&day_at(now)));
         // One that cannot be looked at is tried: who writes it tells what is in the way.
         let length = fs::metadata(&file).map_or(0, |found| found.len());
         if !self.bound.has_room(&file, length, self.anew.is_asked()) {
@@ -102,12 +102,6 @@ impl Bound {
         self.length = length;
         length < self.limit
     }
-}
-
-/// The name of the file of this day.
-pub(super) fn today(now: Timestamp) -> String {
-    let day: String = now.to_rfc3339().chars().take("2026-01-01".len()).collect();
-    format!("{PREFIX}.{day}.{SUFFIX}")
 }
 
 /// The last line of a full file.
