@@ -117,8 +117,11 @@ fn a_daemon_that_ended_in_order_starts_on_a_disk_that_was_filled_since_and_deliv
 
             cloud.faults().clear();
             let daemon = expecting_trouble(Daemon::start(&home));
-            let doctor = home.run(&["doctor"]);
-            assert!(doctor.stdout.contains("cannot do its work: the disk is full"), "{doctor:?}");
+            // Until it is ready, that is what doctor tells.
+            until("doctor says it", || {
+                let doctor = home.run(&["doctor"]);
+                doctor.stdout.contains("cannot do its work: the disk is full").then_some(())
+            });
             drained(&home);
             promised.were_kept(&cloud);
             assert!(promised.register(&home).is_some(), "the disk is still full");

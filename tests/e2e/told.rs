@@ -33,8 +33,8 @@ fn is_told(home: &Home, by: &str, words: &str) -> String {
     let hold = until(&format!("{by} is told"), || hold(home, by));
     assert!(hold["reason"].as_str().expect("a reason").contains(words), "{hold}");
     assert!(figures(home).contains(&format!("coditect_sync_held{{by=\"{by}\"}} 1\n")), "{}", figures(home));
-    let doctor = home.run(&["doctor"]);
-    assert!(doctor.stdout.contains(words), "{doctor:?}");
+    // Until the daemon is ready, that is what doctor tells.
+    until("doctor tells it", || home.run(&["doctor"]).stdout.contains(words).then_some(()));
     let screen = home.run(&["status"]).stdout;
     assert!(screen.contains(words) && !screen.contains("nothing to do"), "{screen}");
     screen

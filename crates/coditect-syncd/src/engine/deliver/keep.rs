@@ -119,6 +119,7 @@ impl Desk {
             };
             outbox.settle(entry.scope, vec![settled], self.settings.mapping_life(), dice, now).await?;
         }
+        self.has_begun = true;
         Ok(())
     }
 

@@ -80,6 +80,10 @@ const GIVEN_UP_FROM: Duration = Duration::from_millis(500);
 /// When the store is damaged or closed under it, or the configured cloud cannot be spoken to at all.
 pub(crate) async fn deliver(engine: Engine) -> Result<(), DeliverError> {
     let mut desk = Desk::new(engine)?;
+    if let Err(error) = desk.begin().await {
+        desk.store_trouble(error)?;
+    }
+    desk.ask_for_credential();
     let stop = desk.engine.0.stop.clone();
     while !stop.is_finishing() {
         let round = match desk.round().await {
@@ -255,8 +259,6 @@ impl Desk {
         }
         if !self.has_begun {
             self.begin().await?;
-            self.has_begun = true;
-            self.ask_for_credential();
         }
         let paused_until =
             self.engine.end_pause().await.map_err(|refusal| DeliverError::Store(refusal.message))?;
