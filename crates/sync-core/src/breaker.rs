@@ -115,6 +115,9 @@ pub struct Breaker {
     /// The cloud's own cap for probes.
     probe_cap: Option<Duration>,
     open: Option<Open>,
+    /// What the cloud asked for with an answer that says something else as well: nothing is sent before. When it is over
+    /// all is as if nothing had been asked.
+    patience: Option<Timestamp>,
     /// Failures in a row, halved by a success.
     step: u32,
     good_since: Option<Timestamp>,
@@ -124,8 +127,8 @@ pub struct Breaker {
 struct Open {
     cause: Cause,
     until: Timestamp,
-    /// The server named the time or caused the wait by name: until then no local event ends it.
-    promise: Option<Timestamp>,
+    /// The server named the time or caused the wait by name: no local event shortens it.
+    told: bool,
 }
 
 /// Longest time a 429 is obeyed.
@@ -139,15 +142,18 @@ const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 impl Breaker {
     /// A closed breaker.
     pub fn new(pauses: Pauses) -> Self {
-        Self { pauses, probe_cap: None, open: None, step: 0, good_since: None }
+        Self { pauses, probe_cap: None, open: None, patience: None, step: 0, good_since: None }
     }
 
     /// What may be sent at `now`.
     pub fn gate(&self, now: Timestamp) -> Gate {
-        match self.open {
-            None => Gate::Closed,
-            Some(open) if now < open.until => Gate::Open { cause: open.cause, until: open.until },
-            Some(open) => Gate::HalfOpen { cause: open.cause },
+        match (self.open, self.patience(now)) {
+            (None, None) => Gate::Closed,
+            (None, Some(until)) => Gate::Open { cause: Cause::Rate, until },
+            (Some(Open { cause, until, .. }), patience) if now < until || patience.is_some() => {
+                Gate::Open { cause, until: until.max(patience.unwrap_or(until)) }
+            }
+            (Some(open), _) => Gate::HalfOpen { cause: open.cause },
         }
     }
 
@@ -178,18 +184,17 @@ impl Breaker {
         self.step = self.step.saturating_add(1);
         self.good_since = None;
         // An answer to something sent earlier may come while a told wait is on, and must not shorten it.
-        if !self.promised_until(until) {
-            let promise = (told.is_some() || cause == Cause::Rate).then_some(until);
-            self.open = Some(Open { cause, until, promise: promise.max(self.promise()) });
+        if !self.is_told_until(until) {
+            self.open = Some(Open { cause, until, told: told.is_some() || cause == Cause::Rate });
         }
     }
 
-    /// The cloud asked to wait for `told`, with an answer that says something else as well: whatever that comes to,
-    /// nothing is sent before.
+    /// The cloud asked to wait for `told`, with an answer that says something else as well.
     pub fn asked(&mut self, told: Duration, now: Timestamp, dice: u64) {
-        let until = self.not_before(told.min(LONGEST_TOLD_WAIT), Duration::ZERO, now, dice);
-        let (cause, longer) = self.open.map_or((Cause::Server, until), |open| (open.cause, open.until));
-        self.open = Some(Open { cause, until: until.max(longer), promise: self.promise().max(Some(until)) });
+        if !told.is_zero() {
+            let until = self.not_before(told.min(LONGEST_TOLD_WAIT), Duration::ZERO, now, dice);
+            self.patience = self.patience.max(Some(until));
+        }
     }
 
     /// Who is turned away again came with too many others: the more often, the further apart they come.
@@ -198,13 +203,17 @@ impl Breaker {
         now.after(told).after(between(Duration::ZERO, spread, dice))
     }
 
-    fn promise(&self) -> Option<Timestamp> {
-        self.open.and_then(|open| open.promise)
+    fn patience(&self, now: Timestamp) -> Option<Timestamp> {
+        self.patience.filter(|until| now < *until)
+    }
+
+    fn is_told_until(&self, moment: Timestamp) -> bool {
+        self.open.is_some_and(|open| open.told && open.until > moment)
     }
 
     /// Whether the server was promised that nothing is sent until `moment` or longer.
     pub fn promised_until(&self, moment: Timestamp) -> bool {
-        self.promise().is_some_and(|promise| promise > moment)
+        self.is_told_until(moment) || self.patience(moment).is_some()
     }
 
     /// The configuration changed; a wait that is on stays.
@@ -230,7 +239,7 @@ impl Breaker {
     pub fn passed(&mut self, now: Timestamp) {
         let since = *self.good_since.get_or_insert(now);
         self.step = if now.since(since) >= FORGOTTEN_AFTER { 0 } else { self.step / 2 };
-        if !self.promised_until(now) {
+        if !self.is_told_until(now) {
             self.open = None;
         }
     }
@@ -240,7 +249,6 @@ impl Breaker {
         match &mut self.open {
             Some(open) if open.cause == Cause::Local => {
                 let soon = now.after(between(Duration::ZERO, spread, dice));
-                let soon = soon.max(open.promise.unwrap_or(soon));
                 // A wait that is over and whose probe was held back must not end at once on all machines.
                 open.until = if now < open.until { open.until.min(soon) } else { soon };
                 self.step = 0;
@@ -252,38 +260,52 @@ impl Breaker {
 
     /// Somebody wants it now: every wait ends but one the server asked for.
     pub fn hurried(&mut self, now: Timestamp) {
-        if let Some(open) = &mut self.open {
-            open.until = open.until.min(now.max(open.promise.unwrap_or(now)));
+        if let Some(open) = &mut self.open
+            && !open.told
+        {
+            open.until = open.until.min(now);
         }
     }
 
     /// A clock that was set back must not make a wait longer than its cause allows.
     pub fn clamp(&mut self, now: Timestamp, dice: u64) {
+        let longest = LONGEST_TOLD_WAIT + MOST_JITTER;
+        if self.patience.is_some_and(|until| until > now.after(longest)) {
+            self.patience = Some(now.after(between(Duration::ZERO, MOST_JITTER, dice)));
+        }
         if let Some(open) = self.open {
             let (_, cap) = self.pauses(open.cause);
-            let told = open.promise.map_or(Duration::ZERO, |_| LONGEST_TOLD_WAIT + MOST_JITTER);
-            if open.until > now.after(told.max(cap + cap / 10)) {
+            let longest = if open.told { LONGEST_TOLD_WAIT + MOST_JITTER } else { cap + cap / 10 };
+            if open.until > now.after(longest) {
                 let until = now.after(between(Duration::ZERO, cap, dice));
-                self.open = Some(Open { until, promise: open.promise.map(|_| until), ..open });
+                self.open = Some(Open { until, ..open });
             }
         }
     }
 
-    /// The wait that is on, for the status and for keeping it over a restart.
+    /// The wait that is on, or over and not yet followed by a try, because the way failed.
     pub fn waiting(&self) -> Option<(Cause, Timestamp)> {
         self.open.map(|open| (open.cause, open.until))
     }
 
+    /// Why nothing is sent, or only a try, at `now`: for the status.
+    pub fn obstacle(&self, now: Timestamp) -> Option<(Cause, Timestamp)> {
+        match self.gate(now) {
+            Gate::Open { cause, until } => Some((cause, until)),
+            Gate::Closed | Gate::HalfOpen { .. } => self.waiting(),
+        }
+    }
+
     /// The wait that outlives this process: what the server asked for, and what only a person ends.
-    pub fn lasting(&self) -> Option<(Cause, Timestamp)> {
-        self.open
-            .filter(|open| open.promise.is_some() || open.cause.survives_restart())
-            .map(|open| (open.cause, open.until))
+    pub fn lasting(&self, now: Timestamp) -> Option<(Cause, Timestamp)> {
+        let open = self.open.filter(|open| open.told || open.cause.survives_restart());
+        let patience = self.patience(now).map(|until| (Cause::Rate, until));
+        open.map(|open| (open.cause, open.until)).into_iter().chain(patience).max_by_key(|(_, until)| *until)
     }
 
     /// Takes up a wait that an earlier process left.
     pub fn restore(&mut self, cause: Cause, until: Timestamp) {
-        self.open = Some(Open { cause, until, promise: (cause != Cause::Proxy).then_some(until) });
+        self.open = Some(Open { cause, until, told: cause != Cause::Proxy });
     }
 }
 
@@ -318,25 +340,52 @@ mod tests {
     }
 
     #[test]
-    fn what_the_cloud_asks_for_beside_another_wait_is_kept_and_shortens_none() {
+    fn what_the_cloud_asks_for_beside_something_else_is_kept_and_leaves_nothing_behind() {
         let minutes = |minutes: u32| minutes * 60 * SECOND;
+        let opens = |breaker: &Breaker, now: Timestamp| match breaker.gate(now) {
+            Gate::Open { cause, until } => Some((cause, until.since(NOW))),
+            Gate::Closed | Gate::HalfOpen { .. } => None,
+        };
         let mut breaker = Breaker::new(Pauses::default());
         breaker.failed(Cause::Forbidden, None, NOW, 0);
         breaker.asked(minutes(2), NOW, 0);
-        assert_eq!(breaker.waiting(), Some((Cause::Forbidden, NOW.after(minutes(60)))));
+        assert_eq!(opens(&breaker, NOW), Some((Cause::Forbidden, minutes(60))));
+        assert_eq!(breaker.lasting(NOW), Some((Cause::Rate, NOW.after(minutes(2)))), "no more was promised");
         breaker.hurried(NOW);
-        assert_eq!(until(&breaker), minutes(2), "nobody here ends what was promised");
+        assert_eq!(opens(&breaker, NOW), Some((Cause::Forbidden, minutes(2))), "nobody here ends it");
         breaker.failed(Cause::Local, None, NOW, u64::MAX);
         breaker.network_changed(NOW, SECOND, 0);
-        assert_eq!(until(&breaker), minutes(2));
-        breaker.failed(Cause::Forbidden, None, NOW, 0);
-        breaker.hurried(NOW);
-        assert_eq!(until(&breaker), minutes(2), "and no other wait takes its place");
+        assert_eq!(opens(&breaker, NOW), Some((Cause::Local, minutes(2))));
+        breaker.passed(NOW);
+        assert_eq!(opens(&breaker, NOW), Some((Cause::Rate, minutes(2))));
+        let over = NOW.after(minutes(2));
+        assert_eq!(
+            (breaker.gate(over), breaker.obstacle(over), breaker.lasting(over)),
+            (Gate::Closed, None, None)
+        );
 
         let mut breaker = Breaker::new(Pauses::default());
         breaker.asked(minutes(2), NOW, u64::MAX);
-        assert!((minutes(2)..=minutes(4)).contains(&until(&breaker)), "never before, never exactly");
-        assert!(breaker.lasting().is_some());
+        let (cause, until) = opens(&breaker, NOW).unwrap();
+        assert!(
+            cause == Cause::Rate && (minutes(2)..=minutes(4)).contains(&until),
+            "never before, never exactly"
+        );
+        breaker.clamp(NOW.before(minutes(600)), u64::MAX);
+        assert!(opens(&breaker, NOW).is_none(), "a clock that was set back does not make it longer");
+        breaker.asked(Duration::ZERO, NOW, u64::MAX);
+        assert_eq!(breaker.gate(NOW), Gate::Closed);
+    }
+
+    #[test]
+    fn a_wait_that_the_cloud_asked_for_makes_none_of_those_after_it_last() {
+        let mut breaker = Breaker::new(Pauses::default());
+        breaker.failed(Cause::Server, Some(SECOND), NOW, 0);
+        let later = NOW.after(60 * SECOND);
+        breaker.failed(Cause::Server, None, later, u64::MAX);
+        assert_eq!(breaker.lasting(later), None);
+        breaker.hurried(later);
+        assert_eq!(breaker.gate(later), Gate::HalfOpen { cause: Cause::Server });
     }
 
     #[test]
@@ -464,8 +513,8 @@ mod tests {
         ] {
             let mut breaker = Breaker::new(Pauses::default());
             breaker.failed(cause, told, NOW, u64::MAX);
-            assert_eq!(breaker.lasting().is_some(), outlives, "{cause:?} {told:?}");
-            let Some((cause, until)) = breaker.lasting() else { continue };
+            assert_eq!(breaker.lasting(NOW).is_some(), outlives, "{cause:?} {told:?}");
+            let Some((cause, until)) = breaker.lasting(NOW) else { continue };
             let mut next = Breaker::new(Pauses::default());
             next.restore(cause, until);
             next.hurried(NOW);

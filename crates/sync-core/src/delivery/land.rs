@@ -62,9 +62,9 @@ impl Delivery {
                 self.lane.notes.tried(entry);
             }
         }
-        let waited = self.lane.breaker.waiting().map(|(cause, _)| cause);
+        let was_open = self.lane.breaker.waiting().is_some();
         let fresh_connection = self.rule_on_scope(scope, air, now, &mut throws);
-        if waited.is_some() && self.lane.breaker.waiting().is_none() {
+        if was_open && self.lane.breaker.waiting().is_none() {
             self.lane.retries.recovered(now);
         }
         match pace {
@@ -95,8 +95,10 @@ impl Delivery {
                     self.rule_on_one(entry, verdict.map(|(_, verdict)| verdict), now, &mut throws)
                 }));
                 // Where all are turned away nothing has passed.
-                if scope == ScopeVerdict::Good {
-                    settled.extend(self.lane_passed(waited, now));
+                if each.is_empty()
+                    || each.iter().any(|(_, verdict)| !matches!(verdict, ItemVerdict::NotNow(_)))
+                {
+                    settled.extend(self.lane_passed(now));
                 }
             }
             EntriesVerdict::AskLater(cloud) => {
@@ -105,7 +107,7 @@ impl Delivery {
                     self.lane.notes.ask(entry, Ask::Accepted(cloud));
                     settled.push(back(entry, self.asked_again(entry, now, &mut throws), None));
                 }
-                settled.extend(self.lane_passed(waited, now));
+                settled.extend(self.lane_passed(now));
             }
             EntriesVerdict::Split(fault) => match flight.entries.as_slice() {
                 [only] => settled.push(self.rule_on_single(only, fault, now, &mut throws)),
@@ -290,7 +292,6 @@ impl Delivery {
     fn be_patient(&mut self, told: Option<Duration>, now: Timestamp, throws: &mut Throws) {
         if let Some(told) = told {
             self.lane.breaker.asked(told, now, throws.draw());
-            self.lane.lone_stumble = false;
         }
     }
 
@@ -302,14 +303,14 @@ impl Delivery {
 
     /// A registration was taken: the way is good, and who was refused meanwhile was meant himself. Where several were, and
     /// nothing was sent for a while because all seemed to be, each is tried once more: it may have been the tenant.
-    fn lane_passed(&mut self, waited: Option<Cause>, now: Timestamp) -> Vec<Settled> {
+    fn lane_passed(&mut self, now: Timestamp) -> Vec<Settled> {
         self.lane.passes += 1;
         (self.lane.ever_good, self.lane.careful) = (true, false);
         self.lane.stumblers.clear();
         self.lane.retries.earn();
         let witnesses = self.lane.notes.witnesses();
         let several = std::mem::take(&mut self.lane.batch_forbidden) || witnesses.len() > 1;
-        if waited == Some(Cause::Forbidden) && several {
+        if std::mem::take(&mut self.lane.all_forbidden) && several {
             for witness in witnesses {
                 self.lane.notes.acquit(witness.entry);
             }
@@ -353,6 +354,9 @@ impl Delivery {
             Some(ItemVerdict::AskLater(cloud)) => {
                 self.lane.notes.ask(entry, Ask::Accepted(*cloud));
                 Fate::Back { due: self.asked_again(entry, now, throws), failure: None }
+            }
+            Some(ItemVerdict::NotNow(words)) if entry.standing == Standing::Parked => {
+                Fate::Park { due: now.after(PARKED_FOR), failure: failure(words, now) }
             }
             Some(ItemVerdict::NotNow(words)) => {
                 let times = self.lane.notes.turned_away(entry);
@@ -422,6 +426,7 @@ impl Delivery {
                 let others = self.lane.notes.witnesses().iter().any(|witness| witness.entry != entry.id);
                 let again = self.lane.notes.witness(entry);
                 if others || again || self.lane.batch_forbidden || !self.lane.ever_good {
+                    self.lane.all_forbidden = true;
                     self.wait(Cause::Forbidden, None, now, throws);
                 }
                 Fate::Back { due: now, failure: Some(failure(&words, now)) }

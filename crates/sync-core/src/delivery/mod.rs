@@ -195,6 +195,8 @@ struct Lane {
     lone_stumble: bool,
     /// A batch was refused with 402 or 403 and nothing passed since.
     batch_forbidden: bool,
+    /// All seemed to be refused with 402 or 403, and nothing passed since.
+    all_forbidden: bool,
     /// Whether the cloud ever answered well.
     ever_good: bool,
     /// From when the cloud may be asked about another entry that it accepted.
@@ -450,7 +452,7 @@ impl Delivery {
         if let Need::Required { until } = self.credential.need(now) {
             return Some((Why::AuthRequired, until));
         }
-        self.lane.breaker.waiting().map(|(cause, until)| (Why::Scope(cause), until))
+        self.lane.breaker.obstacle(now).map(|(cause, until)| (Why::Scope(cause), until))
     }
 
     /// Whether the way is closed whoever waits: it matters only whether anything does. Where the cloud only stumbled over
@@ -469,8 +471,8 @@ impl Delivery {
     }
 
     /// The wait that outlives this process, if one is on.
-    pub fn lasting(&self) -> Option<(Cause, Timestamp)> {
-        self.lane.breaker.lasting()
+    pub fn lasting(&self, now: Timestamp) -> Option<(Cause, Timestamp)> {
+        self.lane.breaker.lasting(now)
     }
 
     /// Takes up a wait that an earlier process left.
@@ -521,6 +523,7 @@ impl Lane {
             stumblers: Vec::new(),
             lone_stumble: false,
             batch_forbidden: false,
+            all_forbidden: false,
             ever_good: false,
             next_ask: now,
             hints: Hints::default(),

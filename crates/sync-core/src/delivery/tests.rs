@@ -319,6 +319,37 @@ fn who_was_refused_while_the_tenant_was_is_not_parked_when_it_is_not_any_more() 
 }
 
 #[test]
+fn that_a_tenant_was_refused_is_not_forgotten_over_another_trouble() {
+    let mut world = World::new(3);
+    let gone = START.after(Duration::from_mins(90));
+    let allowed = START.after(Duration::from_hours(5));
+    world.run(Duration::from_hours(10), |flight, now| {
+        if now < gone {
+            refused(403)
+        } else if now < allowed {
+            Answer::Unreachable(Unreachable::NoRoute)
+        } else {
+            taken(flight)
+        }
+    });
+    assert_eq!((world.standing(Standing::Parked), world.delivered.len()), (vec![], 3));
+}
+
+#[test]
+fn patience_that_was_asked_for_with_a_refusal_leaves_no_trouble_behind() {
+    for status in [400, 409, 422] {
+        let mut world = World::new(1);
+        let wait = Some(60 * SECOND);
+        let answer = Answer::Refused(Refusal { status, wait, words: String::new() });
+        world.run(Duration::ZERO, |_, _| answer.clone());
+        let obstacle = world.delivery.obstacle(world.now);
+        assert!(matches!(obstacle, Some((Why::Scope(Cause::Rate), _))), "{status}: {obstacle:?}");
+        world.now = world.now.after(Duration::from_mins(10));
+        assert_eq!(world.delivery.obstacle(world.now), None, "{status}");
+    }
+}
+
+#[test]
 fn a_parked_entry_is_tried_again_the_next_day() {
     let mut world = World::new(2);
     let allowed = START.after(Duration::from_hours(20));
@@ -523,7 +554,7 @@ fn a_reload_does_not_forget_a_retry_after() {
     world.run(SECOND, |_, _| Answer::Refused(Refusal { status: 503, wait, words: String::new() }));
     world.delivery.follow(Policy::default(), world.now);
     assert!(matches!(world.step(), Step::Wait { why: Why::Scope(Cause::Server), .. }));
-    assert!(world.delivery.lasting().is_some(), "and it outlives the process");
+    assert!(world.delivery.lasting(world.now).is_some(), "and it outlives the process");
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl<Q: Queue> World<Q> {
     }
 
     fn keep_wait(&mut self) {
-        let lasting = self.delivery.lasting();
+        let lasting = self.delivery.lasting(self.wall());
         if lasting != self.kept_wait {
             let text = lasting.map(|(cause, until)| format!("{} {}", cause.as_str(), until.0));
             self.queue.keep_wait(self.scope.0, text);

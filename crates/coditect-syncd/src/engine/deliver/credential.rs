@@ -7,6 +7,7 @@ use sync_cloud::{Credential, CredentialError};
 use sync_core::{Failure, Obtained, Pass, ScopeId, Standing, Tenant, Timestamp};
 
 use super::super::{CurrentScope, adopt};
+use super::refreshes::Refreshes;
 use super::{DeliverError, Desk, Errand};
 
 /// The longest pauses that the delivery machine gives an entry of each standing.
@@ -112,6 +113,7 @@ impl Desk {
             self.lately.clear();
             self.lately_by_cloud.clear();
             self.given_up.clear();
+            self.refreshes = Refreshes::default();
             self.delivery.enter_scope(now);
             tracing::info!(%scope, "registrations belong here");
         }

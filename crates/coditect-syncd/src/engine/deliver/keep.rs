@@ -92,12 +92,9 @@ impl Desk {
         let before = read(&self.kept(CRASHES).await?.unwrap_or_default());
         let air = read(&self.kept(AIR).await?.unwrap_or_default());
         let crashes = if self.engine.0.unclean { after_crash(&before, &air) } else { Vec::new() };
-        self.keep(CRASHES, written(&crashes)).await?;
-        self.keep(AIR, None).await?;
-        if !crashes.is_empty() {
-            tracing::warn!(entries = crashes.len(), "the daemon ended while these were being sent");
-        }
-        let outbox = self.engine.0.store.outbox();
+        self.suspects.clear();
+        let store = self.engine.0.store.clone();
+        let outbox = store.outbox();
         for crash in crashes.iter().filter(|crash| crash.times >= ALONE_FROM) {
             let Some(entry) = outbox.get(crash.entry).await? else { continue };
             if entry.revision != crash.revision || entry.standing == Standing::Dead {
@@ -118,6 +115,12 @@ impl Desk {
                 fate: Fate::Bury(failure),
             };
             outbox.settle(entry.scope, vec![settled], self.settings.mapping_life(), dice, now).await?;
+        }
+        // Last: where something before it failed, all of it is done again.
+        self.keep(CRASHES, written(&crashes)).await?;
+        self.keep(AIR, None).await?;
+        if !crashes.is_empty() {
+            tracing::warn!(entries = crashes.len(), "the daemon ended while these were being sent");
         }
         self.has_begun = true;
         Ok(())
@@ -148,7 +151,8 @@ impl Desk {
 
     /// Keeps what outlives the process, where it changed.
     pub(super) async fn keep_lasting(&mut self, scope: ScopeId) -> Result<(), DeliverError> {
-        let wait = self.delivery.lasting().map(|(cause, until)| format!("{} {}", cause.as_str(), until.0));
+        let lasting = self.delivery.lasting(self.engine.now());
+        let wait = lasting.map(|(cause, until)| format!("{} {}", cause.as_str(), until.0));
         self.keep(&wait_key(scope), wait).await?;
         self.keep(&hints_key(scope), written_hints(self.delivery.hints())).await
     }

@@ -10,6 +10,7 @@ use sync_core::{
 };
 use sync_store::Wish;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::super::{CurrentScope, LookedUpFor, locked};
 use super::lately::{Course, Way};
@@ -173,7 +174,7 @@ impl Desk {
         asked_at: Timestamp,
     ) -> Result<(), DeliverError> {
         let now = self.engine.now();
-        let Some(heard) = self.hear(reply, generation, now).await? else { return Ok(()) };
+        let Some(heard) = self.hear(reply, local.0, generation, now).await? else { return Ok(()) };
         let answer = self.learn(local, &reply.look_up, &heard, asked_at, now).await?;
         self.heard_view(now, heard.trouble.as_ref());
         self.answer(local, &answer);
@@ -185,6 +186,7 @@ impl Desk {
     pub(super) async fn hear(
         &mut self,
         LookUpReply { look_up, hints, date, .. }: &LookUpReply,
+        about: Uuid,
         generation: u64,
         now: Timestamp,
     ) -> Result<Option<Heard>, DeliverError> {
@@ -209,7 +211,7 @@ impl Desk {
         }
         match look_up {
             LookUp::Found(_) | LookUp::Unknown => self.refreshes.answered(),
-            LookUp::Failed(_) if self.is_of_the_project(now) => self.refreshes.failed(now),
+            LookUp::Failed(_) if self.is_of_the_project(now) => self.refreshes.failed(about, now),
             LookUp::Failed(_) => {}
         }
         let unauthorized = self.delivery.may_look_up(now) == Err(Why::AuthRequired);

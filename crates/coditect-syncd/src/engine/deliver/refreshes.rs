@@ -1,12 +1,13 @@
 //! Whether the cloud is asked about projects that nobody waits for, after it has failed to say time and again.
 //!
 //! A look-up that fails says nothing of the way: each project has a pause of its own. Where a cloud answers none of them, all
-//! of them together would ask without a pause. Knows nothing of projects, requests or those who wait.
+//! of them together would ask without a pause. Knows nothing of requests or those who wait.
 
 use std::time::Duration;
 
 use sync_core::Timestamp;
 use sync_core::backoff::doubled;
+use uuid::Uuid;
 
 /// So many failures in a row may be chance.
 const PATIENT_FROM: u32 = 3;
@@ -18,6 +19,8 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 pub(super) struct Refreshes {
     failed_in_a_row: u32,
     rest_until: Timestamp,
+    /// What was asked about when it failed last: that the cloud stumbles over one is no fault of the others.
+    last: Option<Uuid>,
 }
 
 impl Refreshes {
@@ -28,12 +31,12 @@ impl Refreshes {
 
     /// The cloud said what it knows of a project.
     pub(super) fn answered(&mut self) {
-        self.failed_in_a_row = 0;
+        *self = Self::default();
     }
 
-    /// The way was open, and the cloud did not say. What was in the air together fails together.
-    pub(super) fn failed(&mut self, now: Timestamp) {
-        if self.rest(now) {
+    /// The way was open, and the cloud did not say about this one. What was in the air together fails together.
+    pub(super) fn failed(&mut self, about: Uuid, now: Timestamp) {
+        if self.last.replace(about) == Some(about) || self.rest(now) {
             return;
         }
         self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
@@ -57,8 +60,10 @@ mod tests {
         while now < end {
             if !refreshes.rest(now) {
                 // As many as are in the air at once.
-                (0..4).for_each(|_| refreshes.failed(now));
-                asked += 4;
+                for _ in 0..4 {
+                    asked += 1;
+                    refreshes.failed(Uuid::from_u128(asked), now);
+                }
             }
             now = now.after(Duration::from_secs(1));
         }
@@ -66,7 +71,18 @@ mod tests {
         assert!(refreshes.rest(now));
         assert!(!refreshes.rest(NOW), "a clock that was set back");
         refreshes.answered();
-        refreshes.failed(end.after(LONGEST_PAUSE));
-        assert!(!refreshes.rest(end.after(LONGEST_PAUSE)), "one failure is nothing");
+        assert!(!refreshes.rest(now));
+    }
+
+    #[test]
+    fn one_about_which_the_cloud_never_says_holds_up_no_other() {
+        let mut refreshes = Refreshes::default();
+        for _ in 0..100 {
+            refreshes.failed(Uuid::from_u128(1), NOW);
+        }
+        assert!(!refreshes.rest(NOW));
+        refreshes.failed(Uuid::from_u128(2), NOW);
+        refreshes.failed(Uuid::from_u128(3), NOW);
+        assert!(refreshes.rest(NOW));
     }
 }

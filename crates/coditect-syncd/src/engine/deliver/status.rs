@@ -63,7 +63,7 @@ impl Desk {
         asked_at: Timestamp,
     ) -> Result<(), DeliverError> {
         let now = self.engine.now();
-        let Some(heard) = self.hear(&reply, generation, now).await? else { return Ok(()) };
+        let Some(heard) = self.hear(&reply, project.0, generation, now).await? else { return Ok(()) };
         let scope = self.engine.scope();
         let on_record = self.engine.0.store.mapping().by_cloud(scope.id, project).await?;
         let local = local.or(on_record.map(|mapping| mapping.local));
