@@ -43,11 +43,11 @@ impl Apart {
     /// Whether it is or lies in what is mounted from elsewhere, and no root has it looked at there, or where we write
     /// ourselves.
     pub(crate) fn has(&self, path: &Path) -> bool {
-        if self.own.iter().any(|own| path.starts_with(own)) {
-            return true;
-        }
         if !self.points.iter().any(|point| path.starts_with(point)) {
             return false;
+        }
+        if self.own.iter().any(|own| path.starts_with(own)) {
+            return true;
         }
         let Some(mount) = innermost(&self.mounts, path).filter(|mount| mount.is_remote) else { return false };
         let is_on_it = |root: &&PathBuf| {

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::exclude::is_always_pruned;
 
+/// So few that a path is compared with each of them sooner than with all that is above it.
+const FEW_SCOPES: usize = 4;
+
 /// The part of the disk a survey can speak for.
 #[derive(Clone, Debug, Default)]
 pub struct Covered {
@@ -37,8 +40,12 @@ impl Covered {
         !self.stopped && (self.points.contains(path) || self.seen_below_a_scope(path))
     }
 
-    /// Asked of every project on record: takes no longer the more scopes there are.
+    /// Asked of every project and every watched folder: takes no longer the more scopes there are, and next to nothing where
+    /// there are few, as after an event.
     fn seen_below_a_scope(&self, path: &Path) -> bool {
+        if self.scopes.len() <= FEW_SCOPES && !self.scopes.iter().any(|scope| path.starts_with(scope)) {
+            return false;
+        }
         for above in path.ancestors() {
             if self.blind.contains(above) {
                 return false;
@@ -66,17 +73,23 @@ mod tests {
             blind: BTreeSet::from([PathBuf::from("/r/locked"), PathBuf::from("/")]),
             stopped: false,
         };
-        let check = |path: &str, expected| assert_eq!(covered.has(Path::new(path)), expected, "{path}");
-        check("/r", true);
-        check("/r/a/b", true);
-        check("/r/locked", false);
-        check("/r/locked/a", false);
-        check("/r/a/node_modules/b", false);
-        check("/r/a/node_modules/c/d", true);
-        check("/rest", false);
-        check("/gone/a", true);
-        check("/dot", true);
-        check("/dot/a", false);
+        // Few scopes are looked through otherwise than many.
+        for more in [0, FEW_SCOPES] {
+            covered.scopes.extend((0..more).map(|number| PathBuf::from(format!("/more/{number}"))));
+            let check =
+                |path: &str, expected| assert_eq!(covered.has(Path::new(path)), expected, "{path} {more}");
+            check("/r", true);
+            check("/r/a/b", true);
+            check("/r/locked", false);
+            check("/r/locked/a", false);
+            check("/r/a/node_modules/b", false);
+            check("/r/a/node_modules/c/d", true);
+            check("/rest", false);
+            check("/gone/a", true);
+            check("/dot", true);
+            check("/dot/a", false);
+            check("/more", false);
+        }
         covered.stopped = true;
         assert!(!covered.has(Path::new("/r/a")));
     }
