@@ -175,3 +175,25 @@ pub struct Hints {
     /// The longest pause between probes; at most 600 s.
     pub probe_cap: Option<Duration>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_clouds_own_answers_tell_the_time() {
+        let refused = |status| Answer::Refused(Refusal { status, wait: None, words: String::new() });
+        for (answer, tells) in [
+            (Answer::Suspect(Suspect::NotTheContract("a sign-in page".to_owned())), false),
+            (Answer::Suspect(Suspect::Redirect(302)), false),
+            (Answer::Unreachable(Unreachable::Reset), false),
+            (refused(407), false),
+            (refused(401), true),
+            (Answer::Results(Vec::new()), true),
+        ] {
+            assert_eq!(answer.tells_time(), tells, "{answer:?}");
+            assert_eq!(LookUp::Failed(answer.clone()).tells_time(), tells, "{answer:?}");
+        }
+        assert!(LookUp::Unknown.tells_time());
+    }
+}
