@@ -123,7 +123,18 @@ impl Desk {
             tracing::warn!(entries = crashes.len(), "the daemon ended while these were being sent");
         }
         self.has_begun = true;
+        let scope = self.engine.scope();
+        if scope.settled {
+            // It was entered while this could not be read.
+            self.suspect(scope.id);
+        }
         Ok(())
+    }
+
+    fn suspect(&mut self, scope: ScopeId) {
+        for entry in self.suspects.iter().filter(|entry| entry.scope == scope) {
+            self.delivery.suspect(entry);
+        }
     }
 
     /// A scope's turn begins: what is known of it from before is taken up.
@@ -131,9 +142,7 @@ impl Desk {
         if self.engine.0.unclean {
             self.delivery.begin_carefully();
         }
-        for entry in self.suspects.iter().filter(|entry| entry.scope == scope) {
-            self.delivery.suspect(entry);
-        }
+        self.suspect(scope);
         if let Some(hints) = self.kept(&hints_key(scope)).await? {
             self.delivery.take_hints(read_hints(&hints));
         }

@@ -144,6 +144,20 @@ fn a_request_that_was_given_up_and_another_scope_in_between_change_nothing() {
 }
 
 #[test]
+fn what_was_given_up_is_a_repeat_when_it_goes_again_in_its_own_scope() {
+    for is_left in [false, true] {
+        let mut world = World::new(1);
+        let Step::Send(flight) = world.step() else { panic!("nothing sent") };
+        if is_left {
+            world.delivery.enter_scope(world.now);
+        }
+        world.delivery.given_up(&flight, world.now);
+        assert_eq!(world.delivery.lane.notes.was_tried(&flight), !is_left);
+        assert!(matches!(world.step(), Step::Send(_)), "and the next may be sent");
+    }
+}
+
+#[test]
 fn what_is_remembered_is_bounded() {
     let mut unanswered = Unanswered::default();
     let many: Vec<Entry> = (0..12_000).map(entry).collect();
