@@ -141,34 +141,3 @@ async fn a_cloud_that_fails_to_say_of_any_project_is_not_asked_about_all_of_them
     };
     world.until("all are known again", are_asked).await;
 }
-
-#[tokio::test(flavor = "current_thread")]
-async fn a_cloud_that_takes_a_project_and_does_not_know_it_afterwards_is_not_sent_it_for_ever() {
-    let world = World::new().await;
-    let RegisterOutcome::Registered(mapping) = world.register(world.project("api"), PATIENCE).await else {
-        panic!("lost")
-    };
-    let scope = world.engine.scope().id;
-    world.cloud.faults().add(Rule::new(Fault::status(404)).on_path("registration-status")).unwrap();
-    let mut sent = Vec::new();
-    for _ in 0..12 {
-        world.pass(Duration::from_secs(61));
-        let Some(known) = world.mapping(scope, mapping.local).await else { break };
-        // As a cloud tells of one that it has taken and not done.
-        let now = world.engine.now();
-        let pending = Mapping { status: "pending".to_owned(), refresh_at: now, ..known };
-        world.engine.0.store.mapping().put(scope, pending, now).await.unwrap();
-        let asked = world.asked("registration-status").await;
-        let is_over = async || {
-            world.engine.0.deliver_wake.wake();
-            world.asked("registration-status").await > asked
-                && world.waiting().await == 0
-                && world.engine.0.delivery.borrow().in_flight.is_empty()
-                && world.mapping(scope, mapping.local).await.is_none_or(|known| known.status != "pending")
-        };
-        world.until("it is unknown, and registered again or not", is_over).await;
-        sent.push(world.effects().await.len());
-    }
-    assert!(world.mapping(scope, mapping.local).await.is_none(), "{sent:?}");
-    assert!(sent.len() < 8, "{sent:?}");
-}
